@@ -1,0 +1,213 @@
+"""Errors: what went wrong, who must act, what happens next.
+
+    AxisError
+    ├── PermanentError      checked and bad: never retried
+    │   └── Refusal         a message that the axis refuses, with every violation
+    └── TransientError      could not do or could not check: tried again, counted
+
+The texts stand in one table, CATALOGUE. The signed receipt, the HTTP answer
+and the command line print the same Violation, so the words for one fault are
+the same wherever a person meets it. Texts name no host, path or key of ours.
+
+Spec: RFC 3463 §2 (class.subject.detail in `status`); docs/protocol/errors.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Actor(StrEnum):
+    """Who must act before the message can go on."""
+
+    ORIGINATOR = "originator"
+    ADDRESSEE = "addressee"
+    OPERATOR = "operator"
+    INTEGRATOR = "integrator"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalogue."""
+
+    status: str  # RFC 3463; class 4 is transient, class 5 permanent.
+    http: int
+    actor: Actor
+    vi: str  # May hold one {detail}.
+    en: str
+    next: str = ""
+
+
+_FIX = "Sửa rồi gửi lại. / Correct it and submit again."
+_SEAL = "Ký lại bằng khóa đã đăng ký rồi gửi lại. / Seal it again with the registered key and submit again."
+_WAIT = "Trục tự thử lại. / The axis tries again by itself."
+_ASK = "Liên hệ đơn vị vận hành trục. / Ask the operator of the axis."
+
+_O, _A, _P, _I, _N = (
+    Actor.ORIGINATOR,
+    Actor.ADDRESSEE,
+    Actor.OPERATOR,
+    Actor.INTEGRATOR,
+    Actor.NOBODY,
+)
+
+CATALOGUE: dict[str, Entry] = {
+    # --- the envelope as XML -------------------------------------------------
+    "ENV.TOO_LARGE": Entry("5.3.4", 413, _I, "Gói tin quá lớn: {detail}", "The envelope is too large: {detail}", _FIX),
+    "ENV.ENCODING": Entry("5.5.2", 415, _I, "Gói tin phải là UTF-8: {detail}", "The envelope must be UTF-8: {detail}", _FIX),
+    "ENV.NOT_WELL_FORMED": Entry("5.5.2", 400, _I, "XML sai cú pháp: {detail}", "The XML is not well formed: {detail}", _FIX),
+    "ENV.DTD": Entry("5.5.2", 400, _I, "Không được có DOCTYPE hoặc thực thể: {detail}", "DOCTYPE and entities are not allowed: {detail}", _FIX),
+    "ENV.COMMENT_OR_PI": Entry("5.5.2", 400, _I, "Không được có chú thích hoặc chỉ thị xử lý: {detail}", "Comments and processing instructions are not allowed: {detail}", _FIX),
+    "ENV.TOO_COMPLEX": Entry("5.5.2", 400, _I, "XML quá phức tạp: {detail}", "The XML is too complex: {detail}", _FIX),
+    "ENV.WRONG_ROOT": Entry("5.5.5", 400, _I, "Không phải gói tin edXML: {detail}", "Not an edXML message: {detail}", _FIX),
+    "ENV.SCHEMA": Entry("5.6.0", 400, _I, "Sai cấu trúc: {detail}", "Against the schema: {detail}", _FIX),
+    "ENV.ID_ATTRIBUTE": Entry("5.5.2", 400, _I, "Thuộc tính Id không hợp lệ: {detail}", "An Id attribute is not allowed here: {detail}", _FIX),
+    # --- the seal --------------------------------------------------------------
+    "SIG.MISSING": Entry("5.7.7", 422, _O, "Gói tin chưa được ký số.", "The envelope carries no seal.", _SEAL),
+    "SIG.POSITION": Entry("5.7.7", 422, _I, "Chữ ký không đặt đúng chỗ: {detail}", "The seal is not where it must be: {detail}", _SEAL),
+    "SIG.STRUCTURE": Entry("5.7.7", 422, _I, "Cấu trúc chữ ký không đúng: {detail}", "The seal is not of the profile's shape: {detail}", _SEAL),
+    "SIG.REFERENCE": Entry("5.7.7", 422, _I, "Chữ ký không phủ đúng các phần: {detail}", "The seal does not cover the parts that it must: {detail}", _SEAL),
+    "SIG.TRANSFORM": Entry("5.7.6", 422, _I, "Phép biến đổi không được phép: {detail}", "The transform is not the profile's: {detail}", _SEAL),
+    "SIG.ALGORITHM": Entry("5.7.6", 422, _I, "Thuật toán không được phép: {detail}", "The algorithm is not allowed: {detail}", _SEAL),
+    "SIG.DUPLICATE_ID": Entry("5.7.7", 422, _I, "Id bị lặp: {detail}", "An Id occurs twice: {detail}", _SEAL),
+    "SIG.C14N": Entry("5.7.7", 422, _I, "Không chuẩn hóa được XML: {detail}", "The XML cannot be canonicalised: {detail}", _SEAL),
+    "SIG.DIGEST": Entry("5.7.7", 422, _O, "Nội dung đã bị thay đổi sau khi ký: {detail}", "The content was changed after it was sealed: {detail}", _SEAL),
+    "SIG.VALUE": Entry("5.7.7", 422, _O, "Chữ ký không khớp khóa đã đăng ký của đơn vị gửi.", "The seal was not made with the key registered for the originator.", _SEAL),
+    "KEY.UNKNOWN_SIGNER": Entry("5.1.8", 422, _P, "Đơn vị gửi chưa đăng ký khóa: {detail}", "No key is registered for the originator: {detail}", _ASK),
+    "KEY.WRONG_SIGNER": Entry("5.7.1", 422, _O, "Chứng thư không thuộc đơn vị gửi: {detail}", "The certificate does not belong to the originator: {detail}", _SEAL),
+    "KEY.EXPIRED": Entry("5.7.1", 422, _O, "Chứng thư đã hết hạn: {detail}", "The certificate has expired: {detail}", "Đăng ký chứng thư mới rồi gửi lại. / Register a new certificate and submit again."),
+    "KEY.NOT_YET_VALID": Entry("5.7.1", 422, _O, "Chứng thư chưa có hiệu lực: {detail}", "The certificate is not yet valid: {detail}", _SEAL),
+    "KEY.REVOKED": Entry("5.7.1", 422, _O, "Chứng thư đã bị thu hồi: {detail}", "The certificate was revoked: {detail}", "Đăng ký chứng thư mới rồi gửi lại. / Register a new certificate and submit again."),
+    "KEY.WEAK": Entry("5.7.6", 422, _O, "Khóa quá yếu: {detail}", "The key is too weak: {detail}", "Đăng ký khóa mạnh hơn. / Register a stronger key."),
+    "KEY.USAGE": Entry("5.7.1", 422, _O, "Chứng thư không dùng để ký: {detail}", "The certificate is not meant for signing: {detail}", _SEAL),
+    "KEY.CHAIN": Entry("5.7.1", 422, _O, "Chứng thư không do CA của tỉnh cấp: {detail}", "The certificate does not chain to the province's CA: {detail}", _SEAL),
+    "KEY.REVOCATION_UNKNOWN": Entry("4.7.5", 503, _P, "Chưa kiểm tra được tình trạng thu hồi: {detail}", "Revocation could not be checked: {detail}", _WAIT),
+    # --- attachments -----------------------------------------------------------
+    "ATT.MISSING": Entry("5.6.3", 422, _O, "Thiếu tệp đính kèm: {detail}", "An attachment is missing: {detail}", "Tải tệp lên rồi gửi lại. / Upload the file and submit again."),
+    "ATT.UNLISTED": Entry("5.6.3", 400, _O, "Tệp đính kèm không có trong danh mục: {detail}", "An attachment is not listed in the manifest: {detail}", _FIX),
+    "ATT.DIGEST": Entry("5.7.7", 422, _O, "Tệp đính kèm khác với tệp đã ký: {detail}", "An attachment differs from what was sealed: {detail}", _FIX),
+    "ATT.SIZE": Entry("5.3.4", 413, _O, "Tệp đính kèm quá lớn: {detail}", "An attachment is too large: {detail}", _FIX),
+    "ATT.COUNT": Entry("5.3.4", 400, _O, "Quá nhiều tệp đính kèm: {detail}", "Too many attachments: {detail}", _FIX),
+    "ATT.NAME": Entry("5.6.0", 400, _O, "Tên tệp đính kèm không hợp lệ: {detail}", "An attachment name is not allowed: {detail}", _FIX),
+    "ATT.ENCODING": Entry("5.6.0", 400, _I, "Không giải mã được tệp đính kèm: {detail}", "An attachment cannot be decoded: {detail}", _FIX),
+    "ATT.ARCHIVE": Entry("5.6.0", 400, _O, "Tệp nén không hợp lệ: {detail}", "The archive is not acceptable: {detail}", _FIX),
+    # --- business rules --------------------------------------------------------
+    "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
+    "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),
+    "RULE.SELF_ADDRESSED": Entry("5.6.0", 400, _O, "Đơn vị gửi trùng nơi nhận: {detail}", "The originator is its own addressee: {detail}", _FIX),
+    "RULE.PRIORITY": Entry("5.6.0", 400, _O, "Độ khẩn không hợp lệ: {detail}", "The priority is not in the table: {detail}", _FIX),
+    "RULE.CODE": Entry("5.6.0", 400, _O, "Số, ký hiệu không hợp lệ: {detail}", "The number or notation is not valid: {detail}", _FIX),
+    "RULE.DOCUMENT_TYPE": Entry("5.6.0", 400, _O, "Loại văn bản không hợp lệ: {detail}", "The document type is not in the table: {detail}", _FIX),
+    "RULE.ORGAN_ID": Entry("5.6.0", 400, _O, "Mã định danh không hợp lệ: {detail}", "The organ identifier is not valid: {detail}", _FIX),
+    "RULE.BUSINESS": Entry("5.6.0", 400, _O, "Thông tin nghiệp vụ không hợp lệ: {detail}", "The business part is not valid: {detail}", _FIX),
+    "RULE.STATUS": Entry("5.6.0", 400, _O, "Trạng thái không hợp lệ: {detail}", "The status is not valid: {detail}", _FIX),
+    "RULE.MANIFEST": Entry("5.6.0", 400, _I, "Danh mục tệp đính kèm không hợp lệ: {detail}", "The manifest is not valid: {detail}", _FIX),
+    "RULE.SECRET": Entry("5.7.1", 403, _O, "Văn bản mật không được gửi qua trục: {detail}", "A secret document must not travel the axis: {detail}", "Gửi theo đường văn bản mật. / Send it by the channel for secret documents."),
+    # --- routing and rights ----------------------------------------------------
+    "MSG.CONFLICT": Entry("5.5.0", 409, _O, "Mã văn bản đã dùng cho nội dung khác: {detail}", "This document id was used for other content: {detail}", "Dùng mã mới. / Use a new document id."),
+    "MSG.UNKNOWN_ADDRESSEE": Entry("5.1.1", 422, _O, "Không có nơi nhận này: {detail}", "No such addressee: {detail}", "Sửa mã nơi nhận rồi gửi lại. / Correct the addressee and submit again."),
+    "MSG.CLOSED_ADDRESSEE": Entry("5.2.1", 422, _O, "Nơi nhận đã ngừng hoạt động: {detail}", "The addressee is closed: {detail}", "Gửi cho đơn vị kế thừa. / Send to its successor."),
+    "MSG.NOT_ALLOWED": Entry("5.7.1", 403, _O, "Không được phép: {detail}", "Not allowed: {detail}", _ASK),
+    "MSG.WRONG_SENDER": Entry("5.7.1", 403, _O, "Hệ thống gửi không phải là đơn vị gửi: {detail}", "The sending system is not the originator: {detail}", "Gửi bằng tài khoản của chính đơn vị. / Submit with the office's own account."),
+    "MSG.NO_ADDRESSEE": Entry("5.1.1", 422, _O, "Không còn nơi nhận nào hợp lệ.", "No addressee can be served.", _FIX),
+    # --- receipts ----------------------------------------------------------------
+    "RCT.INVALID": Entry("5.6.0", 422, _I, "Biên nhận không hợp lệ: {detail}", "The receipt is not valid: {detail}", _FIX),
+    "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
+    "RCT.ORDER": Entry("5.5.0", 409, _N, "Biên nhận đến muộn, chỉ ghi nhận: {detail}", "The receipt came late; it is recorded and changes nothing: {detail}", ""),
+    # --- delivery ----------------------------------------------------------------
+    "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
+    "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),
+    "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX),
+    "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
+    "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    # --- the interface -------------------------------------------------------------
+    "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
+    "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),
+    "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
+    "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
+    "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
+    "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),
+    "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),
+    "SYS.BROKER": Entry("4.4.2", 503, _P, "Hàng đợi tạm thời không dùng được.", "The broker cannot be reached just now.", _WAIT),
+    "SYS.INTERNAL": Entry("4.3.0", 500, _P, "Lỗi nội bộ của trục.", "Internal error of the axis.", _WAIT),
+    "CFG.INVALID": Entry("5.3.5", 500, _P, "Cấu hình sai: {detail}", "The configuration is wrong: {detail}", "Sửa cấu hình rồi chạy lại. / Correct the configuration and start again."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with a message, as every surface shows it."""
+
+    code: str  # A key of CATALOGUE.
+    line: int | None  # 1-based line in the file as submitted; None if it has no place.
+    path: str  # XPath with prefix edXML, or "".
+    rule: str  # The rule's stable id, e.g. "xsd:cvc-minLength-valid" or "rule:date.future".
+    vi: str
+    en: str
+    who_must_act: str
+    next: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the eight fields, in the order of the protocol."""
+        return asdict(self)
+
+
+def violation(code: str, detail: str = "", *, detail_vi: str | None = None, line: int | None = None, path: str = "", rule: str = "") -> Violation:
+    """Build a Violation from its catalogue entry.
+
+    Args:
+        code: A key of CATALOGUE.
+        detail: What exactly, for the originator to read: no host, path or key of ours.
+        detail_vi: The same in Vietnamese, where `detail` is English prose.
+        rule: Stable rule id; defaults to the code itself.
+    """
+    entry = CATALOGUE[code]
+    return Violation(
+        code=code,
+        line=line,
+        path=path,
+        rule=rule or code,
+        vi=entry.vi.format(detail=detail if detail_vi is None else detail_vi),
+        en=entry.en.format(detail=detail),
+        who_must_act=entry.actor,
+        next=entry.next,
+    )
+
+
+class AxisError(Exception):
+    """Root of what the axis raises. `code` is a key of CATALOGUE."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {CATALOGUE[code].en.format(detail=detail)}")
+
+    @property
+    def entry(self) -> Entry:
+        """The catalogue row of this error."""
+        return CATALOGUE[self.code]
+
+
+class PermanentError(AxisError):
+    """Checked and bad. Trying again cannot help."""
+
+
+class TransientError(AxisError):
+    """Could not be done or checked now. Trying again may help."""
+
+
+class Refusal(PermanentError):
+    """A message that is refused, with every violation that was found."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        if not self.violations:
+            raise AssertionError("a refusal names at least one violation")
+        super().__init__(self.violations[0].code, self.violations[0].en)
+
+
+def refuse(code: str, detail: str = "", *, detail_vi: str | None = None, line: int | None = None, path: str = "", rule: str = "") -> Refusal:
+    """Build a Refusal with the one violation described by the arguments."""
+    return Refusal([violation(code, detail, detail_vi=detail_vi, line=line, path=path, rule=rule)])
