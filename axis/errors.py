@@ -154,7 +154,15 @@ class Violation:
         return asdict(self)
 
 
-def violation(code: str, detail: str = "", *, detail_vi: str | None = None, line: int | None = None, path: str = "", rule: str = "") -> Violation:
+def violation(
+    code: str,
+    detail: str = "",
+    *,
+    detail_vi: str | None = None,
+    line: int | None = None,
+    path: str = "",
+    rule: str = "",
+) -> Violation:
     """Build a Violation from its catalogue entry.
 
     Args:
@@ -208,6 +216,14 @@ class Refusal(PermanentError):
         super().__init__(self.violations[0].code, self.violations[0].en)
 
 
-def refuse(code: str, detail: str = "", *, detail_vi: str | None = None, line: int | None = None, path: str = "", rule: str = "") -> Refusal:
+def refuse(
+    code: str,
+    detail: str = "",
+    *,
+    detail_vi: str | None = None,
+    line: int | None = None,
+    path: str = "",
+    rule: str = "",
+) -> Refusal:
     """Build a Refusal with the one violation described by the arguments."""
     return Refusal([violation(code, detail, detail_vi=detail_vi, line=line, path=path, rule=rule)])

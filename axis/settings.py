@@ -1,0 +1,162 @@
+"""Settings: one frozen tree from `axis.toml` and the environment.
+
+Every field says what it is, its unit is in its type, and an unknown key is an
+error. Environment variables win over the file: `AXIS_LEDGER_URL`,
+`AXIS_DISPATCH__ANSWER_WITHIN=PT30S`. Secrets are paths of files. Only `app`
+and `cli` see this module; rooms are given the values they need.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class _Branch(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Gateway(_Branch):
+    """HTTP for offices."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8700, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    per_office: PositiveInt = Field(16, description="Requests of one office that are served at once; more get 429.")
+
+
+class Router(_Branch):
+    """The process that takes envelopes and receipts from the broker and dispatches deliveries."""
+
+    metrics_host: str = Field("127.0.0.1", description="Address of /metrics and /healthz.")
+    metrics_port: int = Field(8701, ge=0, le=65535, description="Port of /metrics and /healthz; 0 takes a free one.")
+    batch: PositiveInt = Field(64, description="Envelopes that share one commit when they are there at once.")
+    prefetch: PositiveInt = Field(128, description="Unacknowledged messages per queue.")
+
+
+class Dispatch(_Branch):
+    """The clock of deliveries: when to try, when to warn, when to give up."""
+
+    poll: timedelta = Field(
+        timedelta(milliseconds=200), description="How often the ledger is asked for due deliveries when nothing rings."
+    )
+    answer_within: timedelta = Field(
+        timedelta(minutes=5),
+        description="How long an office may be silent about a delivery before its inbox is looked at.",
+    )
+    waits: tuple[timedelta, ...] = Field(
+        tuple(timedelta(seconds=s) for s in (10, 30, 120, 600, 1800, 3600)),
+        min_length=1,
+        description="Waits after the first, second, ... deferred attempt; the last one repeats.",
+    )
+    urgent_factor: float = Field(
+        0.5, gt=0, le=1, description="What the waits are multiplied with for priority 2 and above."
+    )
+    spread: float = Field(0.2, ge=0, lt=1, description="Jitter, as a fraction of the wait.")
+    lifetimes: tuple[timedelta, ...] = Field(
+        (timedelta(days=5),) * 5,
+        min_length=5,
+        max_length=5,
+        description="Life of a delivery since acceptance, by priority 0 to 4; then it expires.",
+    )
+    notices_after: tuple[timedelta, ...] = Field(
+        (timedelta(hours=1), timedelta(hours=24)),
+        description="Age at which the originator is told that a delivery waits.",
+    )
+    breaker_after: PositiveInt = Field(
+        5, description="Failures in a row after which an office gets only one probe at a time."
+    )
+    batch: PositiveInt = Field(200, description="Deliveries attempted per round.")
+
+
+class Limits(_Branch):
+    """What is too much."""
+
+    attachment_bytes: PositiveInt = Field(2 * 1024**3, description="Largest attachment, in bytes.")
+    total_bytes: PositiveInt = Field(4 * 1024**3, description="Largest sum of one envelope's attachments, in bytes.")
+
+
+class Settings(BaseSettings):
+    """Everything an administrator can set. See `config/axis.toml`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AXIS_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        toml_file="axis.toml",
+        nested_model_default_partial_update=True,
+    )
+
+    organ_id: str = Field("H56.TRUC", description="OrganId of the axis itself; it signs receipts with this name.")
+    data: Path = Field(Path("var/axis"), description="Folder of everything that has no place of its own below.")
+    ledger_url: str = Field(
+        "", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DB; default: SQLite in `data`."
+    )
+    ledger_password_file: Path | None = Field(None, description="File with the ledger's password, put into ledger_url.")
+    spool_url: str = Field("", description="file:///DIR or s3://BUCKET/PREFIX; default: `data`/spool.")
+    broker_url: str = Field(
+        "", description="amqp(s)://USER:PASSWORD@HOST:PORT/VHOST; empty: a private node under `data`."
+    )
+    broker_password_file: Path | None = Field(None, description="File with the broker's password, put into broker_url.")
+    trust: Path | None = Field(None, description="Folder with ca.pem, crl.pem and certs/; default: `data`/trust.")
+    offices: Path | None = Field(None, description="The roll of offices; default: `trust`/offices.toml.")
+    key: Path | None = Field(
+        None, description="Private key of the axis (PEM); default: `trust`/keys/<organ_id>.key.pem."
+    )
+    certificate: Path | None = Field(
+        None, description="Certificate of the axis (PEM); default: `trust`/certs/<organ_id>.pem."
+    )
+    require_fresh_crl: bool = Field(
+        False, description="Refuse for now (transient) what cannot be checked against a fresh CRL."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe event that is written."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: console on a terminal, JSON elsewhere."
+    )
+    gateway: Gateway = Gateway()
+    router: Router = Router()
+    dispatch: Dispatch = Dispatch()
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def filled(self) -> Self:
+        """Return the same settings with every default place spelled out, secrets read."""
+        data = self.data.absolute()
+        trust = (self.trust or data / "trust").absolute()
+        return self.model_copy(
+            update={
+                "data": data,
+                "trust": trust,
+                "ledger_url": _with_password(self.ledger_url, self.ledger_password_file)
+                or f"sqlite:///{data / 'ledger.sqlite'}",
+                "spool_url": self.spool_url or f"file://{data / 'spool'}",
+                "broker_url": _with_password(self.broker_url, self.broker_password_file),
+                "offices": (self.offices or trust / "offices.toml").absolute(),
+                "key": (self.key or trust / "keys" / f"{self.organ_id}.key.pem").absolute(),
+                "certificate": (self.certificate or trust / "certs" / f"{self.organ_id}.pem").absolute(),
+            }
+        )
+
+
+def _with_password(url: str, password_file: Path | None) -> str:
+    """Put the password of the file into `scheme://user@host...`."""
+    if password_file is None or "@" not in url:
+        return url
+    scheme, rest = url.split("://", 1)
+    user, place = rest.split("@", 1)
+    return f"{scheme}://{user.split(':', 1)[0]}:{password_file.read_text(encoding='utf-8').strip()}@{place}"

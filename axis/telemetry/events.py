@@ -1,0 +1,139 @@
+"""Log events: one function per event, with fixed keys.
+
+Nobody writes a free log line: an event is `noun.past_participle`, its keys are
+the same everywhere, and no function takes content. info = a normal outcome,
+a refusal included; warning = we coped; error = a person must look, and
+docs/operations.md has a paragraph for it.
+"""
+
+import logging
+import sys
+from datetime import datetime
+
+import structlog
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("axis")
+
+
+def configure(*, level: str, json: bool, service: str) -> None:
+    """Set up logging once per process, to standard error."""
+    renderer = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # aiormq and aio_pika report each lost connection at error level, with a trace; the broker room has its own event.
+    for noisy in ("aio_pika", "aiormq"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def service_started(*, name: str, detail: str) -> None:
+    """A process is ready to work."""
+    _log.info("service.started", name=name, detail=detail)
+
+
+def service_stopped(*, name: str) -> None:
+    """A process ended on request, having finished what it had begun."""
+    _log.info("service.stopped", name=name)
+
+
+def service_failed(*, name: str, error: BaseException) -> None:
+    """A loop met an error that nobody foresaw; it goes on after a pause."""
+    _log.error("service.failed", name=name, exc_info=error)
+
+
+def room_unavailable(*, room: str, code: str, retry_s: float) -> None:
+    """Ledger, spool or broker cannot be used now; the caller waits and tries again."""
+    _log.warning("room.unavailable", room=room, code=code, retry_s=round(retry_s, 1))
+
+
+def envelope_accepted(
+    *, envelope_id: str, originator: str, document_id: str, addressees: int, via: str, duration_s: float
+) -> None:
+    """Custody was taken."""
+    _log.info(
+        "envelope.accepted",
+        envelope_id=envelope_id,
+        originator=originator,
+        document_id=document_id,
+        addressees=addressees,
+        via=via,
+        duration_s=round(duration_s, 4),
+    )
+
+
+def envelope_repeated(*, envelope_id: str, originator: str, document_id: str, via: str) -> None:
+    """An envelope came again; the first answer was given again."""
+    _log.info("envelope.repeated", envelope_id=envelope_id, originator=originator, document_id=document_id, via=via)
+
+
+def envelope_rejected(*, submitter: str, digest: str, codes: list[str], via: str) -> None:
+    """An envelope was refused; the list of violations went back."""
+    _log.info("envelope.rejected", submitter=submitter, digest=digest, codes=codes, via=via)
+
+
+def delivery_attempted(*, envelope_id: str, addressee: str, attempt: int) -> None:
+    """A delivery was published to the addressee's inbox."""
+    _log.info("delivery.attempted", envelope_id=envelope_id, addressee=addressee, attempt=attempt)
+
+
+def delivery_unpublished(*, envelope_id: str, addressee: str, attempt: int, code: str) -> None:
+    """A delivery could not be published; it is due again soon."""
+    _log.warning("delivery.unpublished", envelope_id=envelope_id, addressee=addressee, attempt=attempt, code=code)
+
+
+def delivery_changed(
+    *, envelope_id: str, addressee: str, level: str, state: str, attempt: int, next_at: datetime | None
+) -> None:
+    """A receipt changed, or confirmed, the state of a delivery."""
+    _log.info(
+        "delivery.changed",
+        envelope_id=envelope_id,
+        addressee=addressee,
+        level=level,
+        state=state,
+        attempt=attempt,
+        next_at=next_at.isoformat() if next_at else None,
+    )
+
+
+def delivery_dead_lettered(*, envelope_id: str, addressee: str, code: str) -> None:
+    """A delivery was given up until a person replays it."""
+    _log.error("delivery.dead_lettered", envelope_id=envelope_id, addressee=addressee, code=code)
+
+
+def delivery_replayed(*, envelope_id: str, addressee: str, by: str, reason: str) -> None:
+    """A person sent a dead letter on its way again."""
+    _log.info("delivery.replayed", envelope_id=envelope_id, addressee=addressee, by=by, reason=reason)
+
+
+def receipt_refused(*, submitter: str, digest: str, code: str) -> None:
+    """A receipt was not accepted; the delivery it speaks of is unchanged."""
+    _log.warning("receipt.refused", submitter=submitter, digest=digest, code=code)
+
+
+def message_dead_lettered(*, queue: str, kind: str, digest: str) -> None:
+    """The broker gave up a message; the ledger has it now."""
+    _log.error("message.dead_lettered", queue=queue, kind=kind, digest=digest)
+
+
+def registry_loaded(*, version: str, offices: int) -> None:
+    """The roll of offices changed."""
+    _log.info("registry.loaded", version=version, offices=offices)
+
+
+def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
+    """An inbox was compared with the ledger; what it had lost was published again."""
+    _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
