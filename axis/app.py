@@ -1,0 +1,301 @@
+"""App: the processes of the axis, put together from its rooms.
+
+Here, and only here, settings become open resources. `router` takes envelopes
+and receipts from the broker and runs the clock, `gateway` serves HTTP, and
+`everything` runs both beside a private broker node on one machine. Any number
+of routers and gateways may run: what they share is in the ledger, the spool
+and the broker.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+
+from axis import clock, gateway, intake, ledger, registry, seal, spool
+from axis.broker import Broker, PrivateNode, topology
+from axis.dispatch.answers import Answers
+from axis.dispatch.clock import Bell, Dispatch, keep_doing
+from axis.dispatch.outbound import Outbound
+from axis.dispatch.retry import RetrySchedule
+from axis.errors import AxisError, PermanentError
+from axis.intake.commits import SharedCommits
+from axis.receipts.voice import Voice
+from axis.router import Router
+from axis.settings import Settings
+from axis.telemetry import events, metrics
+from axis.telemetry.health import HealthServer
+
+_ROLL_EVERY = timedelta(seconds=2)
+_GAUGES_EVERY = timedelta(seconds=5)
+
+
+class LiveRoll:
+    """The roll of offices and the trust that follows from it, as the ledger and the trust folder have them now."""
+
+    def __init__(self, book: ledger.Ledger, settings: Settings) -> None:
+        self._ledger = book
+        self._settings = settings
+        self._version = ""
+        self._stamp: tuple[int, ...] = ()
+        self._now: tuple[registry.Registry, seal.Trust] | None = None
+
+    def __call__(self) -> tuple[registry.Registry, seal.Trust]:
+        """Return the registry and the trust of this moment."""
+        if self._now is None:
+            raise AssertionError("the roll is refreshed before it is asked")
+        return self._now
+
+    async def refresh(self) -> bool:
+        """Take over what changed; return whether anything did."""
+        folder = self._settings.trust
+        assert folder is not None  # noqa: S101 - filled() has set it.
+        stamp = tuple(_changed_ns(folder / name) for name in ("ca.pem", "crl.pem"))
+        version = await self._ledger.registry_version()
+        if version == self._version and stamp == self._stamp:
+            return False
+        roll = registry.Registry.from_rows(await self._ledger.registry_rows())
+        authorities, crls = await asyncio.to_thread(seal.load_authorities, folder)
+        trust = roll.trust(authorities, crls, require_fresh_crl=self._settings.require_fresh_crl)
+        self._now, self._version, self._stamp = (roll, trust), version or "", stamp
+        now = clock.now()
+        for office in roll.offices():
+            if office.certificates:
+                metrics.CERTIFICATE_DAYS_LEFT.labels(office.code).set(seal.days_left(office.certificates, now))
+        events.registry_loaded(version=self._version[:12], offices=len(roll.offices()))
+        return True
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """What every process of the axis opens."""
+
+    settings: Settings
+    ledger: ledger.Ledger
+    spool: spool.Spool
+    roll: LiveRoll
+    voice: Voice
+
+    def intake(self) -> intake.Intake:
+        """Return the door that both the gateway and the router use."""
+        return intake.Intake(
+            ledger=self.ledger,
+            spool=self.spool,
+            roll=self.roll,
+            voice=self.voice,
+            lifetimes=self.settings.dispatch.lifetimes,
+            commits=SharedCommits(self.ledger.take_custody, most=self.settings.router.batch),
+        )
+
+    async def ready(self) -> dict[str, str]:
+        """Return what can be used now, room by room."""
+        return {"ledger": await _state(self.ledger.ping), "spool": await _state(self.spool.ping)}
+
+
+async def _state(check: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await check()
+    except AxisError as error:
+        return error.code
+    return "ok"
+
+
+@contextlib.asynccontextmanager
+async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
+    """Open ledger and spool, bring the schema up to date and read the roll.
+
+    Raises:
+        AxisError: CFG.INVALID if the axis has no key or no roll, SYS.* if a room cannot be opened.
+    """
+    settings = settings.filled()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(ledger.migrate, settings.ledger_url)
+    async with (
+        ledger.Ledger.open(settings.ledger_url) as book,
+        spool.Spool.open(settings.spool_url, settings.data / "staging") as store,
+    ):
+        await _load_first_roll(book, settings)
+        roll = LiveRoll(book, settings)
+        await roll.refresh()
+        assert settings.key is not None and settings.certificate is not None  # noqa: S101 - filled() has set them.
+        voice = Voice(settings.organ_id, seal.SigningKey.load(settings.key, settings.certificate))
+        yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice)
+
+
+async def _load_first_roll(book: ledger.Ledger, settings: Settings) -> None:
+    """Load offices.toml into a ledger that has no roll yet; later loads are a person's act."""
+    if await book.registry_version() is not None:
+        return
+    assert settings.offices is not None  # noqa: S101 - filled() has set it.
+    if not settings.offices.exists():
+        raise PermanentError("CFG.INVALID", "the ledger holds no offices and there is no offices.toml to load")
+    roll = registry.load_offices(settings.offices)
+    await book.load_registry(roll.to_rows(), roll.version, clock.now())
+
+
+@contextlib.asynccontextmanager
+async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Broker]:
+    """Run the router's consumers and the clock until the block ends."""
+    settings = rooms.settings
+    async with Broker.connect(broker_url, name="axis-router") as pipes:
+        await declare(pipes, rooms.roll()[0])
+        answers = Answers(
+            ledger=rooms.ledger,
+            roll=rooms.roll,
+            voice=rooms.voice,
+            schedule=RetrySchedule(
+                waits=settings.dispatch.waits, urgent_factor=settings.dispatch.urgent_factor, spread=settings.dispatch.spread
+            ),
+            notices_after=settings.dispatch.notices_after,
+            breaker_after=settings.dispatch.breaker_after,
+        )
+        outbound = Outbound(
+            ledger=rooms.ledger, broker=pipes, answer_within=settings.dispatch.answer_within, batch=settings.dispatch.batch
+        )
+        clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
+        door = Router(
+            ledger=rooms.ledger,
+            broker=pipes,
+            intake=rooms.intake(),
+            answers=answers,
+            batch=settings.router.batch,
+            prefetch=settings.router.prefetch,
+            ring=bell.ring,
+        )
+
+        async def follow_roll() -> bool:
+            if await rooms.roll.refresh():
+                await declare(pipes, rooms.roll()[0])
+            return False
+
+        async with clockwork.running(), door.running(), looping("roll", follow_roll, _ROLL_EVERY):
+            yield pipes
+
+
+async def declare(pipes: Broker, roll: registry.Registry) -> None:
+    """Declare the topology for every office of the roll; what is there already stays."""
+    await pipes.declare(topology.province([office.code for office in roll.offices() if office.code]))
+
+
+@contextlib.asynccontextmanager
+async def looping(name: str, once: Callable[[], Awaitable[bool]], period: timedelta) -> AsyncIterator[None]:
+    """Keep doing one thing beside the block."""
+    task = asyncio.create_task(keep_doing(name, once, Bell(), period))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def gauges(rooms: Rooms) -> AsyncIterator[None]:
+    """Keep the gauges that come from the ledger and the spool fresh."""
+
+    async def read() -> bool:
+        figures = await rooms.ledger.figures(clock.now())
+        for state, count in figures.deliveries.items():
+            metrics.DELIVERIES.labels(state).set(count)
+        for priority, age_s in figures.oldest_s.items():
+            metrics.OLDEST_UNDELIVERED_SECONDS.labels(str(priority)).set(age_s)
+        metrics.OUTBOX_LAG_SECONDS.set(figures.outbox_lag_s)
+        metrics.DEAD_LETTERS.set(figures.dead_letters)
+        metrics.SPOOL_BYTES.set(await rooms.spool.used_bytes())
+        return False
+
+    async with looping("gauges", read, _GAUGES_EVERY):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def http(rooms: Rooms, ring: Callable[[], None]) -> AsyncIterator[int]:
+    """Serve the gateway until the block ends; yields the port."""
+    served = gateway.build(
+        intake=rooms.intake(),
+        ledger=rooms.ledger,
+        spool=rooms.spool,
+        roll=rooms.roll,
+        metrics_text=metrics.exposition,
+        ready=rooms.ready,
+        limits=rooms.settings.limits,
+        per_office=rooms.settings.gateway.per_office,
+        ring=ring,
+    )
+    place = rooms.settings.gateway
+    server = uvicorn.Server(uvicorn.Config(served, host=place.host, port=place.port, log_config=None, lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise PermanentError("CFG.INVALID", f"the gateway cannot listen on port {place.port}")
+            await asyncio.sleep(0.02)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def until_stopped() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def run_router(settings: Settings, said: Callable[[str], None]) -> None:
+    """The process `axis router`."""
+    async with open_rooms(settings) as rooms:
+        place = rooms.settings.router
+        async with (
+            broker_for(rooms.settings, said) as url,
+            router(rooms, url, Bell()),
+            gauges(rooms),
+            HealthServer(place.metrics_host, place.metrics_port, rooms.ready) as health,
+        ):
+            said(f"router: ready; metrics on port {health.port}")
+            events.service_started(name="router", detail=f"metrics port {health.port}")
+            await until_stopped()
+    events.service_stopped(name="router")
+
+
+async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
+    """The process `axis gateway`."""
+    async with open_rooms(settings) as rooms:
+
+        async def follow_roll() -> bool:
+            await rooms.roll.refresh()
+            return False
+
+        async with http(rooms, lambda: None) as port, gauges(rooms), looping("roll", follow_roll, _ROLL_EVERY):
+            said(f"gateway: ready on port {port}")
+            events.service_started(name="gateway", detail=f"port {port}")
+            await until_stopped()
+    events.service_stopped(name="gateway")
+
+
+async def run_everything(settings: Settings, said: Callable[[str], None]) -> None:
+    """The process `axis up`: broker, router and gateway on one machine."""
+    async with open_rooms(settings) as rooms, broker_for(rooms.settings, said) as url:
+        bell = Bell()
+        async with router(rooms, url, bell), http(rooms, bell.ring) as port, gauges(rooms):
+            _leave_addresses(rooms.settings.data, gateway=port)
+            said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
+            events.service_started(name="up", detail=f"gateway port {port}")
+            await until_stopped()
+            said("axis: stopping")
+    events.service_stopped(name="up")

@@ -1,0 +1,187 @@
+"""Answers: a receipt comes in, and a delivery moves.
+
+A receipt is believed when its seal is that of the office it names, and it has
+effect when that office is the addressee. It is stored, the delivery moved and
+the originator's notice written in one commit; the message is acked after it.
+Receipts may come twice, late or out of order: twice changes nothing, late is
+recorded, and the state table settles the rest.
+
+Spec: docs/protocol/receipts.md; design laws 3 and 5.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from axis import ledger, receipts, seal
+from axis.dispatch.retry import RetrySchedule, is_news
+from axis.dispatch.states import BUSINESS, State, after
+from axis.errors import CATALOGUE, PermanentError, refuse
+from axis.receipts import Level, SignedReceipt
+from axis.receipts.voice import Voice
+from axis.registry import Registry
+from axis.telemetry import events, metrics
+
+_WHO_NEXT = {  # Who must act on a delivery in this state, if the receipt does not say.
+    State.QUEUED: "nobody",
+    State.SENT: "addressee",
+    State.DEFERRED: "addressee",
+    State.DEAD: "operator",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Takes receipts, from offices and from the axis itself, into the ledger."""
+
+    ledger: ledger.Ledger
+    roll: Callable[[], tuple[Registry, seal.Trust]]
+    voice: Voice
+    schedule: RetrySchedule
+    notices_after: tuple[timedelta, ...]
+    breaker_after: int
+
+    async def take(self, xml: bytes, *, submitter: str, now: datetime) -> None:
+        """Take one receipt that an office published.
+
+        Raises:
+            Refusal: It is forged, malformed, or about no delivery of that office.
+            TransientError: It could not be checked or kept now.
+        """
+        roll, trust = self.roll()
+        signed = receipts.read_receipt(xml, trust, at=now)
+        said = signed.receipt
+        office = roll.find(said.issuer)
+        if office is None or office.code != submitter or said.addressee != submitter:
+            raise refuse("RCT.INVALID", f"{said.issuer} ≠ {submitter}")
+        row = await self.ledger.delivery(said.envelope_id, submitter)
+        if row is None or row.digest != said.envelope_digest:
+            raise refuse("RCT.UNKNOWN", said.envelope_id)
+        await self.record(signed, row, now)
+        metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
+
+    async def record(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> None:
+        """Store a believed receipt and move its delivery; repeat if somebody moved it meanwhile."""
+        while True:
+            outcome = await self.ledger.record(self._entry(signed, row, now))
+            if outcome is not ledger.Outcome.MOVED_ELSEWHERE:
+                break
+            fresh = await self.ledger.delivery(row.envelope_id, row.addressee)
+            if fresh is None:
+                raise AssertionError("a delivery is never deleted")
+            row = fresh
+        if outcome is ledger.Outcome.RECORDED:
+            await self._tend_lane(signed, row, now)
+
+    def _entry(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> ledger.ReceiptEntry:
+        """Return the one commit that this receipt makes."""
+        said = signed.receipt
+        before = State(row.state)
+        state = _state_after(signed, row)
+        next_at = None
+        if state is State.DEFERRED:
+            next_at = now + self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
+        moved = state is not None and state is not before
+        tells = said.level is not Level.DEFERRED or is_news(
+            age=now - row.accepted_at,
+            told_at_age=None if row.told_at is None else row.told_at - row.accepted_at,
+            marks=self.notices_after,
+        )
+        return ledger.ReceiptEntry(
+            receipt=ledger.ReceiptRow(
+                digest=signed.digest,
+                level=said.level.value,
+                issuer=said.issuer,
+                addressee=said.addressee,
+                previous=said.previous,
+                at=said.at,
+                xml=signed.xml,
+            ),
+            delivery_id=row.delivery_id,
+            envelope_id=row.envelope_id,
+            expect_state=row.state,
+            new_state=state.value if state is not None else None,
+            business=said.status_code if said.level in BUSINESS else None,
+            code=said.code,
+            reason=said.reason,
+            who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
+            next_at=next_at,
+            notices=(ledger.Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
+            event=f"receipt.{said.level.value}" if moved or state is not None else f"receipt.{said.level.value}.late",
+            at=now,
+        )
+
+    async def _tend_lane(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> None:
+        """Let the office's lane learn from its answer, and tell who watches."""
+        said = signed.receipt
+        state = _state_after(signed, row)
+        metrics.ATTEMPTS.labels(said.level.value).inc()
+        if said.level is Level.DELIVERED and row.accepted_at is not None:
+            metrics.DELIVERY_SECONDS.observe(max(0.0, (now - row.accepted_at).total_seconds()))
+        events.delivery_changed(
+            envelope_id=row.envelope_id,
+            addressee=row.addressee,
+            level=said.level.value,
+            state=(state or State(row.state)).value,
+            attempt=row.attempts,
+            next_at=None,
+        )
+        if state is State.DEAD and State(row.state) is not State.DEAD:
+            events.delivery_dead_lettered(envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "DLV.FAILED")
+        if said.issuer != row.addressee:
+            return  # The axis spoke; the office has shown nothing.
+        if said.level is Level.DEFERRED:
+            probe_after = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
+            await self.ledger.lane_failed(row.addressee, now, threshold=self.breaker_after, probe_after=probe_after)
+        else:
+            await self.ledger.lane_answered(row.addressee, now)
+
+    async def expire(self, row: ledger.DeliveryRow, now: datetime) -> None:
+        """End a delivery whose lifetime is over, with a signed receipt."""
+        await self.say(row, Level.EXPIRED, "DLV.EXPIRED", now)
+
+    async def give_up(self, row: ledger.DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
+        """Make a dead letter of a delivery, with a signed receipt."""
+        await self.say(row, Level.FAILED, code, now, detail=detail)
+
+    async def warn(self, row: ledger.DeliveryRow, now: datetime) -> None:
+        """Tell the originator that the addressee has not answered, if that is news."""
+        age = now - row.accepted_at
+        told = None if row.told_at is None else row.told_at - row.accepted_at
+        if is_news(age=age, told_at_age=told, marks=self.notices_after):
+            await self.say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
+
+    async def say(self, row: ledger.DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
+        """Sign a receipt of the axis about one delivery, and record it."""
+        entry = CATALOGUE[code]
+        signed = self.voice.say(
+            level=level,
+            originator=row.originator,
+            document_id=row.document_id,
+            envelope_id=row.envelope_id,
+            envelope_digest=row.digest,
+            addressee=row.addressee,
+            previous=row.chain_head,
+            at=now,
+            status=entry.status,
+            code=code,
+            reason=entry.vi.format(detail=detail),
+            attempt=row.attempts,
+            who_must_act=entry.actor,
+        )
+        await self.record(signed, row, now)
+
+    async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str) -> None:
+        """Put a refused receipt on record; nothing else changes."""
+        metrics.RECEIPTS_REFUSED.labels(error.code).inc()
+        events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
+        await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code)
+
+
+def _state_after(signed: SignedReceipt, row: ledger.DeliveryRow) -> State | None:
+    """Return the state that a receipt leads to; None when it is late."""
+    said = signed.receipt
+    if said.level is Level.DEFERRED and said.issuer != row.addressee:
+        return State(row.state)  # The axis tells of a delay; only the addressee can put a delivery off.
+    return after(State(row.state), said.level)

@@ -1,0 +1,109 @@
+"""Clock: the loops that keep deliveries moving.
+
+Each loop asks the ledger what is due, does it, and sleeps until its period is
+over or somebody rings. A loop that meets an unforeseen error says so and goes
+on: one bad row must not stop every office.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+
+from axis import clock, ledger
+from axis.dispatch.answers import Answers
+from axis.dispatch.outbound import Outbound
+from axis.errors import TransientError
+from axis.telemetry import events
+
+_TEND_EVERY = timedelta(seconds=1)  # Expiry and silence: seconds are soon enough.
+_PAUSE_MOST_S = 10.0
+_ROWS = 500
+
+
+class Bell:
+    """Wakes a loop before its period is over: something is due now."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the loop."""
+        self._event.set()
+
+    async def wait(self, at_most: timedelta) -> None:
+        """Sleep until rung, or for `at_most`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), at_most.total_seconds())
+        self._event.clear()
+
+
+async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell, period: timedelta) -> None:
+    """Call `once` for ever: at once again while it finds work, else after `period` or a ring."""
+    pause_s = 1.0
+    while True:
+        try:
+            busy = await once()
+            pause_s = 1.0
+            if not busy:
+                await bell.wait(period)
+        except TransientError as error:
+            events.room_unavailable(room=name, code=error.code, retry_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+        except Exception as error:  # noqa: BLE001 - the one place of this loop where the unforeseen ends.
+            events.service_failed(name=name, error=error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+
+
+class Dispatch:
+    """The running clock: attempts, notices, silence and expiry."""
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        answers: Answers,
+        book: ledger.Ledger,
+        *,
+        poll: timedelta,
+        bell: Bell,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._bell = bell
+        self._outbound = outbound
+        self._answers = answers
+        self._ledger = book
+        self._poll = poll
+        self._now = now
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the loops until the block ends; what was begun is finished or safely due again."""
+        loops = [
+            asyncio.create_task(keep_doing("dispatch.outbound", self._send, self._bell, self._poll)),
+            asyncio.create_task(keep_doing("dispatch.silence", self._tend, Bell(), _TEND_EVERY)),
+        ]
+        try:
+            yield
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _send(self) -> bool:
+        """Send what is due, deliveries and notices side by side."""
+        now = self._now()
+        return any(await asyncio.gather(self._outbound.send_due(now), self._outbound.send_notices(now)))
+
+    async def _tend(self) -> bool:
+        """Expire what is over, and look after what nobody answered."""
+        now = self._now()
+        for row in await self._ledger.expiring(now, _ROWS):
+            await self._answers.expire(row, now)
+        unanswered = await self._ledger.unanswered(now, _ROWS)
+        if unanswered:
+            for row in unanswered:
+                await self._answers.warn(row, now)
+            await self._outbound.audit_inboxes(now, unanswered)
+        return False

@@ -1,0 +1,89 @@
+"""Delivery states: what may happen to one envelope on its way to one addressee.
+
+Rule 1: every transition stands in ANSWERS or MOVES below; nothing else in the
+axis changes a state. Rule 2: a receipt is never lost: one that changes nothing
+is LATE - recorded, and shown as such.
+
+Transport only: what the office's clerks do with the document (registered, in
+progress, done) is the `business` column of a delivery, never its state.
+
+    queued -> sent -> delivered | refused
+       ^       |
+       |       +-> deferred -> (due again) -> sent
+       |       +-> dead (a person replays) -> queued
+       any that waits -> expired | recalled
+
+Spec: docs/protocol/deliveries.md; design promise 1 (exactly one terminal state).
+"""
+
+from enum import StrEnum
+
+from axis.receipts import Level
+
+
+class State(StrEnum):
+    """Where a delivery stands. Values are what the ledger holds."""
+
+    QUEUED = "queued"  # In custody; an attempt is due at next_at.
+    SENT = "sent"  # In the office's inbox; looked after at next_at.
+    DEFERRED = "deferred"  # The office could not take it; tried again at next_at.
+    DEAD = "dead"  # Given up; waits for a person, until it expires.
+    DELIVERED = "delivered"  # The office has custody.
+    REFUSED = "refused"  # The office, or the axis for it, said no.
+    RECALLED = "recalled"  # The originator took it back before delivery.
+    EXPIRED = "expired"  # Its lifetime ended first.
+
+
+TERMINAL = frozenset({State.DELIVERED, State.REFUSED, State.RECALLED, State.EXPIRED})
+WAITING = frozenset(State) - TERMINAL
+DUE = frozenset({State.QUEUED, State.DEFERRED})  # An attempt may start from these.
+
+LATE = None  # Recorded, without effect on the state.
+
+_TAKES_CUSTODY = {state: State.DELIVERED for state in (*WAITING, State.DELIVERED)} | {
+    State.REFUSED: LATE,
+    State.RECALLED: LATE,
+    State.EXPIRED: LATE,
+}
+
+# What a receipt of each level does to a delivery in each state.
+ANSWERS: dict[Level, dict[State, State | None]] = {
+    Level.DELIVERED: _TAKES_CUSTODY,
+    # An office that registers or works on a document has it: the order in which its receipts arrive does not matter.
+    Level.REGISTERED: _TAKES_CUSTODY,
+    Level.PROGRESS: _TAKES_CUSTODY,
+    # A clerk may still say no after the system took it; that is business then, and transport stays delivered.
+    Level.REFUSED: dict.fromkeys(WAITING, State.REFUSED)
+    | {State.DELIVERED: State.DELIVERED, State.REFUSED: State.REFUSED, State.RECALLED: LATE, State.EXPIRED: LATE},
+    Level.DEFERRED: {
+        State.QUEUED: State.DEFERRED,
+        State.SENT: State.DEFERRED,
+        State.DEFERRED: State.DEFERRED,
+        State.DEAD: LATE,
+        **dict.fromkeys(TERMINAL, LATE),
+    },
+    Level.FAILED: dict.fromkeys(WAITING, State.DEAD) | dict.fromkeys(TERMINAL, LATE),
+    Level.EXPIRED: dict.fromkeys(WAITING, State.EXPIRED) | dict.fromkeys(TERMINAL, LATE),
+    Level.RECALLED: dict.fromkeys(WAITING, State.RECALLED) | dict.fromkeys(TERMINAL, LATE),
+    # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
+    Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED} | dict.fromkeys(
+        frozenset(State) - {State.QUEUED, State.REFUSED}, LATE
+    ),
+    # Acceptance is about the envelope; it moves no delivery.
+    Level.ACCEPTED: dict.fromkeys(State, LATE),
+}
+
+# What the axis does without a receipt: move -> (from, to).
+MOVES: dict[str, tuple[frozenset[State], State]] = {
+    "attempt": (DUE, State.SENT),
+    "put back": (frozenset({State.SENT}), State.QUEUED),
+    "replay": (frozenset({State.DEAD}), State.QUEUED),
+}
+
+# Receipt levels that state what the office's clerks did; the edXML status code they carry becomes `business`.
+BUSINESS = frozenset({Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
+
+
+def after(state: State, level: Level) -> State | None:
+    """Return the state after a receipt of `level`, or None if it is late."""
+    return ANSWERS[level][state]

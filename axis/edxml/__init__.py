@@ -1,0 +1,57 @@
+"""READING (room 1): bytes become a message, or a list of what is wrong with them.
+
+The way through: `split` cuts inline attachments out of what an office sends,
+`parse` reads the sealed envelope under caps, (the seal is verified by room 2,)
+`gate` holds it against the schema, `read` turns the signed bytes into a frozen
+message, `rules` judges what a schema cannot. `render` and `inline` go the other
+way, `lint` runs it all for a person at a desk. Nothing here does I/O or reads
+a clock.
+
+Spec: QCVN 102:2016/BTTTT; schemas/README.md.
+"""
+
+from axis.edxml.gate import gate
+from axis.edxml.model import (
+    AttachmentRef,
+    Business,
+    BusinessType,
+    Document,
+    Kind,
+    Message,
+    Organization,
+    Priority,
+    Replacement,
+    ResponseFor,
+    Staff,
+    Status,
+)
+from axis.edxml.parse import PARTS, Received, parse
+from axis.edxml.read import read
+from axis.edxml.render import render
+from axis.edxml.rules import check
+from axis.edxml.split import Inline, Split, Splitter
+
+__all__ = [
+    "PARTS",
+    "AttachmentRef",
+    "Business",
+    "BusinessType",
+    "Document",
+    "Inline",
+    "Kind",
+    "Message",
+    "Organization",
+    "Priority",
+    "Received",
+    "Replacement",
+    "ResponseFor",
+    "Split",
+    "Splitter",
+    "Staff",
+    "Status",
+    "check",
+    "gate",
+    "parse",
+    "read",
+    "render",
+]

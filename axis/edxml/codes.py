@@ -1,0 +1,119 @@
+"""Code tables: what the law and the field have numbered, as data.
+
+Spec: Decree 30/2020/NĐ-CP Art. 7 and App. III (kinds of administrative
+documents and their abbreviations); QCVN 102:2016 (statuses, priorities).
+"""
+
+import unicodedata
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKind:
+    """One kind of administrative document."""
+
+    code: str  # Two digits, as in records-management identifiers.
+    name: str
+    abbreviation: str  # "" where the law gives none.
+
+
+DOCUMENT_KINDS = tuple(
+    DocumentKind(code, name, abbreviation)
+    for code, name, abbreviation in (
+        ("01", "Nghị quyết", "NQ"),
+        ("02", "Quyết định", "QĐ"),
+        ("03", "Chỉ thị", "CT"),
+        ("04", "Quy chế", "QC"),
+        ("05", "Quy định", "QyĐ"),
+        ("06", "Thông cáo", "TC"),
+        ("07", "Thông báo", "TB"),
+        ("08", "Hướng dẫn", "HD"),
+        ("09", "Chương trình", "CTr"),
+        ("10", "Kế hoạch", "KH"),
+        ("11", "Phương án", "PA"),
+        ("12", "Đề án", "ĐA"),
+        ("13", "Dự án", "DA"),
+        ("14", "Báo cáo", "BC"),
+        ("15", "Tờ trình", "TTr"),
+        ("16", "Giấy ủy quyền", "GUQ"),
+        ("17", "Phiếu gửi", "PG"),
+        ("18", "Phiếu chuyển", "PC"),
+        ("19", "Phiếu báo", "PB"),
+        ("20", "Biên bản", "BB"),
+        ("21", "Hợp đồng", "HĐ"),
+        ("22", "Công văn", ""),
+        ("23", "Công điện", "CĐ"),
+        ("24", "Bản ghi nhớ", "BGN"),
+        ("25", "Bản thỏa thuận", "BTT"),
+        ("26", "Giấy mời", "GM"),
+        ("27", "Giấy giới thiệu", "GGT"),
+        ("28", "Giấy nghỉ phép", "GNP"),
+        ("29", "Thư công", ""),
+    )
+)
+
+# QCVN 102 lists legal norms beside the 29 administrative kinds; they travel with DocumentType/Type 1.
+LEGAL_KINDS = (
+    "Hiến pháp",
+    "Bộ luật",
+    "Luật",
+    "Pháp lệnh",
+    "Lệnh",
+    "Nghị quyết",
+    "Nghị quyết liên tịch",
+    "Nghị định",
+    "Quyết định",
+    "Thông tư",
+    "Thông tư liên tịch",
+    "Chỉ thị",
+)
+
+PRIORITIES = {0: "Thường", 1: "Khẩn", 2: "Thượng khẩn", 3: "Hỏa tốc", 4: "Hỏa tốc hẹn giờ"}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCode:
+    """One status that an office may report about a document."""
+
+    code: str
+    name: str
+    needs_reason: bool
+
+
+STATUSES = {
+    code: StatusCode(code, name, needs_reason)
+    for code, name, needs_reason in (
+        ("01", "Đã đến", False),
+        ("02", "Từ chối tiếp nhận", True),
+        ("03", "Đã tiếp nhận", False),
+        ("04", "Phân công", False),
+        ("05", "Đang xử lý", False),
+        ("06", "Hoàn thành", False),
+        ("13", "Lấy lại", True),
+        ("15", "Đồng ý cập nhật, lấy lại", False),
+        ("16", "Từ chối cập nhật, lấy lại", True),
+    )
+}
+
+# Secret documents are outside Decision 28/2018 and QCVN 102; these marks are refused wherever a kind or a notation is written.
+SECRECY_MARKS = ("tuyệt mật", "tối mật", "mật")
+
+
+def fold(text: str) -> str:
+    """Return text as names are compared: NFC, single spaces, lower case, without what stands in brackets."""
+    plain = unicodedata.normalize("NFC", text).split("(", 1)[0]
+    return " ".join(plain.split()).casefold()
+
+
+_KINDS = {fold(kind.name): kind for kind in DOCUMENT_KINDS}
+_LEGAL = {fold(name) for name in LEGAL_KINDS}
+
+
+def kind_named(type_name: str) -> DocumentKind | None:
+    """Return the administrative kind that a TypeName means, or None."""
+    return _KINDS.get(fold(type_name))
+
+
+def is_known_kind(type_name: str) -> bool:
+    """Tell whether a TypeName names a kind of Decree 30 or a legal norm."""
+    return fold(type_name) in _KINDS or fold(type_name) in _LEGAL

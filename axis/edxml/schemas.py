@@ -1,0 +1,35 @@
+"""Schemas: the XSDs of `schemas/`, read once from the package.
+
+libxml2 decides on the hot path; `xmlschema` explains what it refused and never
+overrules it.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import xmlschema
+from lxml import etree
+
+_FOLDERS = (Path(__file__).parents[1] / "_schemas", Path(__file__).parents[2] / "schemas")  # Wheel, checkout.
+
+
+@cache
+def path(name: str) -> Path:
+    """Return the file of a schema, e.g. `document-1`."""
+    for folder in _FOLDERS:
+        file = folder / f"{name}.xsd"
+        if file.exists():
+            return file
+    raise AssertionError(f"schema {name} is part of the package")
+
+
+@cache
+def gatekeeper(name: str) -> etree.XMLSchema:
+    """Return libxml2's compiled schema."""
+    return etree.XMLSchema(etree.parse(str(path(name))))
+
+
+@cache
+def explainer(name: str) -> xmlschema.XMLSchema10:
+    """Return xmlschema's compiled schema."""
+    return xmlschema.XMLSchema10(str(path(name)), allow="local", defuse="never")

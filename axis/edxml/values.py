@@ -1,0 +1,73 @@
+"""Values: how edXML writes names, dates, times and identifiers.
+
+On the wire a date is `yyyy/MM/dd` and a time `yyyy/MM/dd HH:mm:ss` in
+Vietnamese local time without a zone; inside the axis every time is UTC.
+
+Spec: QCVN 102:2016 (formats); Decision 20/2020/QĐ-TTg (identifiers).
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+
+EDXML = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
+PROFILE = "urn:axis:profile:1"
+DSIG = "http://www.w3.org/2000/09/xmldsig#"
+VIETNAM = timezone(timedelta(hours=7))
+
+NSMAP = {"edXML": EDXML, "axp": PROFILE, "ds": DSIG}
+
+# `000.00.05.H56`, level 1 at the right (QCVN 102:2016), with the shorter shapes seen in use.
+_RIGHT = r"(?:[0-9A-Za-z]{2,3}\.){1,3}[A-Z][A-Z0-9]{1,2}"
+# `H56.05.02`, level 1 at the left (Decision 20/2020), `H37.DN.001` for enterprises.
+_LEFT = r"[A-Z][0-9A-Z]{1,2}(?:\.[0-9A-Z]{1,6}){0,4}"
+ORGAN_ID = re.compile(rf"(?:{_RIGHT}|{_LEFT})")
+
+_DATE = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
+_TIME = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
+
+
+def q(name: str) -> str:
+    """Return an edXML name in Clark notation."""
+    return f"{{{EDXML}}}{name}"
+
+
+def parse_date(text: str) -> date:
+    """Read `yyyy/MM/dd`.
+
+    Raises:
+        ValueError: It is not of that shape, or no such day exists.
+    """
+    found = _DATE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a date of the form yyyy/MM/dd: {text[:20]}")
+    year, month, day = map(int, found.groups())
+    return date(year, month, day)
+
+
+def format_date(day: date) -> str:
+    """Write a date as edXML does."""
+    return f"{day.year:04}/{day.month:02}/{day.day:02}"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read `yyyy/MM/dd HH:mm:ss`, Vietnamese time, into UTC.
+
+    Raises:
+        ValueError: It is not of that shape, or no such moment exists.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a time of the form yyyy/MM/dd HH:mm:ss: {text[:25]}")
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=VIETNAM).astimezone(UTC)
+
+
+def format_timestamp(at: datetime) -> str:
+    """Write an aware time as edXML does."""
+    local = at.astimezone(VIETNAM)
+    return f"{local:%Y/%m/%d %H:%M:%S}" if local.year >= 1000 else f"{local.year:04}{local:/%m/%d %H:%M:%S}"
+
+
+def local_date(at: datetime) -> date:
+    """Return the day in Viet Nam at a moment."""
+    return at.astimezone(VIETNAM).date()

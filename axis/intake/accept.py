@@ -1,0 +1,138 @@
+"""Acceptance: take custody of one sealed envelope, or refuse it with reasons.
+
+Custody begins at one commit - envelope, deliveries, acceptance receipt and its
+notice - and only after it do we answer. If the process dies before that
+commit, nothing was promised; if it dies after, the originator asks again and
+gets the same answer, because the envelope is known.
+
+Spec: docs/protocol/intake.md; design laws 1 and 2.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import uuid4
+
+from axis import clock, ledger, receipts, seal
+from axis.errors import PermanentError, Refusal, violation
+from axis.intake.commits import SharedCommits
+from axis.intake.custody import custody_of, rejection_of
+from axis.intake.examine import Examined, examine
+from axis.registry import Registry
+from axis.spool import Spool
+from axis.telemetry import events, metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The axis owes an answer for every addressee from now on."""
+
+    envelope_id: str
+    receipt_xml: bytes
+    duplicate: bool  # The envelope was accepted before; this is the first answer again.
+
+
+class Rejected(PermanentError):
+    """An envelope was refused; the signed receipt says why."""
+
+    def __init__(self, refusal: Refusal, receipt_xml: bytes) -> None:
+        self.refusal = refusal
+        self.receipt_xml = receipt_xml
+        super().__init__(refusal.code, refusal.detail)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """The rooms that acceptance needs, opened once per process."""
+
+    ledger: ledger.Ledger
+    spool: Spool
+    roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
+    voice: receipts.Voice  # In whose name the axis answers.
+    lifetimes: Sequence[timedelta]  # By priority.
+    commits: "SharedCommits[ledger.Custody, ledger.CustodyAnswer]"
+    now: Callable[[], datetime] = clock.now
+
+    async def accept(self, sealed: bytes, *, submitter: str, via: str) -> Acceptance:
+        """Take custody of one sealed envelope.
+
+        Args:
+            sealed: As received, without inline attachments; its files are in the spool.
+            submitter: OrganId of the office whose account it came over.
+            via: "amqp" or "http".
+
+        Raises:
+            Rejected: It is refused; the refusal is on record.
+            TransientError: It could not be judged or kept now; nothing was promised.
+        """
+        began = time.perf_counter()
+        roll, trust = self.roll()
+        try:
+            examined = await asyncio.to_thread(examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now())
+            await self._require_attachments(examined, submitter)
+            answer = await self._take_custody(examined, via)
+        except Refusal as refusal:
+            return await self._refuse(sealed, refusal, submitter, via)
+        self._tell(answer, examined, via, time.perf_counter() - began)
+        return answer
+
+    async def _require_attachments(self, examined: Examined, submitter: str) -> None:
+        """Refuse an envelope whose files are not here, or not the submitter's to send."""
+        missing = []
+        for ref in examined.attachments:
+            there = await self.spool.exists(ref.sha256)
+            # A file that only others hold is as good as absent: its digest must not be a key to it.
+            if there is None or not await self.ledger.may_read(submitter, ref.sha256):
+                missing.append(violation("ATT.MISSING", ref.name, rule="attachment:uploaded"))
+            elif there != ref.size_bytes:
+                missing.append(violation("ATT.DIGEST", ref.name, rule="attachment:size"))
+        if missing:
+            raise Refusal(missing)
+
+    async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
+        custody = await asyncio.to_thread(
+            custody_of, examined, envelope_id=uuid4().hex, voice=self.voice, at=self.now(), lifetimes=self.lifetimes, via=via
+        )
+        match await self.commits.add(custody):
+            case ledger.Taken():
+                return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
+            case ledger.Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
+                if via == "amqp":  # Over HTTP the answer itself carries it.
+                    await self.ledger.notify_again(envelope_id, custody.originator, self.now())
+                return Acceptance(envelope_id, xml, duplicate=True)
+            case ledger.Conflict():
+                raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
+
+    async def _refuse(self, sealed: bytes, refusal: Refusal, submitter: str, via: str) -> Acceptance:
+        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give."""
+        known = await self.ledger.accepted_bytes(submitter, sha256(sealed).hexdigest())
+        if known is not None:
+            return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
+        rejection = rejection_of(sealed, refusal, submitter=submitter, voice=self.voice, at=self.now(), via=via)
+        xml = await self.ledger.reject(rejection)
+        codes = [found.code for found in refusal.violations]
+        metrics.ENVELOPES_REJECTED.labels(codes[0]).inc()
+        events.envelope_rejected(submitter=submitter, digest=rejection.sealed_digest, codes=codes, via=via)
+        raise Rejected(refusal, xml)
+
+    def _tell(self, answer: Acceptance, examined: Examined, via: str, duration_s: float) -> None:
+        received = examined.verified.received
+        if answer.duplicate:
+            metrics.ENVELOPES_DUPLICATE.labels(via).inc()
+            events.envelope_repeated(
+                envelope_id=answer.envelope_id, originator=received.originator, document_id=received.document_id, via=via
+            )
+            return
+        metrics.ENVELOPES_ACCEPTED.labels(via).inc()
+        metrics.ACCEPTANCE_SECONDS.observe(duration_s)
+        events.envelope_accepted(
+            envelope_id=answer.envelope_id,
+            originator=received.originator,
+            document_id=received.document_id,
+            addressees=len(examined.resolution.routes),
+            via=via,
+            duration_s=duration_s,
+        )

@@ -1,0 +1,154 @@
+"""Custody: what the ledger is given when an envelope is accepted or refused.
+
+One value holds everything that must be true together: the envelope, a delivery
+for each addressee, the acceptance receipt, a rejection receipt for each
+addressee that cannot be served, and the notices that carry them home.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from axis import edxml, ledger
+from axis.edxml import Document, Message
+from axis.errors import Refusal
+from axis.intake.examine import Examined
+from axis.ledger import AttachmentRow, Custody, NewDelivery, Notice, Rejection
+from axis.receipts import Level, SignedReceipt
+from axis.receipts.voice import Voice
+from axis.routing import Route
+
+_STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
+
+
+def custody_of(
+    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+) -> Custody:
+    """Return what one commit must hold for this envelope."""
+    verified, resolution = examined.verified, examined.resolution
+    message, received = verified.message, verified.received
+    about = {
+        "originator": resolution.originator.code,
+        "document_id": received.document_id,
+        "envelope_id": envelope_id,
+        "envelope_digest": verified.digest,
+        "at": at,
+    }
+    accepted = voice.say(
+        level=Level.ACCEPTED,
+        addressee=None,
+        previous=None,
+        status="2.0.0",
+        addressees=tuple((_code(route), "served" if route.served else "refused", route.explanation_vi) for route in resolution.routes),
+        **about,
+    )
+    refusals = {
+        _code(route): voice.say(
+            level=Level.REJECTED,
+            addressee=_code(route),
+            previous=accepted.digest,
+            status="5.1.1",
+            code=route.violation.code,
+            reason=route.violation.vi,
+            who_must_act=route.violation.who_must_act,
+            violations=(route.violation,),
+            **about,
+        )
+        for route in resolution.routes
+        if route.violation is not None
+    }
+    said = [accepted, *refusals.values()]
+    priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
+    return Custody(
+        envelope_id=envelope_id,
+        originator=resolution.originator.code,
+        document_id=_business_key(message, received.document_id),
+        business_type=int(message.business_type) if isinstance(message, Document) else 0,
+        kind=received.kind.value,
+        digest=verified.digest,
+        sealed=received.sealed,
+        sealed_digest=received.digest,
+        code=message.code if isinstance(message, Document) else message.response_for.code,
+        subject=message.subject if isinstance(message, Document) else f"Trạng thái {message.status_code}",
+        priority=priority,
+        via=via,
+        accepted_at=at,
+        expires_at=at + lifetimes[priority],
+        attachments=tuple(
+            AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
+            for ref in examined.attachments
+        ),
+        deliveries=tuple(_delivery(route, at) for route in resolution.routes),
+        receipts=tuple(_row(receipt) for receipt in said),
+        notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
+    )
+
+
+def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
+    """Return what the ledger keeps of an envelope that was refused: no content, the digest and the reasons."""
+    digest = sha256(sealed).hexdigest()
+    first = refusal.violations[0]
+    receipt = voice.say(
+        level=Level.REJECTED,
+        originator=submitter,
+        document_id=_claimed_id(sealed),
+        envelope_id="",
+        envelope_digest=digest,
+        addressee=None,
+        previous=None,
+        at=at,
+        status=refusal.entry.status,
+        code=first.code,
+        reason=first.vi,
+        who_must_act=first.who_must_act,
+        violations=refusal.violations,
+    )
+    return Rejection(
+        submitter=submitter,
+        sealed_digest=digest,
+        code=first.code,
+        violations=tuple(found.as_dict() for found in refusal.violations),
+        at=at,
+        via=via,
+        receipt=_row(receipt),
+        notice=Notice(target=submitter, receipt_digest=receipt.digest) if via == "amqp" else None,
+    )
+
+
+def _claimed_id(sealed: bytes) -> str:
+    """What the refused envelope calls itself, as far as it can be read: a name for people, trusted for nothing."""
+    try:
+        return edxml.parse(sealed).document_id
+    except Refusal:
+        return ""
+
+
+def _code(route: Route) -> str:
+    """The addressee's canonical code where it has one, else what the originator wrote."""
+    return route.office.code if route.office is not None else route.addressee_as_written
+
+
+def _delivery(route: Route, at: datetime) -> NewDelivery:
+    if route.violation is None:
+        return NewDelivery(addressee=_code(route), state="queued", code=None, reason="", next_at=at)
+    return NewDelivery(addressee=_code(route), state="refused", code=route.violation.code, reason=route.violation.vi, next_at=None)
+
+
+def _business_key(message: Message, document_id: str) -> str:
+    """What makes a message one of its kind: an office reports many statuses about one document."""
+    if isinstance(message, Document):
+        return document_id
+    return f"{document_id}#{message.status_code}@{message.at.isoformat()}"
+
+
+def _row(receipt: SignedReceipt) -> ledger.ReceiptRow:
+    said = receipt.receipt
+    return ledger.ReceiptRow(
+        digest=receipt.digest,
+        level=said.level.value,
+        issuer=said.issuer,
+        addressee=said.addressee,
+        previous=said.previous,
+        at=said.at,
+        xml=receipt.xml,
+    )

@@ -1,0 +1,65 @@
+"""Examination: everything about an envelope that can be judged without asking anybody.
+
+Order matters: whose connection it came over, then the XML, then the seal, and
+only then the schema and the rules, so that libxml2's schema code never sees
+what no registered office has signed.
+
+Spec: docs/protocol/intake.md; QCVN 102:2016; Decree 30/2020/NĐ-CP.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from axis import edxml, registry, routing, seal
+from axis.edxml import AttachmentRef, Document, values
+from axis.errors import Refusal, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An envelope that is in order, and where it goes."""
+
+    verified: seal.Verified
+    resolution: routing.Resolution
+
+    @property
+    def attachments(self) -> tuple[AttachmentRef, ...]:
+        """The files that must be in the spool before custody can begin."""
+        message = self.verified.message
+        return message.attachments if isinstance(message, Document) else ()
+
+
+def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: seal.Trust, at: datetime) -> Examined:
+    """Judge one sealed envelope.
+
+    Args:
+        sealed: The envelope as received, without inline attachments.
+        submitter: OrganId of the office whose account it came over.
+        roll: The offices as known now.
+        trust: Whose certificates are believed.
+        at: Now.
+
+    Raises:
+        Refusal: With every violation of the first stage that found any.
+        TransientError: Revocation could not be checked.
+    """
+    received = edxml.parse(sealed)
+    _require_own_voice(received.originator, submitter, roll)
+    verified = seal.verify(received, trust, at=at)
+    edxml.gate(received)
+    resolution = routing.resolve(verified.message, roll, at)
+    violations = [*edxml.check(verified.message, today=values.local_date(at))]
+    if not any(route.served for route in resolution.routes):
+        violations += [route.violation for route in resolution.routes if route.violation is not None]
+    if violations:
+        raise Refusal(violations)
+    return Examined(verified, resolution)
+
+
+def _require_own_voice(claimed: str, submitter: str, roll: registry.Registry) -> None:
+    """Refuse an envelope that another office's account hands in."""
+    office = roll.find(claimed)
+    if office is None:
+        raise refuse("KEY.UNKNOWN_SIGNER", claimed)
+    if office.code != submitter:
+        raise refuse("MSG.WRONG_SENDER", f"{claimed} ≠ {submitter}")

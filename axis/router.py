@@ -1,0 +1,122 @@
+"""Router: what comes out of the broker goes to the room that it is for.
+
+Envelopes go to intake, receipts to dispatch, heartbeats to the lanes, and what
+the broker gave up to the ledger. A message is acked when the room has
+committed, never before; when a room cannot commit now, the message waits here,
+unacknowledged, so that an outage of the ledger uses up no redeliveries.
+
+Who speaks is the office whose exchange the message was published to: its user
+alone may write there. No header and no field of the message can change that.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from axis import clock, ledger
+from axis.broker import Broker, Incoming, topology
+from axis.dispatch.answers import Answers
+from axis.errors import PermanentError, TransientError
+from axis.intake import Intake, Rejected
+from axis.telemetry import events
+
+_PAUSE_MOST_S = 10.0
+_TEXT_MOST = 100  # Of what an office says about itself.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    """One callback per queue."""
+
+    ledger: ledger.Ledger
+    broker: Broker
+    intake: Intake
+    answers: Answers
+    batch: int
+    prefetch: int
+    ring: Callable[[], None]  # Something may be due now.
+    now: Callable[[], datetime] = clock.now
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Consume until the block ends; then finish what has been begun."""
+        tables: tuple[tuple[str, Callable[[Incoming], Awaitable[None]]], ...] = (
+            (topology.SUBMIT_EXPRESS, self._submitted),
+            (topology.SUBMIT, self._submitted),
+            (topology.RECEIPTS, self._answered),
+            (topology.HEARTBEATS, self._beaten),
+            (topology.DEAD, self._buried),
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            for queue, room in tables:
+                consumer = await self.broker.consume_batches(
+                    queue, self._batch_for(room), max_batch=self.batch, prefetch=self.prefetch
+                )
+                stack.push_async_callback(consumer.stop)
+            yield
+
+    def _batch_for(self, room: Callable[[Incoming], Awaitable[None]]) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
+        async def take(messages: Sequence[Incoming]) -> None:
+            # Together, so that they share a commit; each settles its own fate, so none fails the batch.
+            await asyncio.gather(*(self._until_committed(room, message) for message in messages))
+            self.ring()
+
+        return take
+
+    async def _until_committed(self, room: Callable[[Incoming], Awaitable[None]], message: Incoming) -> None:
+        """Give a message to its room until the room has it on record."""
+        pause_s = 0.5
+        while True:
+            try:
+                await room(message)
+            except TransientError as error:
+                events.room_unavailable(room="router", code=error.code, retry_s=pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+            except Exception as error:  # noqa: BLE001 - what nobody foresaw is our fault, not the message's.
+                events.service_failed(name="router", error=error)
+                message.give_back()
+                return
+            else:
+                return
+
+    async def _submitted(self, message: Incoming) -> None:
+        """Hand an envelope in; a refusal travels home as a receipt."""
+        with contextlib.suppress(Rejected):
+            await self.intake.accept(message.body, submitter=topology.office_of(message.exchange), via="amqp")
+
+    async def _answered(self, message: Incoming) -> None:
+        """Take a receipt in; one that cannot be believed is put on record and moves nothing."""
+        submitter = topology.office_of(message.exchange)
+        try:
+            await self.answers.take(message.body, submitter=submitter, now=self.now())
+        except PermanentError as error:
+            await self.answers.refuse_receipt(error, digest=sha256(message.body).hexdigest(), submitter=submitter)
+
+    async def _beaten(self, message: Incoming) -> None:
+        """Note that an office is there; if it had been away, its deliveries are due again."""
+        try:
+            version = str(json.loads(message.body)["version"])[:_TEXT_MOST]
+        except (ValueError, KeyError, TypeError):
+            version = ""
+        await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), version)
+
+    async def _buried(self, message: Incoming) -> None:
+        """Keep what the broker gave up; a delivery among it becomes a dead letter of the ledger."""
+        now = self.now()
+        digest = sha256(message.body).hexdigest()
+        await self.ledger.bury(
+            queue=message.died_in, kind=message.type, digest=digest, body=message.body, headers=message.headers, at=now
+        )
+        events.message_dead_lettered(queue=message.died_in, kind=message.type, digest=digest)
+        office = topology.inbox_owner(message.died_in)
+        envelope_id = message.headers.get("envelope-id")
+        if office is None or message.type != "envelope" or not isinstance(envelope_id, str):
+            return
+        row = await self.ledger.delivery(envelope_id, office)
+        if row is not None:
+            await self.answers.give_up(row, now, code="DLV.POISON", detail=office)

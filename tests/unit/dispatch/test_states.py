@@ -1,0 +1,40 @@
+"""Delivery states: the table is total, and terminal means terminal."""
+
+import pytest
+
+from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, WAITING, State, after
+from axis.receipts import Level
+
+
+def test_answers_cover_every_level_and_state() -> None:
+    assert {level: set(row) for level, row in ANSWERS.items()} == {level: set(State) for level in Level}
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_terminal_state_is_never_left(state: State, level: Level) -> None:
+    assert after(state, level) in (None, state)
+
+
+@pytest.mark.parametrize("state", sorted(WAITING))
+def test_every_waiting_state_can_end_as_the_promises_say(state: State) -> None:
+    ends = {after(state, level) for level in Level}
+
+    assert {State.DELIVERED, State.REFUSED, State.EXPIRED, State.RECALLED} <= ends
+
+
+def test_moves_never_touch_a_terminal_state() -> None:
+    assert all(not (origin & TERMINAL) for origin, _ in MOVES.values())
+
+
+def test_registered_before_delivered_counts_as_custody() -> None:
+    assert after(State.SENT, Level.REGISTERED) is State.DELIVERED
+    assert after(State.DELIVERED, Level.DELIVERED) is State.DELIVERED
+
+
+def test_delivered_after_expiry_is_late() -> None:
+    assert after(State.EXPIRED, Level.DELIVERED) is None
+
+
+def test_dead_letter_still_delivered_if_the_office_says_so() -> None:
+    assert after(State.DEAD, Level.DELIVERED) is State.DELIVERED
