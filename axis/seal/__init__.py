@@ -1,0 +1,27 @@
+"""THE SEAL (room 2): who said it, and that nobody changed it.
+
+`seal` signs for an office; `verify` turns Received into Verified, which is the
+only way for content to reach routing, storage or an addressee. `trust` judges
+certificates, `pki` makes them, `token` uses the same keys at the gateway.
+
+Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
+"""
+
+from axis.seal.folder import load_authorities, load_trust
+from axis.seal.sign import SigningKey, seal
+from axis.seal.token import check_token, make_token
+from axis.seal.trust import Trust, days_left
+from axis.seal.verify import Verified, verify
+
+__all__ = [
+    "SigningKey",
+    "Trust",
+    "Verified",
+    "check_token",
+    "days_left",
+    "load_authorities",
+    "load_trust",
+    "make_token",
+    "seal",
+    "verify",
+]

@@ -1,0 +1,69 @@
+"""Trust folder: where authorities, revocation lists, certificates and keys lie.
+
+    ca.pem               the authorities, one or more certificates
+    ca.key.pem           the CA's key; only where the CA is
+    crl.pem              revocation lists
+    certs/<OrganId>.pem  the certificates of an office, newest first
+    keys/<OrganId>.key.pem  its key; only at that office, or where keys are made
+
+Reading it is all this module does; `pki` writes it.
+"""
+
+from pathlib import Path
+
+from cryptography import x509
+
+from axis.errors import PermanentError
+from axis.seal.trust import Trust
+
+AUTHORITIES = "ca.pem"
+AUTHORITY_KEY = "ca.key.pem"
+REVOCATIONS = "crl.pem"
+CERTIFICATES = "certs"
+KEYS = "keys"
+
+_CRL_END = b"-----END X509 CRL-----"
+
+
+def load_authorities(
+    folder: Path,
+) -> tuple[tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
+    """Read the authorities and their revocation lists; a missing crl.pem is no list.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    return _certificates(folder / AUTHORITIES), load_crls(folder / REVOCATIONS)
+
+
+def load_trust(folder: Path, *, require_fresh_crl: bool = False) -> Trust:
+    """Read a whole trust folder, with each office known by the name of its certificate file.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    authorities, crls = load_authorities(folder)
+    signers = {path.stem: _certificates(path) for path in sorted((folder / CERTIFICATES).glob("*.pem"))}
+    return Trust(authorities, crls, signers, require_fresh_crl=require_fresh_crl)
+
+
+def load_crls(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
+    """Read the revocation lists of a PEM file; () if there is no file.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    try:
+        blocks = path.read_bytes().split(_CRL_END)[:-1]
+        return tuple(x509.load_pem_x509_crl(block.lstrip() + _CRL_END) for block in blocks)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
+
+
+def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise PermanentError("CFG.INVALID", f"{path}: {error}") from error

@@ -1,0 +1,248 @@
+"""Signing: an envelope and an office's key become a sealed envelope.
+
+`seal` leaves the message as it is, byte for byte: it adds the three Ids where
+they are missing, and the Signature before the end of edXMLHeader. Attachments
+that are still inline stay where they are; the seal covers them by the digests
+in the manifest. signxml makes the Signature.
+
+`signature` writes the same shape directly from digests, for receipts: the axis
+signs one for every envelope and has their canonical form in its hands anyway.
+
+Spec: W3C XMLDSig 1.1; docs/protocol/envelope.md.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from xml.parsers import expat
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from lxml import etree
+from signxml.algorithms import (
+    CanonicalizationMethod,
+    DigestAlgorithm,
+    SignatureConstructionMethod,
+    SignatureMethod,
+)
+from signxml.signer import XMLSigner
+
+from axis import edxml
+from axis.edxml.values import EDXML
+from axis.errors import PermanentError, Refusal, refuse
+from axis.seal.profile import DSIG, EXC_C14N, SHA256, Method, signed_info
+from axis.seal.trust import fingerprint_of, require_strong
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key of an office, and the certificate that says so."""
+
+    key: PrivateKey
+    certificate: x509.Certificate
+    fingerprint: str
+
+    @classmethod
+    def load(cls, key_path: Path, certificate_path: Path) -> Self:
+        """Read a key and the certificate that belongs to it, both PEM.
+
+        Args:
+            key_path: A private key without a passphrase.
+            certificate_path: One certificate, or several, e.g. of a key and its successor.
+
+        Raises:
+            PermanentError: CFG.INVALID; a file cannot be used, or the two do not belong together.
+        """
+        try:
+            key = load_pem_private_key(key_path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise PermanentError("CFG.INVALID", f"{key_path}: {error}") from error
+        try:
+            certificates = x509.load_pem_x509_certificates(certificate_path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise PermanentError("CFG.INVALID", f"{certificate_path}: {error}") from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise PermanentError("CFG.INVALID", f"{key_path}: not P-256, P-384 or RSA")
+        for certificate in certificates:
+            if certificate.public_key() == key.public_key():
+                return cls.of(key, certificate)
+        raise PermanentError("CFG.INVALID", f"{certificate_path} is not the certificate of {key_path}")
+
+    @classmethod
+    def of(cls, key: PrivateKey, certificate: x509.Certificate) -> Self:
+        """Put a key and its certificate together.
+
+        Raises:
+            PermanentError: CFG.INVALID; the key is below the profile's strength.
+        """
+        try:
+            require_strong(key.public_key())
+        except Refusal as error:
+            raise PermanentError("CFG.INVALID", error.violations[0].en) from error
+        return cls(key, certificate, fingerprint_of(certificate))
+
+    @property
+    def method(self) -> Method:
+        """The signature algorithm that goes with the key."""
+        return Method.ECDSA if isinstance(self.key, ec.EllipticCurvePrivateKey) else Method.RSA
+
+    def sign(self, octets: bytes) -> bytes:
+        """Return the signature over octets in the form that XMLDSig has for it."""
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+        r, s = decode_dss_signature(self.key.sign(octets, ec.ECDSA(hashes.SHA256())))
+        # XMLDSig 1.1 §6.4.3: r and s at the full width of the field, one after the other; not DER.
+        width = (self.key.curve.key_size + 7) // 8
+        return r.to_bytes(width, "big") + s.to_bytes(width, "big")
+
+
+def seal(unsealed: bytes, signer: SigningKey) -> bytes:
+    """Seal an edXML document or status.
+
+    Args:
+        unsealed: The message; with or without Ids, with or without inline attachments.
+        signer: The originator's key.
+
+    Raises:
+        Refusal: ENV.* if it is not an edXML message, SIG.POSITION if it is sealed already.
+    """
+    places = _places(unsealed)
+    if places.seal is None:
+        raise refuse("ENV.WRONG_ROOT", "edXMLEnvelope/edXMLHeader")
+    named = _edited(unsealed, places.names)
+    # Attachments may be far beyond the caps of an envelope; nothing that is signed stands in them.
+    received = edxml.parse(_edited(unsealed, [*places.names, *places.attachments]))
+    if next(received.root.iter(f"{{{DSIG}}}Signature"), None) is not None:
+        raise refuse("SIG.POSITION", "the message is sealed already", detail_vi="gói tin đã được ký")
+    names = edxml.PARTS[received.kind]
+    for name in names:
+        if received.part(name) is None:
+            raise refuse("SIG.REFERENCE", f"#{name}")
+    made = etree.tostring(
+        _signxml(signer).sign(
+            received.root,
+            key=signer.key,
+            cert=[signer.certificate],
+            reference_uri=[f"#{name}" for name in names],
+            id_attribute="Id",
+        )
+    )
+    end = places.seal + sum(len(new) - (stop - start) for start, stop, new in places.names if start < places.seal)
+    return named[:end] + made + named[end:]
+
+
+def signature(digests: Sequence[tuple[str, bytes]], signer: SigningKey) -> bytes:
+    """Return a Signature of the profile over parts whose canonical form is known.
+
+    Args:
+        digests: Id and SHA-256 of the canonical form of each part, in order.
+        signer: The issuer's key.
+    """
+    canonical, written = signed_info(digests, signer.method)
+    return b"".join(
+        (
+            f'<ds:Signature xmlns:ds="{DSIG}">'.encode(),
+            written,
+            b"<ds:SignatureValue>",
+            b64encode(signer.sign(canonical)),
+            b"</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>",
+            b64encode(signer.certificate.public_bytes(Encoding.DER)),
+            b"</ds:X509Certificate></ds:X509Data></ds:KeyInfo></ds:Signature>",
+        )
+    )
+
+
+def _signxml(signer: SigningKey) -> XMLSigner:
+    # "Detached" is signxml's word for a Signature that is no ancestor or child of what it signs:
+    # so no enveloped-signature transform, and one exclusive c14n for each Reference.
+    return XMLSigner(
+        method=SignatureConstructionMethod.detached,
+        signature_algorithm=SignatureMethod(signer.method.value),
+        digest_algorithm=DigestAlgorithm(SHA256),
+        c14n_algorithm=CanonicalizationMethod(EXC_C14N),
+    )
+
+
+_Edit = tuple[int, int, bytes]  # From, to, instead.
+
+_HEADER = ("edXML", "edXMLEnvelope", "edXMLHeader")
+_ATTACHMENTS = ("edXML", "AttachmentEncoded")
+_PLACES = {  # Where the parts stand; `edxml.parse` has the last word on it.
+    (*_HEADER, "MessageHeader"): "header",
+    (*_HEADER, "TraceHeaderList", "Bussiness"): "business",
+    ("edXML", "edXMLEnvelope", "edXMLBody", "edXMLManifest"): "manifest",
+}
+
+
+class _Places:
+    """Byte positions of what sealing touches."""
+
+    def __init__(self) -> None:
+        self.names: list[_Edit] = []
+        self.attachments: list[_Edit] = []
+        self.seal: int | None = None
+
+
+def _places(message: bytes) -> _Places:
+    """Find by byte position: the parts without an Id, the end of edXMLHeader, inline attachments."""
+    found = _Places()
+    path: list[str] = []
+    opened = 0
+    parser = expat.ParserCreate(namespace_separator=" ")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal opened
+        path.append(name.removeprefix(f"{EDXML} "))
+        here = tuple(path)
+        if here == _ATTACHMENTS:
+            opened = parser.CurrentByteIndex
+        part = _PLACES.get(here)
+        if part is not None and "Id" not in attributes:
+            at = _after_name(message, parser.CurrentByteIndex)
+            found.names.append((at, at, f' Id="{part}"'.encode()))
+
+    def end(_name: str) -> None:
+        here = tuple(path)
+        at = parser.CurrentByteIndex
+        if here == _HEADER and message.startswith(b"</", at):
+            found.seal = at
+        elif here == _ATTACHMENTS:
+            # An empty element ends where it starts; else the end is that of its end tag.
+            found.attachments.append((opened, message.index(b">", at) + 1, b""))
+        path.pop()
+
+    def refuse_doctype(*_: object) -> None:
+        raise refuse("ENV.DTD", "DOCTYPE", line=parser.CurrentLineNumber)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.StartDoctypeDeclHandler = refuse_doctype
+    try:
+        parser.Parse(message, True)
+    except expat.ExpatError as error:
+        raise refuse("ENV.NOT_WELL_FORMED", expat.ErrorString(error.code), line=error.lineno) from error
+    return found
+
+
+def _after_name(message: bytes, start_tag: int) -> int:
+    """Return the position after the name in a start tag."""
+    at = start_tag + 1
+    while message[at] not in b" \t\r\n/>":
+        at += 1
+    return at
+
+
+def _edited(message: bytes, edits: Sequence[_Edit]) -> bytes:
+    pieces, done = [], 0
+    for start, stop, new in sorted(edits):
+        pieces += [message[done:start], new]
+        done = stop
+    return b"".join([*pieces, message[done:]])
