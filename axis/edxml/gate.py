@@ -10,6 +10,7 @@ Spec: schemas/document-1.xsd, schemas/status-1.xsd; docs/protocol/envelope.md.
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any, cast
 
 import xmlschema
 from lxml import etree
@@ -59,20 +60,23 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
 
 
 def _explain(root: etree._Element, name: str) -> Iterator[Violation]:
-    for error in schemas.explainer(name).iter_errors(root):
-        element = error.elem
-        if not isinstance(element, etree._Element):
-            element = root
-        yield _violation_of(error, element)
+    for error in schemas.explainer(name).iter_errors(cast("Any", root)):  # It takes lxml trees; its types do not say so.
+        place: object = error.elem
+        yield _violation_of(error, place if isinstance(place, etree._Element) else root)
 
 
 def _violation_of(error: xmlschema.XMLSchemaValidationError, element: etree._Element) -> Violation:
     rule, en, vi = _words(error, element)
     place = element
     if isinstance(error, xmlschema.XMLSchemaChildrenValidationError) and error.invalid_child is not None:
-        place = error.invalid_child
+        place = cast("etree._Element", error.invalid_child)
     return violation(
-        "ENV.SCHEMA", en, detail_vi=vi, line=int(place.sourceline) if place.sourceline is not None else None, path=path_of(place), rule=rule
+        "ENV.SCHEMA",
+        en,
+        detail_vi=vi,
+        line=int(place.sourceline) if place.sourceline is not None else None,
+        path=path_of(place),
+        rule=rule,
     )
 
 
@@ -84,22 +88,38 @@ def _words(error: xmlschema.XMLSchemaValidationError, element: etree._Element) -
         return _words_of_children(error, name)
     match error.validator:
         case facets.XsdMaxLengthFacet() as facet:
-            return "xsd:maxLength", f"{name} is longer than {facet.value} characters", f"{name} dài quá {facet.value} ký tự"
+            return (
+                "xsd:maxLength",
+                f"{name} is longer than {facet.value} characters",
+                f"{name} dài quá {facet.value} ký tự",
+            )
         case facets.XsdMinLengthFacet():
             return "xsd:minLength", f"{name} must not be empty", f"{name} không được để trống"
         case facets.XsdPatternFacets():
             return "xsd:pattern", f"{name} has a wrong form: “{value}”", f"{name} sai định dạng: “{value}”"
         case facets.XsdEnumerationFacets() as facet:
             allowed = ", ".join(str(one) for one in facet.enumeration)
-            return "xsd:enumeration", f"{name} “{value}” is none of: {allowed}", f"{name} “{value}” không thuộc: {allowed}"
+            return (
+                "xsd:enumeration",
+                f"{name} “{value}” is none of: {allowed}",
+                f"{name} “{value}” không thuộc: {allowed}",
+            )
     reason = error.reason or "not valid"
     if "missing required attribute" in reason:
         attribute = reason.rsplit("'", 2)[-2]
-        return "xsd:required-attribute", f"{name} lacks the attribute {_short(attribute)}", f"{name} thiếu thuộc tính {_short(attribute)}"
+        return (
+            "xsd:required-attribute",
+            f"{name} lacks the attribute {_short(attribute)}",
+            f"{name} thiếu thuộc tính {_short(attribute)}",
+        )
     if "attribute not allowed" in reason:
         return "xsd:attribute", f"{name}: {_plain(reason)}", f"{name} có thuộc tính không được phép"
     if "has a fixed value" in reason or "fixed value" in reason:
-        return "xsd:fixed", f"{name}: an attribute has not its fixed value", f"{name} có thuộc tính không đúng giá trị quy định"
+        return (
+            "xsd:fixed",
+            f"{name}: an attribute has not its fixed value",
+            f"{name} có thuộc tính không đúng giá trị quy định",
+        )
     if "duplicated value" in reason:
         return "xsd:unique", f"{name} holds a value twice", f"{name} có giá trị bị lặp"
     if "character data" in reason:
@@ -146,7 +166,7 @@ def _date_violations(root: etree._Element) -> Iterator[Violation]:
         if not text:
             continue  # Whether it may be empty is the schema's business.
         try:
-            _DATES[element.tag](text)
+            _DATES[str(element.tag)](text)
         except ValueError:
             # A text of another shape has been reported by the pattern already.
             if len(text) >= len("yyyy/MM/dd") and text[4:5] == text[7:8] == "/":
@@ -170,7 +190,7 @@ def path_of(element: etree._Element) -> str:
         step = _short(here.tag)
         parent = here.getparent()
         if parent is not None:
-            namesakes = parent.findall(here.tag)
+            namesakes = parent.findall(str(here.tag))
             if len(namesakes) > 1:
                 step = f"{step}[{namesakes.index(here) + 1}]"
         steps.append(step)
@@ -182,7 +202,7 @@ def _short(tag: object) -> str:
     """Return a Clark name with its usual prefix."""
     text = str(tag)
     if not text.startswith("{"):
-        return text
+        return text.replace("e:", "edXML:", 1) if text.startswith("e:") else text  # The prefix of our own XSDs.
     namespace, local = text[1:].split("}", 1)
     return f"{_PREFIX.get(namespace, '')}{local}"
 

@@ -219,7 +219,7 @@ def _reason(error: etree.XMLSyntaxError) -> str:
 
 
 def _reason_of_node(node: etree._Element) -> str:
-    return "comment" if node.tag is etree.Comment else "processing instruction"
+    return "comment" if isinstance(node, etree._Comment) else "processing instruction"
 
 
 def _shown(tag: object) -> str:

@@ -27,9 +27,6 @@ from axis.edxml.model import (
 from axis.edxml.values import PROFILE, parse_date, parse_timestamp, q
 from axis.errors import refuse
 
-_CANONICAL = {"resolve_entities": False, "no_network": True, "load_dtd": False}
-
-
 def read(kind: Kind, parts: Mapping[str, bytes]) -> Message:
     """Turn signed parts into a message.
 
@@ -40,7 +37,7 @@ def read(kind: Kind, parts: Mapping[str, bytes]) -> Message:
     Raises:
         Refusal: RULE.DATE or ENV.SCHEMA where a value cannot be what its field means.
     """
-    trees = {name: etree.fromstring(xml, etree.XMLParser(**_CANONICAL)) for name, xml in parts.items()}
+    trees = {name: etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True)) for name, xml in parts.items()}
     return read_trees(kind, trees)
 
 
@@ -93,7 +90,9 @@ def _status(header: etree._Element) -> Status:
     try:
         at = parse_timestamp(text)
     except ValueError as error:
-        raise refuse("RULE.DATE", text[:40], path="edXML:MessageHeader/edXML:Timestamp", rule="rule:date.exists") from error
+        raise refuse(
+            "RULE.DATE", text[:40], path="edXML:MessageHeader/edXML:Timestamp", rule="rule:date.exists"
+        ) from error
     return Status(
         originator=_organization(header.find(q("From"))),
         response_for=_response(about),
@@ -122,7 +121,9 @@ def _organization(element: etree._Element | None) -> Organization:
 def _staff(element: etree._Element | None) -> Staff | None:
     if element is None:
         return None
-    return Staff(_text(element, "Department"), _text(element, "Staff"), _text(element, "Email"), _text(element, "Mobile"))
+    return Staff(
+        _text(element, "Department"), _text(element, "Staff"), _text(element, "Email"), _text(element, "Mobile")
+    )
 
 
 def _response(element: etree._Element) -> ResponseFor:
@@ -143,7 +144,10 @@ def _business(element: etree._Element) -> Business:
         document_id=_text(element, "DocumentId"),
         update=None if details is None else _update(details),
         replacements=tuple(
-            Replacement(_text(one, "DocumentId"), tuple(_own(organ) for organ in one.findall(f"{q('OrganIdList')}/{q('OrganId')}")))
+            Replacement(
+                _text(one, "DocumentId"),
+                tuple(_own(organ) for organ in one.findall(f"{q('OrganIdList')}/{q('OrganId')}")),
+            )
             for one in element.findall(f"{q('ReplacementInfoList')}/{q('ReplacementInfo')}")
         ),
         staff=_staff(element.find(q("StaffInfo"))),
@@ -200,4 +204,6 @@ def _date(element: etree._Element, *path: str) -> date:
         return parse_date(text)
     except ValueError as error:
         where = "/".join(f"edXML:{name}" for name in path)
-        raise refuse("RULE.DATE", f"{path[-1]} {text[:40]}", path=f"edXML:MessageHeader/{where}", rule="rule:date.exists") from error
+        raise refuse(
+            "RULE.DATE", f"{path[-1]} {text[:40]}", path=f"edXML:MessageHeader/{where}", rule="rule:date.exists"
+        ) from error

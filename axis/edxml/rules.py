@@ -29,7 +29,7 @@ _NOTATION = re.compile(r"[\w&.,()+-]+(?:[/ ][\w&.,()+-]+)*")
 # Characters that change how a name looks or where a file lands; a name is a label, and must be an honest one.
 _UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DEVICE_NAME = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-_EXECUTABLE = frozenset("exe com bat cmd scr pif msi vbs vbe js jse wsf hta jar ps1 sh dll lnk reg".split())
+_EXECUTABLE = frozenset(["exe", "com", "bat", "cmd", "scr", "pif", "msi", "vbs", "vbe", "js", "jse", "wsf", "hta", "jar", "ps1", "sh", "dll", "lnk", "reg"])
 T = TypeVar("T")
 _FIRST_DAY = date(1945, 9, 2)  # No document of this state is older.
 
@@ -62,9 +62,13 @@ def _addressees(document: Document, _today: date) -> Iterator[Violation]:
     for path, to in _numbered(document.addressees, f"{_HEADER}/edXML:To"):
         seen[to.organ_id] += 1
         if seen[to.organ_id] == 2:
-            yield violation("RULE.DUPLICATE_ADDRESSEE", to.organ_id, path=f"{path}/edXML:OrganId", rule="rule:addressee.once")
+            yield violation(
+                "RULE.DUPLICATE_ADDRESSEE", to.organ_id, path=f"{path}/edXML:OrganId", rule="rule:addressee.once"
+            )
         if to.organ_id == document.originator.organ_id:
-            yield violation("RULE.SELF_ADDRESSED", to.organ_id, path=f"{path}/edXML:OrganId", rule="rule:addressee.other")
+            yield violation(
+                "RULE.SELF_ADDRESSED", to.organ_id, path=f"{path}/edXML:OrganId", rule="rule:addressee.other"
+            )
 
 
 def _dates(document: Document, today: date) -> Iterator[Violation]:
@@ -78,7 +82,9 @@ def _dates(document: Document, today: date) -> Iterator[Violation]:
             rule="rule:date.not-future",
         )
     if document.promulgated_on < _FIRST_DAY:
-        yield violation("RULE.DATE", format_date(document.promulgated_on), path=promulgated, rule="rule:date.not-ancient")
+        yield violation(
+            "RULE.DATE", format_date(document.promulgated_on), path=promulgated, rule="rule:date.not-ancient"
+        )
     if document.due_on is not None and document.due_on < document.promulgated_on:
         yield violation(
             "RULE.DATE",
@@ -91,10 +97,15 @@ def _dates(document: Document, today: date) -> Iterator[Violation]:
 
 def _code(document: Document, _today: date) -> Iterator[Violation]:
     if _NUMBER.fullmatch(document.code_number) is None:
-        yield violation("RULE.CODE", document.code_number, path=f"{_HEADER}/edXML:Code/edXML:CodeNumber", rule="rule:code.number")
+        yield violation(
+            "RULE.CODE", document.code_number, path=f"{_HEADER}/edXML:Code/edXML:CodeNumber", rule="rule:code.number"
+        )
     if _NOTATION.fullmatch(document.code_notation) is None:
         yield violation(
-            "RULE.CODE", document.code_notation, path=f"{_HEADER}/edXML:Code/edXML:CodeNotation", rule="rule:code.notation"
+            "RULE.CODE",
+            document.code_notation,
+            path=f"{_HEADER}/edXML:Code/edXML:CodeNotation",
+            rule="rule:code.notation",
         )
 
 
@@ -110,7 +121,9 @@ def _secrecy(document: Document, _today: date) -> Iterator[Violation]:
         (document.type_name, f"{_HEADER}/edXML:DocumentType/edXML:TypeName"),
         (document.sphere, f"{_HEADER}/edXML:OtherInfo/edXML:SphereOfPromulgation"),
     ):
-        if codes.fold(text) in codes.SECRECY_MARKS or any(codes.fold(text).endswith(f" {mark}") for mark in codes.SECRECY_MARKS):
+        if codes.fold(text) in codes.SECRECY_MARKS or any(
+            codes.fold(text).endswith(f" {mark}") for mark in codes.SECRECY_MARKS
+        ):
             yield violation("RULE.SECRET", text, path=path, rule="rule:secret.mark")
 
 
@@ -139,23 +152,37 @@ def _business(document: Document, _today: date) -> Iterator[Violation]:
 
 def _manifest(document: Document, _today: date) -> Iterator[Violation]:
     if len(document.attachments) > limits.MAX_ATTACHMENTS:
-        yield violation("ATT.COUNT", f"{len(document.attachments)} > {limits.MAX_ATTACHMENTS}", path=_MANIFEST, rule="rule:manifest.count")
+        yield violation(
+            "ATT.COUNT",
+            f"{len(document.attachments)} > {limits.MAX_ATTACHMENTS}",
+            path=_MANIFEST,
+            rule="rule:manifest.count",
+        )
     if sum(ref.size_bytes for ref in document.attachments) > limits.MAX_TOTAL_BYTES:
-        yield violation("ATT.SIZE", f"total > {limits.MAX_TOTAL_BYTES} bytes", path=_MANIFEST, rule="rule:manifest.total")
+        yield violation(
+            "ATT.SIZE", f"total > {limits.MAX_TOTAL_BYTES} bytes", path=_MANIFEST, rule="rule:manifest.total"
+        )
     names: Counter[str] = Counter()
     ids: Counter[str] = Counter()
     for path, ref in _numbered(document.attachments, f"{_MANIFEST}/edXML:Reference"):
         names[unicodedata.normalize("NFC", ref.name).casefold()] += 1
         ids[ref.content_id] += 1
         if ids[ref.content_id] == 2:
-            yield violation("RULE.MANIFEST", ref.content_id, path=f"{path}/edXML:ContentId", rule="rule:manifest.content-id-once")
+            yield violation(
+                "RULE.MANIFEST", ref.content_id, path=f"{path}/edXML:ContentId", rule="rule:manifest.content-id-once"
+            )
         if names[unicodedata.normalize("NFC", ref.name).casefold()] == 2:
             yield violation("ATT.NAME", ref.name, path=f"{path}/edXML:AttachmentName", rule="rule:manifest.name-once")
         if ref.size_bytes > limits.MAX_ATTACHMENT_BYTES:
             yield violation("ATT.SIZE", f"{ref.name}: {ref.size_bytes} bytes", path=path, rule="rule:manifest.size")
         problem = name_problem(ref.name)
         if problem:
-            yield violation("ATT.NAME", f"{printable(ref.name)} ({problem})", path=f"{path}/edXML:AttachmentName", rule="rule:manifest.name")
+            yield violation(
+                "ATT.NAME",
+                f"{printable(ref.name)} ({problem})",
+                path=f"{path}/edXML:AttachmentName",
+                rule="rule:manifest.name",
+            )
 
 
 def name_problem(name: str) -> str:
@@ -173,7 +200,9 @@ def name_problem(name: str) -> str:
 
 def printable(text: str) -> str:
     """Return text with control and direction characters shown as code points."""
-    return _UNSAFE_NAME.sub(lambda found: f"[U+{ord(found[0]):04X}]" if not found[0].isprintable() else found[0], text)[:120]
+    return _UNSAFE_NAME.sub(lambda found: f"[U+{ord(found[0]):04X}]" if not found[0].isprintable() else found[0], text)[
+        :120
+    ]
 
 
 def _status(status: Status) -> Iterator[Violation]:
@@ -190,7 +219,12 @@ def _status(status: Status) -> Iterator[Violation]:
             rule="rule:status.reason",
         )
     if not status.response_for.document_id:
-        yield violation("RULE.STATUS", "DocumentId", path=f"{_HEADER}/edXML:ResponseFor/edXML:DocumentId", rule="rule:status.document")
+        yield violation(
+            "RULE.STATUS",
+            "DocumentId",
+            path=f"{_HEADER}/edXML:ResponseFor/edXML:DocumentId",
+            rule="rule:status.document",
+        )
 
 
 def _numbered(items: tuple[T, ...], path: str) -> Iterator[tuple[str, T]]:

@@ -1,0 +1,80 @@
+"""`axis lint`: what the axis would say to a file, without sending it."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from axis import clock
+from axis.cli import output
+from axis.edxml import Received, values
+from axis.edxml.lint import lint as lint_file
+from axis.errors import Refusal, TransientError, Violation, violation
+
+_CHUNK_BYTES = 1024 * 1024
+_IN_MEMORY_BYTES = 8 * 1024 * 1024
+
+
+def lint(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="An edXML file, sealed or not, with or without its attachments inside.",
+        ),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    trust: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder with offices.toml, ca.pem and certs/: check the seal too."
+        ),
+    ] = None,
+) -> None:
+    """Check a file against the schema, the business rules and, with --trust, the seal.
+
+    Needs no broker and no network. Exit code: 0 accepted, 1 refused, 2 wrong use.
+
+    Example: axis lint 125-SKHCN.edxml --trust trust/
+    """
+    check_seal = None if trust is None else _seal_checker(trust)
+    with file.open("rb") as stream:
+        report = lint_file(
+            iter(lambda: stream.read(_CHUNK_BYTES), b""),
+            today=values.local_date(clock.now()),
+            open_scratch=_scratch,
+            check_seal=check_seal,
+        )
+    if json:
+        output.as_json(report.as_dict())
+    elif report.accepted:
+        output.console.print(f"Chấp nhận / Accepted: {report.kind}", style="green")
+    else:
+        output.violations(report.violations)
+        output.console.print(f"Từ chối / Refused: {len(report.violations)}", style="red")
+    raise typer.Exit(0 if report.accepted else output.REFUSED)
+
+
+def _scratch() -> BinaryIO:
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # type: ignore[return-value]
+
+
+def _seal_checker(folder: Path):  # type: ignore[no-untyped-def]
+    from axis import registry, seal
+
+    authorities, crls = seal.load_authorities(folder)
+    trust = registry.load_offices(folder / "offices.toml").trust(authorities, crls)
+
+    def check(received: Received) -> tuple[Violation, ...]:
+        try:
+            seal.verify(received, trust, at=clock.now())
+        except Refusal as refusal:
+            return refusal.violations
+        except TransientError as error:
+            return (violation(error.code, error.detail),)
+        return ()
+
+    return check

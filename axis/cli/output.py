@@ -1,0 +1,79 @@
+"""Output: how every command speaks to a person, and to a program.
+
+A person gets tables and plain sentences, a program gets JSON on standard
+output. Exit codes: 0 done or accepted, 1 refused or something found, 2 wrong
+use, 3 the axis could not do it now.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from axis.errors import AxisError, Refusal, TransientError, Violation
+
+T = TypeVar("T")
+
+console = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False)
+
+REFUSED, WRONG_USE, NOT_NOW = 1, 2, 3
+
+
+def as_json(value: object) -> None:
+    """Write one JSON value to standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table."""
+    grid = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(grid)
+
+
+def violations(found: Sequence[Violation]) -> None:
+    """Write what is wrong, one row each, in both languages."""
+    for number, one in enumerate(found, 1):
+        place = f"dòng {one.line}: {one.path}" if one.line is not None else one.path
+        console.print(f"[bold]{number}. {one.code}[/] {one.rule}", markup=True)
+        if place:
+            console.print(f"   {place}", markup=False)
+        console.print(f"   {one.vi}\n   {one.en}", markup=False)
+        console.print(f"   → {one.who_must_act}: {one.next}", markup=False)
+
+
+def stop(message: str, code: int) -> NoReturn:
+    """End the command with a sentence for a person."""
+    complaints.print(message, markup=False, style="red" if code else None)
+    raise typer.Exit(code)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous part; the axis' own errors become sentences and exit codes."""
+    try:
+        return asyncio.run(work)
+    except Refusal as refusal:
+        violations(refusal.violations)
+        raise typer.Exit(REFUSED) from refusal
+    except TransientError as error:
+        stop(f"{error.entry.vi} / {error}", NOT_NOW)
+    except AxisError as error:
+        stop(str(error), WRONG_USE)
+    except ValidationError as error:
+        stop(settings_problem(error), WRONG_USE)
+
+
+def settings_problem(error: ValidationError) -> str:
+    """Return what is wrong with the settings, a line each."""
+    lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return "Cấu hình sai / The settings are wrong:\n  " + "\n  ".join(lines)

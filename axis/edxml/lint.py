@@ -1,0 +1,141 @@
+"""Lint: everything that is wrong with a file, for a person at a desk.
+
+Where intake stops at the first room that says no, lint goes on as far as it
+can: shape, dates, business rules and the inline files are all reported at
+once, sealed or not. The words are those of the signed receipt.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from hashlib import sha256
+from itertools import chain
+from typing import BinaryIO
+
+from lxml import etree
+
+from axis.edxml.gate import gate
+from axis.edxml.model import AttachmentRef, Document, Kind, Message
+from axis.edxml.parse import PARTS, Received, parse
+from axis.edxml.read import read_trees
+from axis.edxml.rules import check
+from axis.edxml.split import Inline, Splitter, unwrap
+from axis.edxml.values import NSMAP
+from axis.errors import Refusal, Violation, violation
+
+_CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What lint found."""
+
+    kind: Kind | None  # None: it could not be told.
+    violations: tuple[Violation, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.violations
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as programs read it."""
+        return {
+            "accepted": self.accepted,
+            "kind": None if self.kind is None else self.kind.value,
+            "violations": [found.as_dict() for found in self.violations],
+        }
+
+
+def lint(
+    chunks: Iterable[bytes],
+    *,
+    today: date,
+    open_scratch: Callable[[], BinaryIO],
+    check_seal: Callable[[Received], tuple[Violation, ...]] | None = None,
+) -> Report:
+    """Report on one file, sealed or not, with or without inline attachments.
+
+    Args:
+        chunks: The file's bytes.
+        today: The day in Viet Nam.
+        open_scratch: Makes a temporary binary file for each inline attachment.
+        check_seal: What the seal room finds wrong; None leaves the seal alone.
+    """
+    splitter = Splitter(open_scratch)
+    try:
+        for chunk in chunks:
+            splitter.feed(chunk)
+        split = splitter.close()
+        received = parse(split.sealed)
+    except Refusal as refusal:
+        return Report(None, refusal.violations)
+    found: list[Violation] = []
+    if check_seal is not None:
+        found += check_seal(received)
+    try:
+        gate(received)
+        message = read_trees(received.kind, _parts(received))
+        found += _with_lines(check(message, today=today), received)
+        found += _with_lines(inline_violations(message, split.attachments), received)
+    except Refusal as refusal:
+        found += refusal.violations
+    return Report(received.kind, tuple(found))
+
+
+def inline_violations(message: Message, carried: tuple[Inline, ...]) -> tuple[Violation, ...]:
+    """Return how the inline files differ from the manifest. A file that is not inline may have been uploaded before."""
+    refs = {ref.content_id: ref for ref in message.attachments} if isinstance(message, Document) else {}
+    found = []
+    for file in carried:
+        ref = refs.get(file.content_id)
+        if ref is None:
+            found.append(violation("ATT.UNLISTED", file.name or file.content_id, rule="attachment:listed"))
+        elif not matches(ref, file):
+            found.append(violation("ATT.DIGEST", ref.name, rule="attachment:digest"))
+    return tuple(found)
+
+
+def matches(ref: AttachmentRef, file: Inline) -> bool:
+    """Tell whether an inline file is the one that the manifest lists, plain or zipped."""
+    packed: BinaryIO = file.sink  # type: ignore[assignment]  # open_scratch made it.
+    packed.seek(0)
+    if _digest(iter(lambda: packed.read(_CHUNK_BYTES), b"")) == ref.sha256:
+        return True
+    try:
+        return _digest(unwrap(packed)) == ref.sha256
+    except Refusal:
+        return False
+
+
+def _digest(chunks: Iterable[bytes]) -> str:
+    digest = sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _parts(received: Received) -> dict[str, etree._Element]:
+    parts = {}
+    for name in PARTS[received.kind]:
+        part = received.part(name)
+        if part is None:
+            raise AssertionError(f"the gate lets nothing through without its {name}")
+        parts[name] = part
+    return parts
+
+
+def _with_lines(found: Iterable[Violation], received: Received) -> tuple[Violation, ...]:
+    """Add the line to violations that know only their path."""
+    return tuple(_with_line(one, received) for one in found)
+
+
+def _with_line(found: Violation, received: Received) -> Violation:
+    if found.line is not None or not found.path:
+        return found
+    places = received.root.xpath(found.path, namespaces=NSMAP)
+    parents = received.root.xpath(found.path.rsplit("/", 1)[0] or "/", namespaces=NSMAP) if not places else []
+    for element in chain(places if isinstance(places, list) else (), parents if isinstance(parents, list) else ()):
+        if isinstance(element, etree._Element) and element.sourceline is not None:
+            return replace(found, line=int(element.sourceline))
+    return found
