@@ -24,6 +24,7 @@ from typing import Any
 
 from lxml import etree
 
+from axis.edxml.gate import path_of
 from axis.errors import Refusal, refuse
 
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
@@ -171,7 +172,7 @@ def _the_signature(root: etree._Element, holder: etree._Element | None) -> etree
     """Return the only Signature of the message, if it stands last in its holder."""
     found = list(root.iter(SIGNATURE))
     if not found:
-        raise refuse("SIG.MISSING", line=line_of(root), path=_path(root if holder is None else holder))
+        raise refuse("SIG.MISSING", line=line_of(root), path=path_of(root if holder is None else holder))
     if len(found) > 1:
         raise _no("SIG.POSITION", f"{len(found)} Signature", found[1])
     signature = found[0]
@@ -257,21 +258,4 @@ def line_of(element: etree._Element) -> int | None:
 
 
 def _no(code: str, detail: str, element: etree._Element) -> Refusal:
-    return refuse(code, detail, line=line_of(element), path=_path(element))
-
-
-_PREFIXES = {DSIG: "ds", "http://www.mic.gov.vn/TBT/QCVN_102_2016": "edXML", "urn:axis:receipt:1": "rct"}
-
-
-def _path(element: etree._Element) -> str:
-    """Return the XPath of an element, with the prefixes of the catalogue's texts."""
-    steps = []
-    here: etree._Element | None = element
-    while here is not None:
-        name = etree.QName(here)
-        prefix = _PREFIXES.get(name.namespace or "")
-        position = sum(1 for _ in here.itersiblings(here.tag, preceding=True)) + 1
-        several = position > 1 or next(here.itersiblings(here.tag), None) is not None
-        steps.append((f"{prefix}:" if prefix else "") + name.localname + (f"[{position}]" if several else ""))
-        here = here.getparent()
-    return "/" + "/".join(reversed(steps))
+    return refuse(code, detail, line=line_of(element), path=path_of(element))

@@ -1,0 +1,24 @@
+"""ANSWERS (room 9): what offices and the axis say about an envelope, signed.
+
+`issue` signs a receipt, `read_receipt` believes one, `check_chain` holds the
+receipts of an envelope together. Nothing here does I/O or reads a clock.
+
+Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
+"""
+
+from axis.receipts.chain import check_chain
+from axis.receipts.issue import issue
+from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt
+from axis.receipts.read import is_receipt, read_receipt
+
+__all__ = [
+    "SAID_BY",
+    "Level",
+    "Party",
+    "Receipt",
+    "SignedReceipt",
+    "check_chain",
+    "is_receipt",
+    "issue",
+    "read_receipt",
+]

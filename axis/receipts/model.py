@@ -1,0 +1,187 @@
+"""Receipt: one fact about one envelope, said by one office, and signed.
+
+A receipt is written once and never edited; later news is a later receipt that
+names the one before it. Each names the digest of the envelope's signed parts,
+so it is about that content and no other.
+
+Text that people wrote is made fit for XML when a receipt is built, so that a
+receipt which exists can be signed and reads back equal to itself.
+
+Spec: RFC 3464 §2.3.3 (action), RFC 3463 §2 (status); docs/protocol/receipts.md.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from axis.errors import Violation
+
+
+class Level(StrEnum):
+    """What happened."""
+
+    ACCEPTED = "accepted"  # The axis took custody of the envelope.
+    REJECTED = "rejected"  # The axis refused the envelope, or one addressee of it.
+    DELIVERED = "delivered"  # The addressee's adapter took custody.
+    REGISTERED = "registered"  # The addressee's system gave it a number in the incoming register.
+    REFUSED = "refused"  # The addressee refuses it.
+    PROGRESS = "progress"  # News of the business: assigned, in work, done.
+    DEFERRED = "deferred"  # Not yet; attempts go on.
+    EXPIRED = "expired"  # The lifetime of the delivery is over.
+    RECALLED = "recalled"  # The originator took it back before it was delivered.
+    FAILED = "failed"  # A dead letter: a person must act.
+
+
+class Party(StrEnum):
+    """Who speaks, as seen from the delivery."""
+
+    AXIS = "axis"
+    ADDRESSEE = "addressee"
+
+
+_AXIS, _ADDRESSEE = frozenset({Party.AXIS}), frozenset({Party.ADDRESSEE})
+
+# Who may say what.
+SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
+    {
+        Level.ACCEPTED: _AXIS,
+        Level.REJECTED: _AXIS,
+        Level.DELIVERED: _ADDRESSEE,
+        Level.REGISTERED: _ADDRESSEE,
+        Level.REFUSED: _ADDRESSEE,
+        Level.PROGRESS: _ADDRESSEE,
+        Level.DEFERRED: _AXIS | _ADDRESSEE,
+        Level.EXPIRED: _AXIS,
+        Level.RECALLED: _AXIS,
+        Level.FAILED: _AXIS | _ADDRESSEE,
+    }
+)
+
+# The classes of RFC 3463 that go with a level. Giving up may carry class 4: the status is the last cause.
+_CLASSES = {
+    Level.ACCEPTED: "2",
+    Level.REJECTED: "5",
+    Level.DELIVERED: "2",
+    Level.REGISTERED: "2",
+    Level.REFUSED: "5",
+    Level.PROGRESS: "2",
+    Level.DEFERRED: "4",
+    Level.EXPIRED: "45",
+    Level.RECALLED: "25",
+    Level.FAILED: "45",
+}
+
+# Levels that may be about the envelope as a whole.
+_ABOUT_ALL = frozenset({Level.ACCEPTED, Level.REJECTED})
+
+MAX_VIOLATIONS = 200  # As many as the schema gate lists; a file with more is not what it claims to be.
+MAX_RECEIPT_BYTES = 4 * 1024 * 1024  # A word about each of 5,000 addressees.
+_MAX_REASON_CHARS = 1000  # Decision of the national document systems for a refusal's reason.
+_MAX_LINE_CHARS = 400
+_MAX_ID_CHARS = 100
+
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+_STATUS_CODE = re.compile(r"[0-9]{2}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_CODE = re.compile(r"[A-Z]+(\.[A-Z_]+)+")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What is said. Building a contradictory one raises ValueError."""
+
+    level: Level
+    issuer: str  # OrganId of the office that says it.
+    originator: str
+    document_id: str
+    envelope_id: str  # "" for an envelope that was rejected before it had one.
+    envelope_digest: str  # Of the signed parts; of the file as received where the envelope was rejected.
+    addressee: str | None  # None: about the whole envelope.
+    previous: str | None  # Digest of the receipt before this one.
+    at: datetime
+    status: str  # RFC 3463.
+    status_code: str | None = None  # edXML business status, e.g. "03".
+    number: str | None = None  # In the addressee's incoming register.
+    reason: str = ""  # The originator reads it: no hosts, keys, traces.
+    code: str | None = None  # Of the catalogue of errors.
+    violations: tuple[Violation, ...] = ()
+    addressees: tuple[tuple[str, str, str], ...] = ()  # Of ACCEPTED: code, verdict, reason.
+    attempt: int | None = None
+    next_at: datetime | None = None
+    who_must_act: str = ""
+
+    def __post_init__(self) -> None:
+        self._require_sense()
+        put = object.__setattr__  # The value is frozen from here on.
+        put(self, "level", Level(self.level))
+        put(self, "at", self.at.astimezone(UTC))
+        put(self, "next_at", None if self.next_at is None else self.next_at.astimezone(UTC))
+        put(self, "document_id", _fit(self.document_id, _MAX_LINE_CHARS))
+        put(self, "number", _fit(self.number or "", _MAX_LINE_CHARS) or None)
+        put(self, "code", self.code or None)
+        put(self, "reason", _fit(self.reason, _MAX_REASON_CHARS))
+        put(self, "who_must_act", str(self.who_must_act))
+        put(self, "violations", tuple(map(_fit_violation, self.violations[:MAX_VIOLATIONS])))
+        put(
+            self,
+            "addressees",
+            tuple((code, verdict, _fit(why, _MAX_LINE_CHARS)) for code, verdict, why in self.addressees),
+        )
+
+    def _require_sense(self) -> None:
+        """Refuse a receipt that contradicts itself."""
+        if not _STATUS.fullmatch(self.status) or self.status[0] not in _CLASSES[self.level]:
+            raise ValueError(f"a receipt “{self.level}” cannot carry status {self.status}")
+        if self.at.tzinfo is None or (self.next_at is not None and self.next_at.tzinfo is None):
+            raise ValueError("a receipt needs aware times")
+        if not self.addressee and (self.addressee is not None or self.level not in _ABOUT_ALL):
+            raise ValueError(f"a receipt “{self.level}” names its addressee")
+        ids = [self.issuer, self.originator, self.addressee or "-", self.envelope_id or "-"]
+        ids += [code for code, _, _ in self.addressees]
+        if not all(0 < len(one) <= _MAX_ID_CHARS and not _NOT_XML.search(one) for one in ids):
+            raise ValueError(f"an identifier has 1 to {_MAX_ID_CHARS} characters")
+        for digest in (self.envelope_digest, self.previous):
+            if digest is not None and not _DIGEST.fullmatch(digest):
+                raise ValueError("a digest is 64 lower-case hex digits")
+        if self.status_code is not None and not _STATUS_CODE.fullmatch(self.status_code):
+            raise ValueError(f"not an edXML status code: {self.status_code}")
+        if self.code and not _CODE.fullmatch(self.code):
+            raise ValueError(f"not a code of the catalogue: {self.code}")
+        if self.attempt is not None and self.attempt < 0:
+            raise ValueError("attempts are counted from 0")
+
+    @property
+    def party(self) -> Party:
+        """Who speaks: the addressee, or else the axis."""
+        return Party.ADDRESSEE if self.issuer == self.addressee else Party.AXIS
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A receipt with the bytes that prove it."""
+
+    receipt: Receipt
+    xml: bytes
+    digest: str  # SHA-256 of `xml`, in hex; how later receipts name this one.
+
+
+def _fit(text: str, most: int) -> str:
+    """Return text without characters that XML cannot carry, and not longer than `most`."""
+    fit = _NOT_XML.sub("\ufffd", str(text))
+    return fit if len(fit) <= most else fit[: most - 1] + "…"
+
+
+def _fit_violation(found: Violation) -> Violation:
+    return replace(
+        found,
+        path=_fit(found.path, _MAX_LINE_CHARS),
+        rule=_fit(found.rule, _MAX_LINE_CHARS),
+        vi=_fit(found.vi, _MAX_LINE_CHARS),
+        en=_fit(found.en, _MAX_LINE_CHARS),
+        who_must_act=str(found.who_must_act),
+        next=_fit(found.next, _MAX_LINE_CHARS),
+    )
