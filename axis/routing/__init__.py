@@ -1,0 +1,11 @@
+"""SORTING (room 4): a verified message and the roll become routes, one for each addressee.
+
+Pure, and able to say why. Each addressee is decided by itself: one that cannot
+be served takes nothing away from the others.
+
+Spec: docs/protocol/intake.md.
+"""
+
+from axis.routing.resolve import Resolution, Route, resolve
+
+__all__ = ["Resolution", "Route", "resolve"]
