@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from axis import clock, gateway, intake, ledger, registry, seal, spool
-from axis.broker import Broker, PrivateNode, topology
+from axis.broker import Broker, topology
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.outbound import Outbound
@@ -129,7 +129,8 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         await _load_first_roll(book, settings)
         roll = LiveRoll(book, settings)
         await roll.refresh()
-        assert settings.key is not None and settings.certificate is not None  # noqa: S101 - filled() has set them.
+        assert settings.key is not None  # noqa: S101 - filled() has set it, and the next.
+        assert settings.certificate is not None  # noqa: S101
         voice = Voice(settings.organ_id, seal.SigningKey.load(settings.key, settings.certificate))
         yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice)
 
@@ -156,13 +157,18 @@ async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Bro
             roll=rooms.roll,
             voice=rooms.voice,
             schedule=RetrySchedule(
-                waits=settings.dispatch.waits, urgent_factor=settings.dispatch.urgent_factor, spread=settings.dispatch.spread
+                waits=settings.dispatch.waits,
+                urgent_factor=settings.dispatch.urgent_factor,
+                spread=settings.dispatch.spread,
             ),
             notices_after=settings.dispatch.notices_after,
             breaker_after=settings.dispatch.breaker_after,
         )
         outbound = Outbound(
-            ledger=rooms.ledger, broker=pipes, answer_within=settings.dispatch.answer_within, batch=settings.dispatch.batch
+            ledger=rooms.ledger,
+            broker=pipes,
+            answer_within=settings.dispatch.answer_within,
+            batch=settings.dispatch.batch,
         )
         clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
         door = Router(

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from axis import clock, ledger
+from axis import clock
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.answers import Answers
 from axis.errors import PermanentError, TransientError
 from axis.intake import Intake, Rejected
+from axis.ledger import Ledger
 from axis.telemetry import events
 
 _PAUSE_MOST_S = 10.0
@@ -32,7 +33,7 @@ _TEXT_MOST = 100  # Of what an office says about itself.
 class Router:
     """One callback per queue."""
 
-    ledger: ledger.Ledger
+    ledger: Ledger
     broker: Broker
     intake: Intake
     answers: Answers
@@ -59,7 +60,9 @@ class Router:
                 stack.push_async_callback(consumer.stop)
             yield
 
-    def _batch_for(self, room: Callable[[Incoming], Awaitable[None]]) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
+    def _batch_for(
+        self, room: Callable[[Incoming], Awaitable[None]]
+    ) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
         async def take(messages: Sequence[Incoming]) -> None:
             # Together, so that they share a commit; each settles its own fate, so none fails the batch.
             await asyncio.gather(*(self._until_committed(room, message) for message in messages))
@@ -77,7 +80,7 @@ class Router:
                 events.room_unavailable(room="router", code=error.code, retry_s=pause_s)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
-            except Exception as error:  # noqa: BLE001 - what nobody foresaw is our fault, not the message's.
+            except Exception as error:
                 events.service_failed(name="router", error=error)
                 message.give_back()
                 return
@@ -95,7 +98,9 @@ class Router:
         try:
             await self.answers.take(message.body, submitter=submitter, now=self.now())
         except PermanentError as error:
-            await self.answers.refuse_receipt(error, digest=sha256(message.body).hexdigest(), submitter=submitter)
+            await self.answers.refuse_receipt(
+                error, digest=sha256(message.body).hexdigest(), submitter=submitter, now=self.now()
+            )
 
     async def _beaten(self, message: Incoming) -> None:
         """Note that an office is there; if it had been away, its deliveries are due again."""

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from axis import ledger, receipts, seal
+from axis import receipts, seal
 from axis.dispatch.retry import RetrySchedule, is_news
 from axis.dispatch.states import BUSINESS, State, after
 from axis.errors import CATALOGUE, PermanentError, refuse
+from axis.ledger import DeliveryRow, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow
 from axis.receipts import Level, SignedReceipt
 from axis.receipts.voice import Voice
 from axis.registry import Registry
@@ -35,7 +36,7 @@ _WHO_NEXT = {  # Who must act on a delivery in this state, if the receipt does n
 class Answers:
     """Takes receipts, from offices and from the axis itself, into the ledger."""
 
-    ledger: ledger.Ledger
+    ledger: Ledger
     roll: Callable[[], tuple[Registry, seal.Trust]]
     voice: Voice
     schedule: RetrySchedule
@@ -61,35 +62,37 @@ class Answers:
         await self.record(signed, row, now)
         metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
 
-    async def record(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> None:
+    async def record(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> None:
         """Store a believed receipt and move its delivery; repeat if somebody moved it meanwhile."""
         while True:
             outcome = await self.ledger.record(self._entry(signed, row, now))
-            if outcome is not ledger.Outcome.MOVED_ELSEWHERE:
+            if outcome is not Outcome.MOVED_ELSEWHERE:
                 break
             fresh = await self.ledger.delivery(row.envelope_id, row.addressee)
             if fresh is None:
                 raise AssertionError("a delivery is never deleted")
             row = fresh
-        if outcome is ledger.Outcome.RECORDED:
+        if outcome is Outcome.RECORDED:
             await self._tend_lane(signed, row, now)
 
-    def _entry(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> ledger.ReceiptEntry:
+    def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> ReceiptEntry:
         """Return the one commit that this receipt makes."""
         said = signed.receipt
         before = State(row.state)
         state = _state_after(signed, row)
         next_at = None
         if state is State.DEFERRED:
-            next_at = now + self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
+            next_at = now + self.schedule.wait(
+                attempts=max(row.attempts, 1), priority=row.priority, draw=random.random()
+            )
         moved = state is not None and state is not before
         tells = said.level is not Level.DEFERRED or is_news(
             age=now - row.accepted_at,
             told_at_age=None if row.told_at is None else row.told_at - row.accepted_at,
             marks=self.notices_after,
         )
-        return ledger.ReceiptEntry(
-            receipt=ledger.ReceiptRow(
+        return ReceiptEntry(
+            receipt=ReceiptRow(
                 digest=signed.digest,
                 level=said.level.value,
                 issuer=said.issuer,
@@ -107,12 +110,12 @@ class Answers:
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
             next_at=next_at,
-            notices=(ledger.Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
+            notices=(Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
             event=f"receipt.{said.level.value}" if moved or state is not None else f"receipt.{said.level.value}.late",
             at=now,
         )
 
-    async def _tend_lane(self, signed: SignedReceipt, row: ledger.DeliveryRow, now: datetime) -> None:
+    async def _tend_lane(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> None:
         """Let the office's lane learn from its answer, and tell who watches."""
         said = signed.receipt
         state = _state_after(signed, row)
@@ -128,7 +131,9 @@ class Answers:
             next_at=None,
         )
         if state is State.DEAD and State(row.state) is not State.DEAD:
-            events.delivery_dead_lettered(envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "DLV.FAILED")
+            events.delivery_dead_lettered(
+                envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "DLV.FAILED"
+            )
         if said.issuer != row.addressee:
             return  # The axis spoke; the office has shown nothing.
         if said.level is Level.DEFERRED:
@@ -137,22 +142,22 @@ class Answers:
         else:
             await self.ledger.lane_answered(row.addressee, now)
 
-    async def expire(self, row: ledger.DeliveryRow, now: datetime) -> None:
+    async def expire(self, row: DeliveryRow, now: datetime) -> None:
         """End a delivery whose lifetime is over, with a signed receipt."""
         await self.say(row, Level.EXPIRED, "DLV.EXPIRED", now)
 
-    async def give_up(self, row: ledger.DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
+    async def give_up(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
         """Make a dead letter of a delivery, with a signed receipt."""
         await self.say(row, Level.FAILED, code, now, detail=detail)
 
-    async def warn(self, row: ledger.DeliveryRow, now: datetime) -> None:
+    async def warn(self, row: DeliveryRow, now: datetime) -> None:
         """Tell the originator that the addressee has not answered, if that is news."""
         age = now - row.accepted_at
         told = None if row.told_at is None else row.told_at - row.accepted_at
         if is_news(age=age, told_at_age=told, marks=self.notices_after):
             await self.say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
 
-    async def say(self, row: ledger.DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
+    async def say(self, row: DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
         """Sign a receipt of the axis about one delivery, and record it."""
         entry = CATALOGUE[code]
         signed = self.voice.say(
@@ -172,14 +177,14 @@ class Answers:
         )
         await self.record(signed, row, now)
 
-    async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str) -> None:
+    async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str, now: datetime) -> None:
         """Put a refused receipt on record; nothing else changes."""
         metrics.RECEIPTS_REFUSED.labels(error.code).inc()
         events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
-        await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code)
+        await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code, at=now)
 
 
-def _state_after(signed: SignedReceipt, row: ledger.DeliveryRow) -> State | None:
+def _state_after(signed: SignedReceipt, row: DeliveryRow) -> State | None:
     """Return the state that a receipt leads to; None when it is late."""
     said = signed.receipt
     if said.level is Level.DEFERRED and said.issuer != row.addressee:

@@ -51,7 +51,7 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
             events.room_unavailable(room=name, code=error.code, retry_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)
-        except Exception as error:  # noqa: BLE001 - the one place of this loop where the unforeseen ends.
+        except Exception as error:
             events.service_failed(name=name, error=error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)

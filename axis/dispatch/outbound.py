@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from axis import broker, ledger
-from axis.broker import topology
+from axis.broker import Broker, topology
 from axis.errors import TransientError
+from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
 from axis.telemetry import events, metrics
 
 _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
@@ -25,8 +25,8 @@ _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back 
 class Outbound:
     """Publishes deliveries and notices."""
 
-    ledger: ledger.Ledger
-    broker: broker.Broker
+    ledger: Ledger
+    broker: Broker
     answer_within: timedelta
     batch: int
 
@@ -38,7 +38,7 @@ class Outbound:
             await self.ledger.put_back(failed, now + _SOON, "SYS.BROKER", "")
         return len(attempts)
 
-    async def _publish(self, attempt: ledger.Attempt) -> str | None:
+    async def _publish(self, attempt: Attempt) -> int | None:
         """Publish one attempt; return the delivery's id if that failed."""
         try:
             await self.broker.publish(
@@ -56,10 +56,15 @@ class Outbound:
         except TransientError as error:
             metrics.ATTEMPTS.labels("unpublished").inc()
             events.delivery_unpublished(
-                envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no, code=error.code
+                envelope_id=attempt.envelope_id,
+                addressee=attempt.addressee,
+                attempt=attempt.attempt_no,
+                code=error.code,
             )
             return attempt.delivery_id
-        events.delivery_attempted(envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no)
+        events.delivery_attempted(
+            envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no
+        )
         return None
 
     async def send_notices(self, now: datetime) -> int:
@@ -70,7 +75,7 @@ class Outbound:
             await self.ledger.notices_sent(sent)
         return len(sent)
 
-    async def _notify(self, notice: ledger.DueNotice) -> int | None:
+    async def _notify(self, notice: DueNotice) -> int | None:
         """Publish one receipt; return the notice's id if that worked. Otherwise its claim runs out and it is due again."""
         try:
             await self.broker.publish(
@@ -80,13 +85,13 @@ class Outbound:
             return None
         return notice.id
 
-    async def audit_inboxes(self, now: datetime, unanswered: Sequence[ledger.DeliveryRow]) -> None:
+    async def audit_inboxes(self, now: datetime, unanswered: Sequence[DeliveryRow]) -> None:
         """Look after deliveries that nobody answered: still in the inbox, they wait on; lost, they go again.
 
         The broker may have lost its store, or an operator purged a queue: an
         inbox that is empty cannot hold what the ledger says it holds.
         """
-        by_office: dict[str, list[ledger.DeliveryRow]] = {}
+        by_office: dict[str, list[DeliveryRow]] = {}
         for row in unanswered:
             by_office.setdefault(row.addressee, []).append(row)
         for office, rows in by_office.items():

@@ -40,7 +40,7 @@ DUE = frozenset({State.QUEUED, State.DEFERRED})  # An attempt may start from the
 
 LATE = None  # Recorded, without effect on the state.
 
-_TAKES_CUSTODY = {state: State.DELIVERED for state in (*WAITING, State.DELIVERED)} | {
+_TAKES_CUSTODY: dict[State, State | None] = dict.fromkeys((*WAITING, State.DELIVERED), State.DELIVERED) | {
     State.REFUSED: LATE,
     State.RECALLED: LATE,
     State.EXPIRED: LATE,
@@ -53,8 +53,13 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     Level.REGISTERED: _TAKES_CUSTODY,
     Level.PROGRESS: _TAKES_CUSTODY,
     # A clerk may still say no after the system took it; that is business then, and transport stays delivered.
-    Level.REFUSED: dict.fromkeys(WAITING, State.REFUSED)
-    | {State.DELIVERED: State.DELIVERED, State.REFUSED: State.REFUSED, State.RECALLED: LATE, State.EXPIRED: LATE},
+    Level.REFUSED: {
+        **dict.fromkeys(WAITING, State.REFUSED),
+        State.DELIVERED: State.DELIVERED,
+        State.REFUSED: State.REFUSED,
+        State.RECALLED: LATE,
+        State.EXPIRED: LATE,
+    },
     Level.DEFERRED: {
         State.QUEUED: State.DEFERRED,
         State.SENT: State.DEFERRED,
@@ -66,9 +71,8 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     Level.EXPIRED: dict.fromkeys(WAITING, State.EXPIRED) | dict.fromkeys(TERMINAL, LATE),
     Level.RECALLED: dict.fromkeys(WAITING, State.RECALLED) | dict.fromkeys(TERMINAL, LATE),
     # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
-    Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED} | dict.fromkeys(
-        frozenset(State) - {State.QUEUED, State.REFUSED}, LATE
-    ),
+    Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED}
+    | dict.fromkeys(frozenset(State) - {State.QUEUED, State.REFUSED}, LATE),
     # Acceptance is about the envelope; it moves no delivery.
     Level.ACCEPTED: dict.fromkeys(State, LATE),
 }

@@ -16,11 +16,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
-from axis import clock, ledger, receipts, seal
+from axis import clock, seal
 from axis.errors import PermanentError, Refusal, violation
 from axis.intake.commits import SharedCommits
 from axis.intake.custody import custody_of, rejection_of
 from axis.intake.examine import Examined, examine
+from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
+from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
 from axis.telemetry import events, metrics
@@ -48,12 +50,12 @@ class Rejected(PermanentError):
 class Intake:
     """The rooms that acceptance needs, opened once per process."""
 
-    ledger: ledger.Ledger
+    ledger: Ledger
     spool: Spool
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
-    voice: receipts.Voice  # In whose name the axis answers.
+    voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
-    commits: "SharedCommits[ledger.Custody, ledger.CustodyAnswer]"
+    commits: SharedCommits[Custody, CustodyAnswer]
     now: Callable[[], datetime] = clock.now
 
     async def accept(self, sealed: bytes, *, submitter: str, via: str) -> Acceptance:
@@ -71,7 +73,9 @@ class Intake:
         began = time.perf_counter()
         roll, trust = self.roll()
         try:
-            examined = await asyncio.to_thread(examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now())
+            examined = await asyncio.to_thread(
+                examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now()
+            )
             await self._require_attachments(examined, submitter)
             answer = await self._take_custody(examined, via)
         except Refusal as refusal:
@@ -94,16 +98,22 @@ class Intake:
 
     async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
         custody = await asyncio.to_thread(
-            custody_of, examined, envelope_id=uuid4().hex, voice=self.voice, at=self.now(), lifetimes=self.lifetimes, via=via
+            custody_of,
+            examined,
+            envelope_id=uuid4().hex,
+            voice=self.voice,
+            at=self.now(),
+            lifetimes=self.lifetimes,
+            via=via,
         )
         match await self.commits.add(custody):
-            case ledger.Taken():
+            case Taken():
                 return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
-            case ledger.Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
+            case Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
                 if via == "amqp":  # Over HTTP the answer itself carries it.
                     await self.ledger.notify_again(envelope_id, custody.originator, self.now())
                 return Acceptance(envelope_id, xml, duplicate=True)
-            case ledger.Conflict():
+            case Conflict():
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
 
     async def _refuse(self, sealed: bytes, refusal: Refusal, submitter: str, via: str) -> Acceptance:
@@ -123,7 +133,10 @@ class Intake:
         if answer.duplicate:
             metrics.ENVELOPES_DUPLICATE.labels(via).inc()
             events.envelope_repeated(
-                envelope_id=answer.envelope_id, originator=received.originator, document_id=received.document_id, via=via
+                envelope_id=answer.envelope_id,
+                originator=received.originator,
+                document_id=received.document_id,
+                via=via,
             )
             return
         metrics.ENVELOPES_ACCEPTED.labels(via).inc()

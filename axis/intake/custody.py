@@ -39,7 +39,9 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
-        addressees=tuple((_code(route), "served" if route.served else "refused", route.explanation_vi) for route in resolution.routes),
+        addressees=tuple(
+            (_code(route), "served" if route.served else "refused", route.explanation_vi) for route in resolution.routes
+        ),
         **about,
     )
     refusals = {
@@ -131,7 +133,9 @@ def _code(route: Route) -> str:
 def _delivery(route: Route, at: datetime) -> NewDelivery:
     if route.violation is None:
         return NewDelivery(addressee=_code(route), state="queued", code=None, reason="", next_at=at)
-    return NewDelivery(addressee=_code(route), state="refused", code=route.violation.code, reason=route.violation.vi, next_at=None)
+    return NewDelivery(
+        addressee=_code(route), state="refused", code=route.violation.code, reason=route.violation.vi, next_at=None
+    )
 
 
 def _business_key(message: Message, document_id: str) -> str:

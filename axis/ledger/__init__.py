@@ -1,0 +1,59 @@
+"""THE BOOK (room 6): what the axis has promised, and what became of it.
+
+The ledger is the truth. Envelopes, deliveries, receipts and notices change
+together, in one commit, on SQLite or PostgreSQL alike. A delivery in state
+`queued` is its own outbox row; `outbox` holds the receipts on their way to
+offices. What is done with deliveries is decided by dispatch: the ledger
+compares and sets.
+
+Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
+"""
+
+from axis.ledger.audit import AuditFinding, AuditReport
+from axis.ledger.book import Ledger
+from axis.ledger.engine import migrate
+from axis.ledger.values import (
+    AttachmentRow,
+    Attempt,
+    Conflict,
+    Custody,
+    CustodyAnswer,
+    DeliveryRow,
+    DueNotice,
+    EnvelopeRow,
+    Figures,
+    Known,
+    LaneRow,
+    NewDelivery,
+    Notice,
+    Outcome,
+    ReceiptEntry,
+    ReceiptRow,
+    Rejection,
+    Taken,
+)
+
+__all__ = [
+    "AttachmentRow",
+    "Attempt",
+    "AuditFinding",
+    "AuditReport",
+    "Conflict",
+    "Custody",
+    "CustodyAnswer",
+    "DeliveryRow",
+    "DueNotice",
+    "EnvelopeRow",
+    "Figures",
+    "Known",
+    "LaneRow",
+    "Ledger",
+    "NewDelivery",
+    "Notice",
+    "Outcome",
+    "ReceiptEntry",
+    "ReceiptRow",
+    "Rejection",
+    "Taken",
+    "migrate",
+]

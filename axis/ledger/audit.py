@@ -1,0 +1,180 @@
+"""Audit: the book against its own promises.
+
+Every accepted envelope has exactly one delivery state for each addressee; a
+state that ends is covered by a receipt that says so, a state that waits shows
+why, until when, and who must act; every receipt's predecessor is there.
+
+Spec: docs/promises.md; invariants I1, I3, I6, I7 of the test plan.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from axis.ledger import tables as t
+from axis.ledger.values import Figures
+
+_d, _e, _r, _o = t.deliveries.c, t.envelopes.c, t.receipts.c, t.outbox.c
+
+# Which receipt must cover which end.
+_COVER = {
+    "delivered": ("delivered", "registered", "progress"),
+    "refused": ("refused", "rejected"),
+    "recalled": ("recalled",),
+    "expired": ("expired",),
+    "dead": ("failed",),
+}
+_OVERDUE = timedelta(minutes=10)  # By which the clock may be late before a waiting delivery counts as forgotten.
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFinding:
+    """One promise that the book does not keep."""
+
+    rule: str
+    envelope_id: str
+    addressee: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit counted and found."""
+
+    documents: int
+    deliveries: int
+    terminal: int
+    waiting: int
+    dead: int
+    receipts: int
+    rejections: int
+    notices_waiting: int
+    findings: tuple[AuditFinding, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as programs read it."""
+        return asdict(self) | {"lost": len(self.findings)}
+
+
+async def audit(connection: AsyncConnection, now: datetime) -> AuditReport:
+    """Check the whole book."""
+    findings = [
+        *await _without_deliveries(connection),
+        *await _without_acceptance(connection),
+        *await _uncovered(connection),
+        *await _forgotten(connection, now),
+        *await _broken_chains(connection),
+    ]
+    states = await _states(connection)
+    dead = states.get("dead", 0)
+    waiting = sum(states.get(state, 0) for state in ("queued", "sent", "deferred"))
+    total = sum(states.values())
+    return AuditReport(
+        documents=await _count(connection, t.envelopes),
+        deliveries=total,
+        terminal=total - waiting - dead,
+        waiting=waiting,
+        dead=dead,
+        receipts=await _count(connection, t.receipts),
+        rejections=await _count(connection, t.rejections),
+        notices_waiting=await _count(connection, t.outbox),
+        findings=tuple(findings[:_MOST]),
+    )
+
+
+async def _states(connection: AsyncConnection) -> dict[str, int]:
+    found = await connection.execute(sa.select(_d.state, sa.func.count().label("number")).group_by(_d.state))
+    return {row.state: row.number for row in found}
+
+
+async def _count(connection: AsyncConnection, table: sa.Table) -> int:
+    return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+async def _without_deliveries(connection: AsyncConnection) -> list[AuditFinding]:
+    found = await connection.execute(sa.select(_e.id).where(~sa.exists().where(_d.envelope_id == _e.id)).limit(_MOST))
+    return [AuditFinding("I1", row.id, "", "accepted, but has no delivery") for row in found]
+
+
+async def _without_acceptance(connection: AsyncConnection) -> list[AuditFinding]:
+    found = await connection.execute(
+        sa.select(_e.id).where(~sa.exists().where(_r.envelope_id == _e.id, _r.level == "accepted")).limit(_MOST)
+    )
+    return [AuditFinding("I3", row.id, "", "in custody without a receipt of acceptance") for row in found]
+
+
+async def _uncovered(connection: AsyncConnection) -> list[AuditFinding]:
+    findings = []
+    for state, levels in _COVER.items():
+        covered = sa.exists().where(
+            _r.envelope_id == _d.envelope_id, _r.addressee == _d.addressee, _r.level.in_(levels)
+        )
+        found = await connection.execute(
+            sa.select(_d.envelope_id, _d.addressee).where(_d.state == state, ~covered).limit(_MOST)
+        )
+        findings += [
+            AuditFinding("I3", row.envelope_id, row.addressee, f"{state} without a receipt that says so")
+            for row in found
+        ]
+    return findings
+
+
+async def _forgotten(connection: AsyncConnection, now: datetime) -> list[AuditFinding]:
+    """Find what waits without a next step, or whose next step is long past."""
+    late = now - _OVERDUE
+    found = await connection.execute(
+        sa.select(_d.envelope_id, _d.addressee, _d.state, _d.next_at)
+        .where(
+            sa.or_(
+                sa.and_(_d.state.in_(("queued", "sent", "deferred")), sa.or_(_d.next_at.is_(None), _d.next_at < late)),
+                sa.and_(_d.state.in_(("queued", "sent", "deferred", "dead")), _d.expires_at < late),
+            )
+        )
+        .limit(_MOST)
+    )
+    return [
+        AuditFinding(
+            "I1", row.envelope_id, row.addressee, f"{row.state} and nothing will happen: next_at {row.next_at}"
+        )
+        for row in found
+    ]
+
+
+async def _broken_chains(connection: AsyncConnection) -> list[AuditFinding]:
+    earlier = t.receipts.alias()
+    found = await connection.execute(
+        sa.select(_r.envelope_id, _r.addressee, _r.digest)
+        .where(_r.previous.is_not(None), ~sa.exists().where(earlier.c.digest == _r.previous))
+        .limit(_MOST)
+    )
+    return [
+        AuditFinding(
+            "I3", row.envelope_id, row.addressee or "", f"receipt {row.digest[:12]} follows one that is not here"
+        )
+        for row in found
+    ]
+
+
+async def figures(connection: AsyncConnection, now: datetime) -> Figures:
+    """Return what the gauges show."""
+    states = await _states(connection)
+    oldest = (
+        await connection.execute(
+            sa.select(_d.priority, sa.func.min(_d.accepted_at).label("since"))
+            .where(_d.state.in_(("queued", "sent", "deferred", "dead")))
+            .group_by(_d.priority)
+        )
+    ).all()
+    lag = (await connection.execute(sa.select(sa.func.min(_o.created_at)))).scalar()
+    return Figures(
+        deliveries=dict.fromkeys(("queued", "sent", "deferred", *_COVER), 0) | states,
+        oldest_s=dict.fromkeys(range(5), 0.0) | {row.priority: (now - row.since).total_seconds() for row in oldest},
+        outbox_lag_s=0.0 if lag is None else max(0.0, (now - lag).total_seconds()),
+        dead_letters=states.get("dead", 0),
+        envelopes=await _count(connection, t.envelopes),
+        receipts=await _count(connection, t.receipts),
+        rejections=await _count(connection, t.rejections),
+    )

@@ -1,0 +1,199 @@
+"""Custody: an envelope enters the book, or is refused on record."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from axis.ledger import tables as t
+from axis.ledger.values import Conflict, Custody, CustodyAnswer, Known, Notice, ReceiptRow, Rejection, Row, Taken
+
+
+def insert(connection: AsyncConnection, table: sa.Table) -> Any:
+    """Return an INSERT that knows ON CONFLICT, for the database at hand."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+async def take(connection: AsyncConnection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
+    """Take envelopes into custody; those whose key is taken are told apart by their content."""
+    statement = insert(connection, t.envelopes).on_conflict_do_nothing().returning(t.envelopes.c.id)
+    taken = set((await connection.execute(statement, [_envelope(one) for one in batch])).scalars())
+    fresh = [one for one in batch if one.envelope_id in taken]
+    for table, rows in (
+        (t.envelope_attachments, [row for one in fresh for row in _attachments(one)]),
+        (t.deliveries, [row for one in fresh for row in _deliveries(one)]),
+        (t.receipts, [receipt_row(receipt, one.envelope_id) for one in fresh for receipt in one.receipts]),
+        (t.outbox, [notice_row(notice, one.accepted_at) for one in fresh for notice in one.notices]),
+        (t.events, [_event(one) for one in fresh]),
+    ):
+        if rows:
+            await connection.execute(sa.insert(table), rows)
+    return [Taken() if one.envelope_id in taken else await _known(connection, one) for one in batch]
+
+
+async def _known(connection: AsyncConnection, custody: Custody) -> CustodyAnswer:
+    """Say what stands under a key that was taken before."""
+    e = t.envelopes.c
+    originator, kind, document_id, business_type = custody.key
+    row = (
+        await connection.execute(
+            sa.select(e.id, e.digest).where(
+                e.originator == originator,
+                e.kind == kind,
+                e.document_id == document_id,
+                e.business_type == business_type,
+            )
+        )
+    ).one()
+    if row.digest != custody.digest:
+        return Conflict(row.id)
+    return Known(row.id, await accepted_xml(connection, row.id))
+
+
+async def accepted_xml(connection: AsyncConnection, envelope_id: str) -> bytes:
+    """Return the acceptance receipt of an envelope."""
+    r = t.receipts.c
+    found = await connection.execute(sa.select(r.xml).where(r.envelope_id == envelope_id, r.level == "accepted"))
+    return bytes(found.scalar_one())
+
+
+async def accepted_bytes(connection: AsyncConnection, originator: str, sealed_digest: str) -> Known | None:
+    """Return the acceptance of exactly these bytes from this office, if there was one."""
+    e = t.envelopes.c
+    envelope_id = (
+        await connection.execute(
+            sa.select(e.id).where(e.sealed_digest == sealed_digest, e.originator == originator).limit(1)
+        )
+    ).scalar()
+    return None if envelope_id is None else Known(envelope_id, await accepted_xml(connection, envelope_id))
+
+
+async def reject(connection: AsyncConnection, rejection: Rejection) -> bytes:
+    """Put a refusal on record; return its receipt, or the first one if the same bytes were refused for the same reason."""
+    r = t.rejections.c
+    known = (
+        await connection.execute(
+            sa.select(t.receipts.c.xml, t.receipts.c.digest, r.violations)
+            .join(t.receipts, t.receipts.c.digest == r.receipt_digest)
+            .where(
+                r.submitter == rejection.submitter, r.sealed_digest == rejection.sealed_digest, r.code == rejection.code
+            )
+        )
+    ).first()
+    receipt = rejection.receipt
+    digest, xml = (receipt.digest, receipt.xml) if known is None else (known.digest, bytes(known.xml))
+    if known is None:
+        await connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
+        await connection.execute(
+            insert(connection, t.rejections).on_conflict_do_nothing(),
+            [
+                {
+                    "submitter": rejection.submitter,
+                    "sealed_digest": rejection.sealed_digest,
+                    "code": rejection.code,
+                    "violations": list(rejection.violations),
+                    "at": rejection.at,
+                    "via": rejection.via,
+                    "receipt_digest": receipt.digest,
+                }
+            ],
+        )
+    if rejection.notice is not None:
+        notice = Notice(target=rejection.notice.target, receipt_digest=digest)
+        await connection.execute(sa.insert(t.outbox), [notice_row(notice, rejection.at)])
+    return xml
+
+
+async def notify_again(connection: AsyncConnection, envelope_id: str, target: str, at: datetime) -> None:
+    """Send the acceptance of an envelope once more: its originator asked again."""
+    r = t.receipts.c
+    digest = (
+        await connection.execute(sa.select(r.digest).where(r.envelope_id == envelope_id, r.level == "accepted"))
+    ).scalar_one()
+    await connection.execute(sa.insert(t.outbox), [notice_row(Notice(target=target, receipt_digest=digest), at)])
+
+
+def receipt_row(receipt: ReceiptRow, envelope_id: str) -> Row:
+    """Return a receipt as a row."""
+    return {
+        "digest": receipt.digest,
+        "envelope_id": envelope_id,
+        "addressee": receipt.addressee,
+        "level": receipt.level,
+        "issuer": receipt.issuer,
+        "previous": receipt.previous,
+        "at": receipt.at,
+        "xml": receipt.xml,
+    }
+
+
+def notice_row(notice: Notice, at: datetime) -> Row:
+    """Return a notice as a row, due at once."""
+    return {"target": notice.target, "receipt_digest": notice.receipt_digest, "created_at": at, "due_at": at}
+
+
+def _envelope(one: Custody) -> Row:
+    return {
+        "id": one.envelope_id,
+        "originator": one.originator,
+        "kind": one.kind,
+        "document_id": one.document_id,
+        "business_type": one.business_type,
+        "digest": one.digest,
+        "sealed_digest": one.sealed_digest,
+        "code": one.code,
+        "subject": one.subject,
+        "priority": one.priority,
+        "via": one.via,
+        "accepted_at": one.accepted_at,
+        "expires_at": one.expires_at,
+        "sealed": one.sealed,
+    }
+
+
+def _attachments(one: Custody) -> list[Row]:
+    return [
+        {
+            "envelope_id": one.envelope_id,
+            "number": number,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "name": file.name,
+            "content_type": file.content_type,
+        }
+        for number, file in enumerate(one.attachments)
+    ]
+
+
+def _deliveries(one: Custody) -> list[Row]:
+    heads = {receipt.addressee: receipt.digest for receipt in one.receipts}
+    return [
+        {
+            "envelope_id": one.envelope_id,
+            "addressee": delivery.addressee,
+            "state": delivery.state,
+            "code": delivery.code,
+            "reason": delivery.reason,
+            "next_at": delivery.next_at,
+            # The chain of a delivery begins with the acceptance, or with the refusal that follows it.
+            "chain_head": heads.get(delivery.addressee, one.receipts[0].digest),
+            "priority": one.priority,
+            "accepted_at": one.accepted_at,
+            "expires_at": one.expires_at,
+            "updated_at": one.accepted_at,
+        }
+        for delivery in one.deliveries
+    ]
+
+
+def _event(one: Custody) -> Row:
+    return {
+        "envelope_id": one.envelope_id,
+        "addressee": None,
+        "event": "envelope.accepted",
+        "at": one.accepted_at,
+        "detail": {"via": one.via, "addressees": len(one.deliveries)},
+    }

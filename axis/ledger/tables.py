@@ -1,0 +1,222 @@
+"""Tables: the shape of the ledger. Migrations build it; a test compares the two.
+
+States, levels and codes are text: their tables are in `dispatch.states`,
+`receipts` and `errors`, and a reform must not need a migration.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time in UTC: timestamptz on PostgreSQL, fixed-width ISO text on SQLite, so that both compare alike."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """Choose the column type."""
+        return dialect.type_descriptor(sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
+        """Write an aware time."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Any) -> datetime | None:
+        """Read an aware time."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return value.astimezone(UTC)  # type: ignore[no-any-return]
+
+
+_Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+roll = sa.Table(
+    "roll",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+roll_version = sa.Table(
+    "roll_version",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),  # Always 1.
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("loaded_at", Moment, nullable=False),
+)
+
+envelopes = sa.Table(
+    "envelopes",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("originator", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("document_id", sa.Text, nullable=False),
+    sa.Column("business_type", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("sealed_digest", sa.String(64), nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("accepted_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    # Idempotence: one acceptance for each business key.
+    sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
+    # An acceptance asked for again with the same bytes.
+    sa.Index("ix_envelopes_sealed_digest", "sealed_digest"),
+    # People search by number and notation, and by document id.
+    sa.Index("ix_envelopes_code", "code"),
+    sa.Index("ix_envelopes_document_id", "document_id"),
+    sa.Index("ix_envelopes_accepted_at", "accepted_at"),
+)
+
+envelope_attachments = sa.Table(
+    "envelope_attachments",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("content_type", sa.Text, nullable=False),
+    # Who may read a file: which envelopes carry it.
+    sa.Index("ix_envelope_attachments_sha256", "sha256"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("business", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("code", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("who_must_act", sa.Text, nullable=False, server_default=""),
+    sa.Column("next_at", Moment),
+    sa.Column("told_at", Moment),
+    sa.Column("chain_head", sa.String(64), nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("accepted_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("envelope_id", "addressee"),
+)
+_waits = deliveries.c.state.in_(("queued", "sent", "deferred", "dead"))
+# What is due; small however many deliveries have ended.
+sa.Index("ix_deliveries_next_at", deliveries.c.next_at, sqlite_where=_waits, postgresql_where=_waits)
+# What expires.
+sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
+# An office's lane.
+sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)
+
+receipts = sa.Table(
+    "receipts",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("envelope_id", sa.String(32), nullable=False),  # "" for an envelope that was rejected.
+    sa.Column("addressee", sa.Text),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64)),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("xml", sa.LargeBinary, nullable=False),
+    # All receipts of a document.
+    sa.Index("ix_receipts_envelope_id", "envelope_id", "at"),
+)
+
+events = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("seq", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("envelope_id", sa.String(32)),
+    sa.Column("addressee", sa.Text),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    # The story of a document.
+    sa.Index("ix_events_envelope_id", "envelope_id"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("receipt_digest", sa.ForeignKey("receipts.digest"), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    # What is due; a notice that was published is gone.
+    sa.Index("ix_outbox_due_at", "due_at"),
+)
+
+rejections = sa.Table(
+    "rejections",
+    METADATA,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("submitter", sa.Text, nullable=False),
+    sa.Column("sealed_digest", sa.String(64), nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("violations", sa.JSON, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("receipt_digest", sa.ForeignKey("receipts.digest"), nullable=False),
+    # The same bytes refused again for the same reason get the same receipt.
+    sa.UniqueConstraint("submitter", "sealed_digest", "code"),
+)
+
+uploads = sa.Table(
+    "uploads",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+lanes = sa.Table(
+    "lanes",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("open_until", Moment),  # The breaker is open until then, and lets one probe through after.
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("heartbeat_at", Moment),
+    sa.Column("version", sa.Text, nullable=False, server_default=""),
+)
+
+buried = sa.Table(
+    "buried",
+    METADATA,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("headers", sa.JSON, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    # The broker may hand a dead letter in twice.
+    sa.UniqueConstraint("queue", "digest"),
+)

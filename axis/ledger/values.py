@@ -1,0 +1,236 @@
+"""Values: what goes into the ledger and what comes out of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentRow:
+    """A file that an envelope carries by digest."""
+
+    sha256: str
+    size_bytes: int
+    name: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """One addressee of an envelope at acceptance."""
+
+    addressee: str
+    state: str  # queued, or refused by the axis.
+    code: str | None
+    reason: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRow:
+    """A signed receipt."""
+
+    digest: str
+    level: str
+    issuer: str
+    addressee: str | None
+    previous: str | None
+    at: datetime
+    xml: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A receipt that an office must be told of."""
+
+    target: str
+    receipt_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custody:
+    """Everything that becomes true when an envelope is accepted."""
+
+    envelope_id: str
+    originator: str
+    document_id: str
+    business_type: int
+    kind: str
+    digest: str  # Of the signed content.
+    sealed: bytes
+    sealed_digest: str
+    code: str
+    subject: str
+    priority: int
+    via: str
+    accepted_at: datetime
+    expires_at: datetime
+    attachments: tuple[AttachmentRow, ...]
+    deliveries: tuple[NewDelivery, ...]
+    receipts: tuple[ReceiptRow, ...]  # The acceptance first.
+    notices: tuple[Notice, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What makes the envelope one of its kind."""
+        return self.originator, self.kind, self.document_id, self.business_type
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The envelope is in custody since this commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The same content was accepted before."""
+
+    envelope_id: str
+    accepted_receipt_xml: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The id was accepted before, for other content."""
+
+    envelope_id: str
+
+
+CustodyAnswer = Taken | Known | Conflict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """An envelope that was refused: who handed it in, its digest, why."""
+
+    submitter: str
+    sealed_digest: str
+    code: str
+    violations: tuple[dict[str, object], ...]
+    at: datetime
+    via: str
+    receipt: ReceiptRow
+    notice: Notice | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt that is on record and is to be made now."""
+
+    delivery_id: int
+    envelope_id: str
+    addressee: str
+    attempt_no: int
+    digest: str
+    sealed: bytes
+    priority: int
+    chain_head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """A delivery as it stands, with what one needs to know of its envelope."""
+
+    delivery_id: int
+    envelope_id: str
+    addressee: str
+    state: str
+    business: str | None
+    attempts: int
+    code: str | None
+    reason: str
+    who_must_act: str
+    next_at: datetime | None
+    told_at: datetime | None
+    chain_head: str
+    priority: int
+    accepted_at: datetime
+    expires_at: datetime
+    updated_at: datetime
+    originator: str
+    document_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvelopeRow:
+    """An envelope without its bytes."""
+
+    envelope_id: str
+    originator: str
+    document_id: str
+    business_type: int
+    kind: str
+    digest: str
+    code: str
+    subject: str
+    priority: int
+    via: str
+    accepted_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptEntry:
+    """One receipt and what it does, to be recorded in one commit."""
+
+    receipt: ReceiptRow
+    delivery_id: int
+    envelope_id: str
+    expect_state: str  # The delivery must still be there.
+    new_state: str | None  # None: the receipt is late and moves nothing.
+    business: str | None
+    code: str | None
+    reason: str
+    who_must_act: str
+    next_at: datetime | None
+    notices: tuple[Notice, ...]
+    event: str
+    at: datetime
+
+
+class Outcome(Enum):
+    """What became of recording a receipt."""
+
+    RECORDED = auto()
+    REPEATED = auto()  # It was there already; nothing changed.
+    MOVED_ELSEWHERE = auto()  # The delivery is in another state now; nothing changed.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueNotice:
+    """A receipt to publish to an office now."""
+
+    id: int
+    target: str
+    envelope_id: str
+    xml: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneRow:
+    """How an office's lane is doing."""
+
+    office: str
+    failures: int
+    open_until: datetime | None
+    paused: bool
+    heartbeat_at: datetime | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the gauges show."""
+
+    deliveries: dict[str, int] = field(default_factory=dict)  # By state.
+    oldest_s: dict[int, float] = field(default_factory=dict)  # By priority; 0 where nothing waits.
+    outbox_lag_s: float = 0.0
+    dead_letters: int = 0
+    envelopes: int = 0
+    receipts: int = 0
+    rejections: int = 0
+
+
+Row = dict[str, Any]

@@ -1,0 +1,355 @@
+"""Store: a local folder or an S3 bucket, written once and read in ranges.
+
+Locally a finished file is synced and renamed, which costs nothing however
+large it is; obstore's own local writer copies and does not sync. Reading and
+the bucket go through obstore.
+
+Limits: the staging folder is on this machine, so that an upload that was cut
+can be resumed only where it began.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, S3Store
+
+from axis.errors import PermanentError, TransientError, refuse
+
+T = TypeVar("T")
+
+_CHUNK_BYTES = 1024 * 1024
+_PREFIX = "sha256"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART_BYTES = 16 * 1024 * 1024  # Of a multipart upload to a bucket.
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file in the spool."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Staged:
+    """A file that is growing; it hashes what it is given. Use from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] = path.open("x+b")
+        self._hash = sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Append bytes.
+
+        Raises:
+            TransientError: SYS.SPOOL
+        """
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+        self._hash.update(data)
+        self.size_bytes += len(data)
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what has been written so far."""
+        return self._hash.hexdigest()
+
+    def reader(self) -> IO[bytes]:
+        """Return the file at its beginning, to be read; it stays ours."""
+        self._file.flush()
+        self._file.seek(0)
+        return self._file
+
+    def sync(self) -> None:
+        """Put the bytes on the disk.
+
+        Raises:
+            TransientError: SYS.SPOOL
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+
+    def discard(self) -> None:
+        """Close it; it is gone unless it was committed."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Spool:
+    """The store; made by `open`."""
+
+    def __init__(self, store: LocalStore | S3Store, root: Path | None, staging: Path) -> None:
+        self._store = store
+        self._root = root  # Of a local store; None for a bucket.
+        self._staging = staging
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, staging: Path) -> AsyncIterator["Spool"]:
+        """Open `file:///DIR` or `s3://BUCKET/PREFIX`; a bucket's account comes from the usual AWS_* variables.
+
+        Raises:
+            PermanentError: CFG.INVALID
+            TransientError: SYS.SPOOL
+        """
+        parts = urlsplit(url)
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            if parts.scheme == "file":
+                root = Path(parts.path)
+                root.mkdir(parents=True, exist_ok=True)
+                yield cls(LocalStore(root), root, staging)
+            elif parts.scheme == "s3":
+                yield cls(S3Store(parts.netloc, prefix=parts.path.strip("/") or None), None, staging)
+            else:
+                raise PermanentError("CFG.INVALID", "spool_url must be file:///DIR or s3://BUCKET/PREFIX")
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+
+    async def ping(self) -> None:
+        """Raise TransientError if the store cannot be asked."""
+        await self.exists("0" * 64)
+
+    def stage(self) -> Staged:
+        """Return a new empty file that may become a blob.
+
+        Raises:
+            TransientError: SYS.SPOOL
+        """
+        try:
+            return Staged(self._staging / f"new-{secrets.token_hex(12)}")
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+
+    async def commit(self, staged: Staged) -> Blob:
+        """Give a staged file its place in the spool; it may be there already.
+
+        Raises:
+            TransientError: SYS.SPOOL
+        """
+        await asyncio.to_thread(staged.sync)
+        blob = Blob(staged.sha256, staged.size_bytes)
+        await self._adopt(staged.path, blob)
+        staged.discard()
+        return blob
+
+    async def _adopt(self, path: Path, blob: Blob) -> None:
+        if await self.exists(blob.sha256) == blob.size_bytes:
+            return
+        if self._root is not None:
+            await asyncio.to_thread(_move_durably, path, self._root / _key(blob.sha256))
+            return
+        with contextlib.suppress(AlreadyExistsError):
+            await _told(lambda: obstore.put_async(self._store, _key(blob.sha256), path, chunk_size=_PART_BYTES))
+
+    # --- uploads that may be cut and resumed -------------------------------------
+
+    async def upload_offset(self, owner: str, digest: str) -> int:
+        """Return how many bytes of a file its owner has brought so far."""
+        known = await self.exists(digest)
+        if known is not None:
+            return known
+        try:
+            return self._part(owner, digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def append(
+        self, owner: str, digest: str, *, offset: int, total: int, chunks: AsyncIterator[bytes]
+    ) -> Blob | int:
+        """Append to an upload.
+
+        Returns:
+            The blob if the file is complete and has the digest; else the offset reached.
+
+        Raises:
+            Refusal: API.OFFSET, the upload stands elsewhere or somebody else is writing; ATT.DIGEST, ATT.SIZE.
+            TransientError: SYS.SPOOL
+        """
+        known = await self.exists(digest)
+        if known is not None:
+            return Blob(digest, known)
+        part = self._part(owner, digest)
+        file = await asyncio.to_thread(_open_locked, part)
+        try:
+            if os.fstat(file.fileno()).st_size != offset:
+                raise refuse("API.OFFSET", str(os.fstat(file.fileno()).st_size))
+            file.seek(offset)
+            try:
+                async for chunk in chunks:
+                    if offset + len(chunk) > total:
+                        raise refuse("ATT.SIZE", f"> {total} bytes")
+                    await asyncio.to_thread(file.write, chunk)
+                    offset += len(chunk)
+            finally:
+                # What has arrived stays, whatever cut the line: the owner asks for the offset and goes on.
+                await asyncio.to_thread(_flush, file)
+            if offset < total:
+                return offset
+            return await self._finish(part, file, Blob(digest, total))
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+        finally:
+            file.close()
+
+    async def _finish(self, part: Path, file: IO[bytes], blob: Blob) -> Blob:
+        found = await asyncio.to_thread(_digest_of, file)
+        if found != blob.sha256:
+            part.unlink(missing_ok=True)
+            raise refuse("ATT.DIGEST", f"{found} ≠ {blob.sha256}")
+        await asyncio.to_thread(os.fsync, file.fileno())
+        await self._adopt(part, blob)
+        part.unlink(missing_ok=True)
+        return blob
+
+    def _part(self, owner: str, digest: str) -> Path:
+        _require_digest(digest)
+        # The owner is a code of the roll; its hash keeps the file name plain, and one office's parts from another's.
+        return self._staging / f"part-{sha256(owner.encode()).hexdigest()[:16]}-{digest}"
+
+    # --- reading -------------------------------------------------------------------
+
+    async def exists(self, digest: str) -> int | None:
+        """Return the size of a blob, or None."""
+        _require_digest(digest)
+        try:
+            return int((await _told(lambda: obstore.head_async(self._store, _key(digest))))["size"])
+        except FileNotFoundError:
+            return None
+
+    async def stream(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes [start, end) of a blob.
+
+        Raises:
+            PermanentError: API.NOT_FOUND
+            TransientError: SYS.SPOOL
+        """
+        size = await self.exists(digest)
+        if size is None:
+            raise PermanentError("API.NOT_FOUND")
+        end = size if end is None else min(end, size)
+        while start < end:
+            stop = min(start + _CHUNK_BYTES, end)
+            yield await self._range(digest, start, stop)
+            start = stop
+
+    async def _range(self, digest: str, start: int, end: int) -> bytes:
+        return bytes(await _told(lambda: obstore.get_range_async(self._store, _key(digest), start=start, end=end)))
+
+    async def used_bytes(self) -> int:
+        """Return the sum of the sizes of all blobs."""
+        total = 0
+
+        async def count() -> int:
+            nonlocal total
+            async for page in obstore.list(self._store, prefix=_PREFIX, chunk_size=1000):
+                total += sum(int(meta["size"]) for meta in page)
+            return total
+
+        return await _told(count)
+
+
+async def _told(call: Callable[[], Awaitable[T]]) -> T:
+    """Await a store's answer; what it cannot do now is transient."""
+    try:
+        return await call()
+    except (FileNotFoundError, AlreadyExistsError):
+        raise
+    except (BaseError, OSError) as error:
+        raise TransientError("SYS.SPOOL") from error
+
+
+def _key(digest: str) -> str:
+    return f"{_PREFIX}/{digest[:2]}/{digest}"
+
+
+def _require_digest(digest: str) -> None:
+    if _DIGEST.fullmatch(digest) is None:
+        raise PermanentError("API.NOT_FOUND")
+
+
+def _move_durably(source: Path, target: Path) -> None:
+    """Rename within the disk, or copy across disks; then sync the folder that names it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy_durably(source, target)
+        for folder in (target.parent, target.parent.parent):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    try:
+        with source.open("rb") as reader, beside.open("xb") as writer:
+            while chunk := reader.read(_CHUNK_BYTES):
+                writer.write(chunk)
+            writer.flush()
+            os.fsync(writer.fileno())
+        beside.rename(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _open_locked(path: Path) -> IO[bytes]:
+    """Open a part for one writer.
+
+    Raises:
+        Refusal: API.OFFSET; somebody is writing it now.
+        TransientError: SYS.SPOOL
+    """
+    try:
+        file = path.open("r+b") if path.exists() else path.open("w+b")
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise refuse("API.OFFSET", "busy") from error
+    return file
+
+
+def _flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _digest_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    digest: Any = sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return str(digest.hexdigest())
