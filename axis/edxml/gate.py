@@ -60,7 +60,9 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
 
 
 def _explain(root: etree._Element, name: str) -> Iterator[Violation]:
-    for error in schemas.explainer(name).iter_errors(cast("Any", root)):  # It takes lxml trees; its types do not say so.
+    for error in schemas.explainer(name).iter_errors(
+        cast("Any", root)
+    ):  # It takes lxml trees; its types do not say so.
         place: object = error.elem
         yield _violation_of(error, place if isinstance(place, etree._Element) else root)
 

@@ -27,6 +27,7 @@ from axis.edxml.model import (
 from axis.edxml.values import PROFILE, parse_date, parse_timestamp, q
 from axis.errors import refuse
 
+
 def read(kind: Kind, parts: Mapping[str, bytes]) -> Message:
     """Turn signed parts into a message.
 
@@ -37,7 +38,10 @@ def read(kind: Kind, parts: Mapping[str, bytes]) -> Message:
     Raises:
         Refusal: RULE.DATE or ENV.SCHEMA where a value cannot be what its field means.
     """
-    trees = {name: etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True)) for name, xml in parts.items()}
+    trees = {
+        name: etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True))
+        for name, xml in parts.items()
+    }
     return read_trees(kind, trees)
 
 

@@ -29,7 +29,29 @@ _NOTATION = re.compile(r"[\w&.,()+-]+(?:[/ ][\w&.,()+-]+)*")
 # Characters that change how a name looks or where a file lands; a name is a label, and must be an honest one.
 _UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DEVICE_NAME = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-_EXECUTABLE = frozenset(["exe", "com", "bat", "cmd", "scr", "pif", "msi", "vbs", "vbe", "js", "jse", "wsf", "hta", "jar", "ps1", "sh", "dll", "lnk", "reg"])
+_EXECUTABLE = frozenset(
+    [
+        "exe",
+        "com",
+        "bat",
+        "cmd",
+        "scr",
+        "pif",
+        "msi",
+        "vbs",
+        "vbe",
+        "js",
+        "jse",
+        "wsf",
+        "hta",
+        "jar",
+        "ps1",
+        "sh",
+        "dll",
+        "lnk",
+        "reg",
+    ]
+)
 T = TypeVar("T")
 _FIRST_DAY = date(1945, 9, 2)  # No document of this state is older.
 

@@ -35,7 +35,7 @@ def configure(*, level: str, json: bool, service: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     # aiormq and aio_pika report each lost connection at error level, with a trace; the broker room has its own event.
-    for noisy in ("aio_pika", "aiormq"):
+    for noisy in ("aio_pika", "aiormq", "aiormq.connection"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 

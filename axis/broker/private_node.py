@@ -1,0 +1,249 @@
+"""Private node: a RabbitMQ of our own, where no broker is given.
+
+It runs as whoever we are from the scripts of Debian's package, under our data
+folder, on loopback, with a node name, ports, an Erlang cookie, an epmd and a
+password that nobody else uses. What it holds survives a restart; a second
+start finds the first.
+
+Spec: RabbitMQ "Configuration" (environment variables); Erlang `epmd`.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from axis.broker.definitions import definitions
+from axis.broker.pipes import Broker
+from axis.errors import PermanentError, TransientError
+
+_BIN = Path("/usr/lib/rabbitmq/bin")
+_USER = "axis"
+_START_S = 90.0
+_STOP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a node was born with; kept in node.json."""
+
+    name: str
+    port: int
+    dist_port: int
+    epmd_port: int
+    password: str
+
+
+class PrivateNode:
+    """One node under one folder."""
+
+    def __init__(self, folder: Path, said: Callable[[str], None] = lambda _: None) -> None:
+        self._folder = folder.absolute()
+        self._said = said
+        self._place: _Place | None = None
+
+    @property
+    def url(self) -> str:
+        """Return how the axis itself connects."""
+        return self.url_of(_USER, self._known().password)
+
+    def url_of(self, user: str, password: str) -> str:
+        """Return how an account connects."""
+        return f"amqp://{user}:{password}@127.0.0.1:{self._known().port}/"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the node, if it runs."""
+        try:
+            pid = int((self._folder / "node.pid").read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid
+
+    async def start(self) -> None:
+        """Start the node, or find it running; returns when it takes connections.
+
+        Raises:
+            PermanentError: CFG.INVALID; rabbitmq-server is not installed.
+            TransientError: SYS.BROKER; it did not come up.
+        """
+        if not (_BIN / "rabbitmq-server").exists():
+            raise PermanentError("CFG.INVALID", "rabbitmq-server is not installed, and no AXIS_BROKER_URL is given")
+        self._place = self._load_or_make()
+        if self.pid is not None and await self._answers():
+            self._said(f"broker: already running on port {self._place.port}")
+            return
+        self._said("broker: starting a private RabbitMQ node (about 7 s)")
+        self._configure()
+        began = time.monotonic()
+        await asyncio.to_thread(self._launch)
+        while not await self._answers():
+            if time.monotonic() - began > _START_S or (time.monotonic() - began > 5 and self.pid is None):
+                raise TransientError("SYS.BROKER")
+            await asyncio.sleep(0.2)
+        self._said(f"broker: ready on port {self._place.port} after {time.monotonic() - began:.1f} s")
+
+    async def stop(self) -> None:
+        """Stop the node and its epmd; the messages stay on disk."""
+        self._place = self._load_or_make()
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + _STOP_S
+            while self.pid is not None:
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                _reap(pid)
+                await asyncio.sleep(0.1)
+        epmd = shutil.which("epmd")
+        if epmd is not None:
+            await asyncio.to_thread(
+                subprocess.run, [epmd, "-kill"], env=self._environment(), capture_output=True, check=False, timeout=10
+            )
+        self._said("broker: stopped")
+
+    def kill(self) -> None:
+        """End the node at once, as a power cut would. For fault tests."""
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            while self.pid is not None:
+                _reap(pid)
+                time.sleep(0.02)
+
+    async def set_offices(self, passwords: Mapping[str, str]) -> None:
+        """Give each office its account.
+
+        Args:
+            passwords: Password by office code.
+        """
+        file = self._folder / "accounts.json"
+        _write_secret(file, json.dumps(definitions(passwords)))
+        try:
+            await self.ctl("import_definitions", str(file))
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl against this node.
+
+        Raises:
+            TransientError: SYS.BROKER
+        """
+        done = await asyncio.to_thread(
+            subprocess.run, [str(_BIN / "rabbitmqctl"), "-q", *arguments],
+            env=self._environment(), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise TransientError(
+                "SYS.BROKER", f"rabbitmqctl {arguments[0]}: {(done.stderr or done.stdout).strip()[-200:]}"
+            )
+        return done.stdout
+
+    def _known(self) -> _Place:
+        if self._place is None:
+            self._place = self._load_or_make()
+        return self._place
+
+    def _load_or_make(self) -> _Place:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / "node.json"
+        if file.exists():
+            return _Place(**json.loads(file.read_text()))
+        ports = _free_ports(3)
+        place = _Place(
+            f"axis-{secrets.token_hex(4)}@localhost", ports[0], ports[1], ports[2], secrets.token_urlsafe(24)
+        )
+        _write_secret(file, json.dumps({name: getattr(place, name) for name in _Place.__slots__}))
+        return place
+
+    def _configure(self) -> None:
+        place = self._known()
+        for name in ("home", "mnesia", "log"):
+            (self._folder / name).mkdir(exist_ok=True)
+        _write_secret(
+            self._folder / "rabbitmq.conf",
+            f"listeners.tcp.local = 127.0.0.1:{place.port}\n"
+            f"default_user = {_USER}\n"
+            f"default_pass = {place.password}\n"
+            "vm_memory_high_watermark.absolute = 1GB\n"
+            "disk_free_limit.absolute = 200MB\n"
+            "log.file.level = warning\n"
+            "log.console = false\n",
+        )
+        (self._folder / "enabled_plugins").write_text("[].\n")
+
+    def _environment(self) -> dict[str, str]:
+        place, folder = self._known(), self._folder
+        return {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LANG": "C.UTF-8",
+            "HOME": str(folder / "home"),  # Holds the Erlang cookie.
+            "RABBITMQ_NODENAME": place.name,
+            "RABBITMQ_NODE_PORT": str(place.port),
+            "RABBITMQ_DIST_PORT": str(place.dist_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "node.pid"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RUNNING_UNDER_SYSTEMD": "true",  # The script replaces itself by the node, so that the pid is the node's.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_PORT": str(place.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+
+    def _launch(self) -> None:
+        with (self._folder / "log" / "start.log").open("ab") as log:
+            # A session of its own: a Ctrl-C meant for us must not reach the node before we have stopped it in order.
+            subprocess.Popen(
+                [str(_BIN / "rabbitmq-server")],
+                env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
+            )  # fmt: skip
+        deadline = time.monotonic() + 5
+        while self.pid is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    async def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._known().port), timeout=0.5):
+                pass
+        except OSError:
+            return False
+        async with Broker.connect(self.url, name="axis start") as broker:
+            try:
+                await broker.ping()
+            except TransientError:
+                return False
+        return True
+
+
+def _reap(pid: int) -> None:
+    """Collect a child that ended; it may be somebody else's child."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)

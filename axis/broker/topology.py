@@ -1,0 +1,130 @@
+"""Topology: every exchange, queue and binding, as one value.
+
+An office writes to its own exchange and reads its own inbox, and nothing else:
+who published a message is known by the exchange that it came through. Queues
+are quorum queues, every limit is stated, and what a queue gives up goes to
+`axis.dead` at least once. Arguments never change under a name: a queue that
+must differ gets another name.
+
+Spec: docs/protocol/broker.md.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+DELIVER = "axis.deliver"  # Exchange: routing key = OrganId.
+SUBMIT = "axis.submit"
+SUBMIT_EXPRESS = "axis.submit.express"  # Urgent documents pass ordinary ones here.
+RECEIPTS = "axis.receipts"
+HEARTBEATS = "axis.heartbeats"
+DEAD = "axis.dead"
+
+_OFFICE = "office."
+_INBOX = "inbox."
+
+# What an office may publish: routing key -> queue.
+OFFICE_KEYS = {"submit": SUBMIT, "express": SUBMIT_EXPRESS, "receipt": RECEIPTS, "heartbeat": HEARTBEATS}
+
+_DELIVERY_LIMIT = 20
+_LONGEST_INTAKE = 500_000
+_LONGEST_INBOX = 200_000  # The ledger holds what does not fit.
+_LONGEST_BEATS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Exchange, routing key, queue."""
+
+    exchange: str
+    key: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What must be there. All exchanges are direct and durable."""
+
+    exchanges: tuple[str, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """RabbitMQ's three regular expressions, anchored."""
+
+    configure: str
+    write: str
+    read: str
+
+
+def province(codes: Iterable[str]) -> Topology:
+    """Return the layout for the axis and these offices."""
+    codes = tuple(codes)
+    return Topology(
+        exchanges=(DELIVER, *map(office_exchange, codes)),
+        queues=(
+            *(_quorum(name, _LONGEST_INTAKE) for name in (SUBMIT, SUBMIT_EXPRESS, RECEIPTS)),
+            _quorum(HEARTBEATS, _LONGEST_BEATS),
+            # The last stop: no limit on deliveries, no further letter, nothing dies of age.
+            Queue(DEAD, {"x-queue-type": "quorum"}),
+            *(_quorum(inbox(code), _LONGEST_INBOX) for code in codes),
+        ),
+        bindings=(
+            *(Binding(DELIVER, code, inbox(code)) for code in codes),
+            *(Binding(office_exchange(code), key, queue) for code in codes for key, queue in OFFICE_KEYS.items()),
+        ),
+    )
+
+
+def _quorum(name: str, longest: int) -> Queue:
+    return Queue(
+        name,
+        {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": _DELIVERY_LIMIT,
+            "x-max-length": longest,
+            # A full queue says no to the publisher; it never drops what it holds.
+            "x-overflow": "reject-publish",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": DEAD,
+        },
+    )
+
+
+def permissions(code: str) -> Permissions:
+    """Return what the account of an office may do: write its exchange, read its inbox, make nothing."""
+    return Permissions("^$", f"^{re.escape(office_exchange(code))}$", f"^{re.escape(inbox(code))}$")
+
+
+def office_exchange(code: str) -> str:
+    """Return the exchange that an office writes to."""
+    return f"{_OFFICE}{code}"
+
+
+def inbox(code: str) -> str:
+    """Return the queue that an office reads."""
+    return f"{_INBOX}{code}"
+
+
+def office_of(exchange: str) -> str:
+    """Return the office whose account alone can have published to this exchange."""
+    if not exchange.startswith(_OFFICE):
+        raise AssertionError(f"queues of the axis are bound to office exchanges only, not to {exchange!r}")
+    return exchange.removeprefix(_OFFICE)
+
+
+def inbox_owner(queue: str) -> str | None:
+    """Return whose inbox a queue is, or None."""
+    return queue.removeprefix(_INBOX) if queue.startswith(_INBOX) else None
