@@ -124,7 +124,9 @@ def seal(unsealed: bytes, signer: SigningKey) -> bytes:
         raise refuse("SIG.POSITION", "the message is sealed already", detail_vi="gói tin đã được ký")
     names = edxml.PARTS[received.kind]
     for name in names:
-        if received.part(name) is None:
+        part = received.part(name)
+        # signxml would sign the whole message where it finds no element of that Id.
+        if part is None or part.get("Id") != name:
             raise refuse("SIG.REFERENCE", f"#{name}")
     made = etree.tostring(
         _signxml(signer).sign(
