@@ -77,6 +77,8 @@ _CLASSES = {
 # Levels that may be about the envelope as a whole.
 _ABOUT_ALL = frozenset({Level.ACCEPTED, Level.REJECTED})
 
+VERDICTS = ("served", "refused")  # On each addressee of an accepted envelope.
+
 MAX_VIOLATIONS = 200  # As many as the schema gate lists; a file with more is not what it claims to be.
 MAX_RECEIPT_BYTES = 4 * 1024 * 1024  # A word about each of 5,000 addressees.
 _MAX_REASON_CHARS = 1000  # Decision of the national document systems for a refusal's reason.
@@ -86,7 +88,7 @@ _MAX_ID_CHARS = 100
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _STATUS_CODE = re.compile(r"[0-9]{2}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_CODE = re.compile(r"[A-Z]+(\.[A-Z_]+)+")
+_CODE = re.compile(r"[A-Z]+(\.[A-Z0-9_]+)+")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
 
 
@@ -144,6 +146,8 @@ class Receipt:
         ids += [code for code, _, _ in self.addressees]
         if not all(0 < len(one) <= _MAX_ID_CHARS and not _NOT_XML.search(one) for one in ids):
             raise ValueError(f"an identifier has 1 to {_MAX_ID_CHARS} characters")
+        if any(verdict not in VERDICTS for _, verdict, _ in self.addressees):
+            raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}")
         for digest in (self.envelope_digest, self.previous):
             if digest is not None and not _DIGEST.fullmatch(digest):
                 raise ValueError("a digest is 64 lower-case hex digits")
