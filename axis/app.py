@@ -235,7 +235,7 @@ async def http(rooms: Rooms, ring: Callable[[], None]) -> AsyncIterator[int]:
         roll=rooms.roll,
         metrics_text=metrics.exposition,
         ready=rooms.ready,
-        limits=rooms.settings.limits,
+        attachment_bytes=rooms.settings.limits.attachment_bytes,
         per_office=rooms.settings.gateway.per_office,
         ring=ring,
     )

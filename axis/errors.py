@@ -125,11 +125,15 @@ CATALOGUE: dict[str, Entry] = {
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),
+    "API.PARAMETER": Entry(
+        "5.5.4", 400, _I, "Tham số không hợp lệ: {detail}", "A parameter is not valid: {detail}", _FIX
+    ),
     "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
     "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
     "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),
     "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),
+    "SYS.STATE": Entry("4.3.1", 503, _A, "Hệ thống của đơn vị tạm thời không ghi được.", "The office's own state cannot be written just now.", _WAIT),
     "SYS.BROKER": Entry("4.4.2", 503, _P, "Hàng đợi tạm thời không dùng được.", "The broker cannot be reached just now.", _WAIT),
     "SYS.INTERNAL": Entry("4.3.0", 500, _P, "Lỗi nội bộ của trục.", "Internal error of the axis.", _WAIT),
     "CFG.INVALID": Entry("5.3.5", 500, _P, "Cấu hình sai: {detail}", "The configuration is wrong: {detail}", "Sửa cấu hình rồi chạy lại. / Correct the configuration and start again."),

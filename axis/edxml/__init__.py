@@ -26,7 +26,7 @@ from axis.edxml.model import (
     Status,
 )
 from axis.edxml.parse import PARTS, Received, parse
-from axis.edxml.read import read
+from axis.edxml.read import read, read_manifest
 from axis.edxml.render import render
 from axis.edxml.rules import check
 from axis.edxml.split import Inline, Split, Splitter
@@ -53,5 +53,6 @@ __all__ = [
     "gate",
     "parse",
     "read",
+    "read_manifest",
     "render",
 ]

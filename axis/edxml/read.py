@@ -82,8 +82,13 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         steering=_number(header, "SteeringType", default=0),
         to_places=tuple(_own(place) for place in header.findall(f"{q('ToPlaces')}/{q('Place')}")),
         business=_business(business),
-        attachments=tuple(_reference(reference) for reference in manifest.findall(q("Reference"))),
+        attachments=read_manifest(manifest),
     )
+
+
+def read_manifest(manifest: etree._Element) -> tuple[AttachmentRef, ...]:
+    """Return the files that a manifest lists."""
+    return tuple(_reference(reference) for reference in manifest.findall(q("Reference")))
 
 
 def _status(header: etree._Element) -> Status:
@@ -176,8 +181,13 @@ def _reference(element: etree._Element) -> AttachmentRef:
         content_type=_text(element, "ContentType"),
         description=_text(element, "Description"),
         sha256=str(element.get(f"{{{PROFILE}}}sha256", "")),
-        size_bytes=int(element.get(f"{{{PROFILE}}}bytes", "0")),
+        size_bytes=_count(str(element.get(f"{{{PROFILE}}}bytes", ""))),
     )
+
+
+def _count(text: str) -> int:
+    """Read a size; one that is missing or no number matches no file, and the gate says why."""
+    return int(text) if text.isascii() and text.isdigit() else -1
 
 
 def _own(element: etree._Element) -> str:

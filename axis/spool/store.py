@@ -167,10 +167,7 @@ class Spool:
     # --- uploads that may be cut and resumed -------------------------------------
 
     async def upload_offset(self, owner: str, digest: str) -> int:
-        """Return how many bytes of a file its owner has brought so far."""
-        known = await self.exists(digest)
-        if known is not None:
-            return known
+        """Return how many bytes of an unfinished upload its owner has brought so far."""
         try:
             return self._part(owner, digest).stat().st_size
         except FileNotFoundError:
@@ -188,9 +185,7 @@ class Spool:
             Refusal: API.OFFSET, the upload stands elsewhere or somebody else is writing; ATT.DIGEST, ATT.SIZE.
             TransientError: SYS.SPOOL
         """
-        known = await self.exists(digest)
-        if known is not None:
-            return Blob(digest, known)
+        # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
         file = await asyncio.to_thread(_open_locked, part)
         try:

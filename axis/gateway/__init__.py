@@ -1,0 +1,12 @@
+"""HTTP for offices: attachments up and down, whole envelopes in, the state of what one sent.
+
+The same intake as over AMQP, the same violations, the same receipts. An office
+sees what it sent or was sent; for everything else there is no difference
+between forbidden and absent.
+
+Spec: docs/protocol/gateway.md; RFC 9110 (ranges), RFC 9457 (problems).
+"""
+
+from axis.gateway.app import build
+
+__all__ = ["build"]

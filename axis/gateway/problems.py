@@ -1,0 +1,85 @@
+"""Problems: every answer that is a no has one shape and a code of the catalogue.
+
+Spec: RFC 9457.
+"""
+
+from collections.abc import Mapping
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from axis.errors import CATALOGUE, AxisError, Refusal, TransientError, violation
+from axis.intake import Rejected
+from axis.telemetry import events
+
+_RETRY_AFTER_S = "5"
+_BY_STATUS = {401: "API.AUTH", 404: "API.NOT_FOUND", 405: "API.NOT_FOUND", 416: "API.RANGE", 429: "API.BUSY"}
+
+
+def problem(
+    code: str,
+    *,
+    detail: str = "",
+    violations: tuple[Mapping[str, object], ...] = (),
+    receipt: str | None = None,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return a problem document."""
+    entry = CATALOGUE[code]
+    listed = violations or (violation(code, detail).as_dict(),)
+    body = {
+        "type": f"urn:axis:problem:{code}",
+        "title": entry.en.format(detail=detail),
+        "status": status or entry.http,
+        "detail": entry.vi.format(detail=detail),
+        "code": code,
+        "violations": list(listed),
+        "receipt": receipt,
+    }
+    return JSONResponse(
+        body, status_code=status or entry.http, headers=dict(headers or {}), media_type="application/problem+json"
+    )
+
+
+async def of_axis(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for an error of the axis."""
+    if isinstance(error, Rejected):
+        return problem(
+            error.code,
+            detail=error.refusal.detail,
+            violations=tuple(found.as_dict() for found in error.refusal.violations),
+            receipt=error.receipt_xml.decode(),
+        )
+    if isinstance(error, Refusal):
+        return problem(error.code, violations=tuple(found.as_dict() for found in error.violations))
+    if isinstance(error, TransientError):
+        return problem(error.code, status=503, headers={"Retry-After": _RETRY_AFTER_S})
+    if not isinstance(error, AxisError):
+        raise error
+    return problem(error.code, detail=error.detail)
+
+
+async def of_http(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for what the framework refuses by itself."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return problem(_BY_STATUS.get(status, "API.NOT_FOUND"), status=status, headers=headers)
+
+
+async def of_parameters(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for a parameter of the wrong form."""
+    detail = (
+        "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        if isinstance(error, RequestValidationError)
+        else ""
+    )
+    return problem("API.PARAMETER", detail=detail)
+
+
+async def of_the_unforeseen(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for a fault of ours: no details, they may be sensitive."""
+    events.service_failed(name="gateway", error=error)
+    return problem("SYS.INTERNAL", headers={"Retry-After": _RETRY_AFTER_S})

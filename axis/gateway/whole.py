@@ -1,0 +1,104 @@
+"""Whole envelopes: a stream with its attachments inside becomes a sealed envelope and files in the spool.
+
+Each file is checked against the manifest before it is committed: as it is, or
+out of its single-entry zip; the digest decides which. What fails to match is
+refused, and nothing of it stays.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import BinaryIO, cast
+
+from axis import edxml
+from axis.edxml import AttachmentRef, Inline, Splitter
+from axis.edxml.split import unwrap
+from axis.errors import Refusal, Violation, refuse, violation
+from axis.spool import Blob, Spool, Staged
+
+
+async def receive_whole(
+    chunks: AsyncIterator[bytes], spool: Spool, brought: Callable[[Blob], Awaitable[None]]
+) -> bytes:
+    """Read a message that may hold its attachments; return the sealed envelope.
+
+    Args:
+        chunks: The message as it arrives.
+        spool: Where the attachments go.
+        brought: Called for each attachment that is now in the spool.
+
+    Raises:
+        Refusal: ENV.*, ATT.*
+        TransientError: SYS.SPOOL
+    """
+    staged: list[Staged] = []
+
+    def open_sink() -> Staged:
+        staged.append(spool.stage())
+        return staged[-1]
+
+    splitter = Splitter(open_sink)
+    try:
+        async for chunk in chunks:
+            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
+            await asyncio.to_thread(splitter.feed, chunk)
+        split = await asyncio.to_thread(splitter.close)
+        if split.attachments:
+            await _store(split.sealed, split.attachments, spool, brought)
+        return split.sealed
+    finally:
+        for one in staged:
+            with contextlib.suppress(OSError):
+                one.discard()
+
+
+async def _store(
+    sealed: bytes, carried: tuple[Inline, ...], spool: Spool, brought: Callable[[Blob], Awaitable[None]]
+) -> None:
+    """Commit what the manifest lists; its digests are checked under the seal later, by intake."""
+    refs = _manifest(sealed)
+    wrong: list[Violation] = []
+    for file in carried:
+        ref = refs.get(file.content_id)
+        if ref is None:
+            wrong.append(violation("ATT.UNLISTED", file.name or file.content_id, rule="attachment:listed"))
+            continue
+        try:
+            await brought(await _commit(cast("Staged", file.sink), ref, spool))
+        except Refusal as refusal:
+            wrong += refusal.violations
+    if wrong:
+        raise Refusal(wrong)
+
+
+async def _commit(packed: Staged, ref: AttachmentRef, spool: Spool) -> Blob:
+    if packed.sha256 == ref.sha256:
+        return await spool.commit(packed)
+    plain = spool.stage()
+    try:
+        await asyncio.to_thread(_unpack, packed, plain, ref)
+        if plain.sha256 != ref.sha256:
+            raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest")
+        return await spool.commit(plain)
+    finally:
+        plain.discard()
+
+
+def _unpack(packed: Staged, plain: Staged, ref: AttachmentRef) -> None:
+    try:
+        for chunk in unwrap(cast("BinaryIO", packed.reader())):
+            plain.write(chunk)
+    except Refusal as refusal:
+        if refusal.detail and "not a readable zip" in refusal.detail:
+            # It was no zip to begin with: then it is simply another file than the one that was sealed.
+            raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest") from refusal
+        raise
+
+
+def _manifest(sealed: bytes) -> dict[str, AttachmentRef]:
+    received = edxml.parse(sealed)
+    manifest = received.part("manifest")
+    if manifest is None:
+        return {}
+    refs = edxml.read_manifest(manifest)
+    return {ref.content_id: ref for ref in refs}
