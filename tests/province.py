@@ -137,6 +137,7 @@ class Province:
 
     ca_name: str = "CA tỉnh (ví dụ)"
     ca_key: PrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    ca_extensions: dict[str, tuple[Any, bool]] = field(default_factory=lambda: AUTHORITY_EXTENSIONS)
     ca_lifetime: tuple[datetime, datetime] = (AT - 1000 * DAY, AT + 1000 * DAY)
     keys: dict[str, PrivateKey] = field(default_factory=dict)
     certificates: dict[str, list[x509.Certificate]] = field(default_factory=dict)
@@ -147,7 +148,7 @@ class Province:
             self.ca_key,
             issuer=self.ca_name,
             issuer_key=self.ca_key,
-            extensions=AUTHORITY_EXTENSIONS,
+            extensions=self.ca_extensions,
             not_before=self.ca_lifetime[0],
             not_after=self.ca_lifetime[1],
         )

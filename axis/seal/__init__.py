@@ -11,7 +11,7 @@ from axis.seal.folder import load_authorities, load_trust
 from axis.seal.sign import SigningKey, seal
 from axis.seal.token import check_token, make_token
 from axis.seal.trust import Trust, days_left
-from axis.seal.verify import Verified, verify
+from axis.seal.verify import Verified, digest_of, verify
 
 __all__ = [
     "SigningKey",
@@ -19,6 +19,7 @@ __all__ = [
     "Verified",
     "check_token",
     "days_left",
+    "digest_of",
     "load_authorities",
     "load_trust",
     "make_token",

@@ -37,6 +37,9 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 MIN_RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1")
 
+# What cryptography raises for parts of a certificate or list that it cannot make sense of.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336.
 # An office's certificate may serve its connections too; one for web servers alone may not sign.
 _PURPOSES = {
@@ -144,7 +147,7 @@ class Trust:
         )
         try:
             return verifier.verify(certificate, []).chain[-1]
-        except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
+        except (VerificationError, *_UNREADABLE) as error:
             raise refuse("KEY.CHAIN", _subject(certificate)) from error
 
 
@@ -201,7 +204,7 @@ def _signer(certificate: x509.Certificate) -> Signer:
 def _public_key(certificate: x509.Certificate) -> PublicKey | None:
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         return None
     return key if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) else None
 
@@ -217,7 +220,7 @@ def _require_usage(certificate: x509.Certificate) -> None:
     """Check that the certificate says it may sign documents, and is nobody's authority."""
     try:
         extensions = certificate.extensions
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise refuse("KEY.CHAIN", "extensions") from error
     found = {type(extension.value): extension.value for extension in extensions}
     basic = found.get(x509.BasicConstraints)
@@ -257,7 +260,7 @@ def _is_list_of(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -
         if any(extension.critical for extension in crl.extensions):
             return False
         return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (*_UNREADABLE, TypeError):
         return False
 
 
@@ -272,7 +275,7 @@ def _revoked_at(crl: x509.CertificateRevocationList, certificate: x509.Certifica
         return None
     try:
         values = {type(extension.value): extension.value for extension in entry.extensions}
-    except ValueError:
+    except _UNREADABLE:
         return certificate.not_valid_before_utc  # An entry that cannot be read revokes from the beginning.
     reason, invalid = values.get(x509.CRLReason), values.get(x509.InvalidityDate)
     if (

@@ -164,3 +164,20 @@ def _read(received: Received, parts: Mapping[str, bytes]) -> Message:
         if isinstance(error, Refusal):
             raise
         raise refuse("ENV.SCHEMA", "a value cannot be read", detail_vi="có giá trị không đọc được") from error
+
+
+def digest_of(received: Received) -> str:
+    """Return the digest under which an envelope will be known, without believing it.
+
+    An originator knows its own envelope in receipts by this.
+
+    Raises:
+        Refusal: SIG.REFERENCE, SIG.C14N
+    """
+    parts = {}
+    for name in edxml.PARTS[received.kind]:
+        part = received.part(name)
+        if part is None:
+            raise refuse("SIG.REFERENCE", f"#{name}")
+        parts[name] = profile.canonical(part)
+    return profile.digest_of(parts)

@@ -101,6 +101,16 @@ def _leaf_among_authorities(of: Province) -> Trust:
     return Trust((of.ca, of.certificates["H56.900"][0]), (), trust.signers)
 
 
+def _authority_with(**extensions: tuple[Any, bool]) -> Callable[[Province], Trust]:
+    """Our authority's certificate has other extensions."""
+
+    def arrange(of: Province) -> Trust:
+        odd = Province(ca_key=of.ca_key, ca_extensions=provinces.AUTHORITY_EXTENSIONS | extensions)
+        return Trust((odd.ca,), (), of.trust().signers)
+
+    return arrange
+
+
 def _expired_authority(of: Province) -> Trust:
     short = Province(ca_key=of.ca_key, ca_lifetime=(AT - 1000 * DAY, AT - DAY))
     return Trust((short.ca,), (), of.trust().signers)
@@ -183,6 +193,13 @@ CASES = (
     Case("K08", "issued by an office", "KEY.CHAIN", _leaf_as_issuer),
     Case("K08", "issued by an office that is in ca.pem", "KEY.CHAIN", _leaf_among_authorities),
     Case("K08", "the authority has expired", "KEY.CHAIN", _expired_authority),
+    Case("K08", "the authority may not issue", "KEY.CHAIN", _authority_with(usage=(usage("digital_signature"), True))),
+    Case(
+        "K08",
+        "the authority is none",
+        "KEY.CHAIN",
+        _authority_with(basic=(x509.BasicConstraints(ca=False, path_length=None), True)),
+    ),
     Case("K09", "the old key after the change", "KEY.EXPIRED", _rotated),
     Case("K09", "the old key while both are valid", None, _overlapping),
     Case("K09", "the new key before its time", "KEY.NOT_YET_VALID", _successor_too_early),

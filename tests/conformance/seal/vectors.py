@@ -254,6 +254,7 @@ def _other_office(province: Province) -> bytes:
 
 
 KEY_VALUE = "<ds:KeyInfo><ds:KeyValue><ds:RSAKeyValue><ds:Modulus>AQAB</ds:Modulus><ds:Exponent>AQAB</ds:Exponent></ds:RSAKeyValue></ds:KeyValue></ds:KeyInfo>"
+GARBAGE = "<ds:KeyInfo><ds:X509Data><ds:X509Certificate>é*</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
 RETRIEVAL = '<ds:KeyInfo><ds:RetrievalMethod URI="http://127.0.0.1:9/key"/></ds:KeyInfo>'
 
 
@@ -381,6 +382,12 @@ def _vectors() -> Iterator[Vector]:
         _text(("<ds:DigestValue>", "<ds:DigestValue><!-- -->")),
         "ENV.COMMENT_OR_PI",
         other=CLOSED,
+    )
+    yield vector(
+        "S06",
+        "SignedInfo with something more",
+        _forge(lambda _: Forgery(c14n=f'<ds:CanonicalizationMethod Algorithm="{EXC}"/><ds:Object/>')),
+        "SIG.STRUCTURE",
     )
     yield vector("S08", "no Reference", _references(), "SIG.STRUCTURE")
     yield vector(
@@ -597,12 +604,14 @@ def _vectors() -> Iterator[Vector]:
     yield vector("S25", "the attacker's key, KeyValue in KeyInfo", lambda p: _foreign_key(p, KEY_VALUE), "SIG.VALUE")
     yield vector(
         "S25",
+        "the attacker's key, garbage as certificate",
+        lambda p: _foreign_key(p, GARBAGE),
+        "SIG.VALUE",
+    )
+    yield vector(
+        "S25",
         "garbage as certificate",
-        _forge(
-            lambda _: Forgery(
-                key_info="<ds:KeyInfo><ds:X509Data><ds:X509Certificate>é*</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
-            )
-        ),
+        _forge(lambda _: Forgery(key_info=GARBAGE)),
     )
     yield vector("S25", "fifty certificates of another office", _many_certificates)
     for number in range(1, 9):

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from dataclasses import replace
 from datetime import timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -218,18 +217,22 @@ def test_receipt_of_a_revoked_key_is_refused_or_put_off() -> None:
         receipts.read_receipt(xml, of.trust(require_fresh_crl=True), at=AT)
 
 
-def test_signed_nonsense_is_refused_with_its_place() -> None:
-    """The office's key signed it, but it is no receipt."""
+@pytest.mark.parametrize(("status", "place"), [("9.9.9", "rct:Status"), ("5.7.1", "")])
+def test_signed_nonsense_is_refused(status: str, place: str) -> None:
+    """The office's key signed it, but it is no receipt, or one that contradicts itself."""
     of = province()
-    body = FULL.reason
-    said = replace(receipt(), reason=body)
-    signed = _issue(of, said)
-    object.__setattr__(said, "status", "9.9.9")
+    said = receipt()
+    object.__setattr__(said, "status", status)
     with pytest.raises(Refusal) as caught:
         _read(of, _issue(of, said).xml)
     assert caught.value.code == "RCT.INVALID"
-    assert "Status" in caught.value.violations[0].path
-    assert signed.receipt.status != "9.9.9" or signed.receipt is said
+    assert place in caught.value.violations[0].path
+
+
+def test_issuer_is_written_as_it_is_known() -> None:
+    of = province()
+    said = receipt(issuer=f" {OFFICE}", addressee=f" {OFFICE}")
+    assert _code(of, receipts.issue(said, of.signer(OFFICE)).xml) == "KEY.WRONG_SIGNER"
 
 
 @pytest.mark.parametrize(

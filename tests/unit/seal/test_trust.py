@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from axis import seal
-from axis.errors import PermanentError
+from axis.errors import PermanentError, Refusal, TransientError
 from axis.seal.trust import fingerprint_of
-from tests.province import AT, DAY, province, sealed, verify
+from tests.province import AT, DAY, name_of, province, sealed, verify
 
 
 def test_newest_certificate_is_tried_first() -> None:
@@ -82,3 +85,33 @@ def test_broken_folder_is_refused(tmp_path: Path, broken: str) -> None:
     (tmp_path / broken).write_bytes(b"-----BEGIN X509 CRL-----\nAA\n-----END X509 CRL-----\n")
     with pytest.raises(PermanentError):
         seal.load_authorities(tmp_path)
+
+
+def test_key_of_a_kind_that_the_profile_has_not_is_weak() -> None:
+    of = province("H56.05")
+    odd = of.certificate("H56.VP", Ed25519PrivateKey.generate())
+    trust = seal.Trust((of.ca,), (), {"H56.VP": (odd,)})
+    with pytest.raises(Refusal) as caught:
+        trust.require(trust.signers_of("H56.VP")[0], at=AT)
+    assert caught.value.code == "KEY.WEAK"
+
+
+def test_list_with_a_critical_extension_is_not_used() -> None:
+    """A list about some certificates only must not be taken for one about all."""
+    of = province()
+    point = x509.IssuingDistributionPoint(
+        full_name=None,
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=True,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    partial = (
+        x509.CertificateRevocationListBuilder(name_of(of.ca_name), AT - DAY, AT + DAY)
+        .add_extension(point, critical=True)
+        .sign(of.ca_key, hashes.SHA256())
+    )
+    with pytest.raises(TransientError):
+        verify(sealed(of), of.trust(partial, require_fresh_crl=True))
