@@ -64,10 +64,9 @@ class PrivateNode:
         """Process id of the node, if it runs."""
         try:
             pid = int((self._folder / "node.pid").read_text())
-            os.kill(pid, 0)
         except (OSError, ValueError):
             return None
-        return pid
+        return pid if _runs(pid) else None
 
     async def start(self) -> None:
         """Start the node, or find it running; returns when it takes connections.
@@ -99,10 +98,9 @@ class PrivateNode:
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + _STOP_S
-            while self.pid is not None:
+            while _runs(pid):  # The pid file goes before the node does.
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
-                _reap(pid)
                 await asyncio.sleep(0.1)
         epmd = shutil.which("epmd")
         if epmd is not None:
@@ -116,8 +114,7 @@ class PrivateNode:
         pid = self.pid
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-            while self.pid is not None:
-                _reap(pid)
+            while _runs(pid):
                 time.sleep(0.02)
 
     async def set_offices(self, passwords: Mapping[str, str]) -> None:
@@ -228,12 +225,18 @@ class PrivateNode:
         return True
 
 
-def _reap(pid: int) -> None:
-    """Collect a child that ended; it may be somebody else's child."""
+def _runs(pid: int) -> bool:
+    """Tell whether a process lives; a child of ours that ended is collected on the way."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
     except ChildProcessError:
-        pass
+        pass  # It is not our child.
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _free_ports(count: int) -> list[int]:

@@ -26,10 +26,11 @@ from axis.edxml.model import (
     Status,
 )
 from axis.edxml.parse import PARTS, Received, parse
-from axis.edxml.read import read, read_manifest
+from axis.edxml.read import read, read_manifest, read_trees
 from axis.edxml.render import render
 from axis.edxml.rules import check
 from axis.edxml.split import Inline, Split, Splitter
+from axis.edxml.values import q
 
 __all__ = [
     "PARTS",
@@ -52,7 +53,9 @@ __all__ = [
     "check",
     "gate",
     "parse",
+    "q",
     "read",
     "read_manifest",
+    "read_trees",
     "render",
 ]

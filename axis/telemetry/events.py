@@ -134,6 +134,46 @@ def registry_loaded(*, version: str, offices: int) -> None:
     _log.info("registry.loaded", version=version, offices=offices)
 
 
+def handler_failed(*, envelope_id: str, office: str, error: BaseException) -> None:
+    """An office's own code raised; the document is tried again."""
+    _log.warning("handler.failed", envelope_id=envelope_id, office=office, exc_info=error)
+
+
 def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     """An inbox was compared with the ledger; what it had lost was published again."""
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
+
+
+def attempt_answered(*, envelope_id: str, attempt: int, level: str) -> None:
+    """An office has answered an envelope, and its receipts are on the disk."""
+    _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, level=level)
+
+
+def attempt_failed(*, envelope_id: str, attempt: int, error: BaseException) -> None:
+    """An office's handler raised; the error is written here and nowhere else."""
+    _log.warning("attempt.failed", envelope_id=envelope_id, attempt=attempt, exc_info=error)
+
+
+def receipt_heard(*, envelope_id: str, issuer: str, level: str) -> None:
+    """An office got a receipt about what it sent."""
+    _log.info("receipt.heard", envelope_id=envelope_id, issuer=issuer, level=level)
+
+
+def receipt_not_taken(*, envelope_id: str, digest: str, tries: int, error: BaseException) -> None:
+    """An office's system did not take a receipt; it is offered again."""
+    _log.warning("receipt.not_taken", envelope_id=envelope_id, digest=digest, tries=tries, exc_info=error)
+
+
+def submission_kept(*, submission_id: str, document_id: str, files: int) -> None:
+    """An office will send something: it cannot be lost from here on."""
+    _log.info("submission.kept", submission_id=submission_id, document_id=document_id, files=files)
+
+
+def submission_put_off(*, submission_id: str, tries: int, code: str) -> None:
+    """Something could not be sent now; it is tried again."""
+    _log.warning("submission.put_off", submission_id=submission_id, tries=tries, code=code)
+
+
+def submission_ended(*, submission_id: str, state: str, code: str | None) -> None:
+    """The axis answered a submission, or it cannot be made."""
+    _log.info("submission.ended", submission_id=submission_id, state=state, code=code)
