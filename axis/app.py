@@ -9,8 +9,11 @@ and the broker.
 
 import asyncio
 import contextlib
+import fcntl
+import os
+import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +21,7 @@ from pathlib import Path
 import uvicorn
 
 from axis import clock, gateway, intake, ledger, registry, seal, spool
-from axis.broker import Broker, topology
+from axis.broker import Broker, PrivateNode, topology
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.outbound import Outbound
@@ -192,7 +195,7 @@ async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Bro
 
 async def declare(pipes: Broker, roll: registry.Registry) -> None:
     """Declare the topology for every office of the roll; what is there already stays."""
-    await pipes.declare(topology.province([office.code for office in roll.offices() if office.code]))
+    await pipes.declare(topology.province([office.code for office in roll.offices() if office.tier != "axis"]))
 
 
 @contextlib.asynccontextmanager
@@ -254,6 +257,62 @@ async def http(rooms: Rooms, ring: Callable[[], None]) -> AsyncIterator[int]:
         await task
 
 
+@contextlib.asynccontextmanager
+async def _alone(settings: Settings) -> AsyncIterator[None]:
+    """Hold a data folder for one `axis up` at a time.
+
+    Raises:
+        PermanentError: CFG.INVALID; another one holds it.
+    """
+    data = settings.filled().data
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PermanentError("CFG.INVALID", f"another axis up holds {data}") from error
+        yield
+
+
+@contextlib.asynccontextmanager
+async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator[str]:
+    """Yield the address of the broker: the one that is given, or a private node of ours."""
+    settings = rooms.settings
+    if settings.broker_url:
+        yield settings.broker_url
+        return
+    node = PrivateNode(settings.data / "broker", said)
+    await node.start()
+    try:
+        secrets_folder = settings.data / "secrets"
+        codes = [office.code for office in rooms.roll()[0].offices() if office.tier != "axis"]
+        await node.set_offices(office_passwords(secrets_folder, codes))
+        _leave(settings.data / "broker.address", node.address)
+        yield node.url
+    finally:
+        await node.stop()
+
+
+def office_passwords(folder: Path, codes: Sequence[str]) -> dict[str, str]:
+    """Return the broker password of each office, made where it is missing and kept in `folder`/<OrganId>."""
+    folder.mkdir(parents=True, exist_ok=True)
+    passwords = {}
+    for code in codes:
+        file = folder / code
+        if not file.exists():
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                out.write(secrets.token_urlsafe(24))
+        passwords[code] = file.read_text(encoding="ascii").strip()
+    return passwords
+
+
+def _leave(file: Path, text: str) -> None:
+    """Leave an address where commands on the same machine look for it."""
+    beside = file.with_suffix(".new")
+    beside.write_text(text, encoding="ascii")
+    beside.rename(file)
+
+
 async def until_stopped() -> None:
     """Wait for SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -268,7 +327,7 @@ async def run_router(settings: Settings, said: Callable[[str], None]) -> None:
     async with open_rooms(settings) as rooms:
         place = rooms.settings.router
         async with (
-            broker_for(rooms.settings, said) as url,
+            broker_for(rooms, said) as url,
             router(rooms, url, Bell()),
             gauges(rooms),
             HealthServer(place.metrics_host, place.metrics_port, rooms.ready) as health,
@@ -296,10 +355,10 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
 
 async def run_everything(settings: Settings, said: Callable[[str], None]) -> None:
     """The process `axis up`: broker, router and gateway on one machine."""
-    async with open_rooms(settings) as rooms, broker_for(rooms.settings, said) as url:
+    async with _alone(settings), open_rooms(settings) as rooms, broker_for(rooms, said) as url:
         bell = Bell()
         async with router(rooms, url, bell), http(rooms, bell.ring) as port, gauges(rooms):
-            _leave_addresses(rooms.settings.data, gateway=port)
+            _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
             said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
             events.service_started(name="up", detail=f"gateway port {port}")
             await until_stopped()

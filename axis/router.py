@@ -26,6 +26,7 @@ from axis.ledger import Ledger
 from axis.telemetry import events
 
 _PAUSE_MOST_S = 10.0
+_BEFORE_GIVING_BACK_S = 1.0  # So that the delivery limit is not used up in one breath.
 _TEXT_MOST = 100  # Of what an office says about itself.
 
 
@@ -82,6 +83,7 @@ class Router:
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
             except Exception as error:
                 events.service_failed(name="router", error=error)
+                await asyncio.sleep(_BEFORE_GIVING_BACK_S)
                 message.give_back()
                 return
             else:

@@ -60,6 +60,11 @@ class PrivateNode:
         return f"amqp://{user}:{password}@127.0.0.1:{self._known().port}/"
 
     @property
+    def address(self) -> str:
+        """Return where the node is, without an account: HOST:PORT."""
+        return f"127.0.0.1:{self._known().port}"
+
+    @property
     def pid(self) -> int | None:
         """Process id of the node, if it runs."""
         try:

@@ -51,7 +51,7 @@ class Answers:
             TransientError: It could not be checked or kept now.
         """
         roll, trust = self.roll()
-        signed = receipts.read_receipt(xml, trust, at=now)
+        signed = receipts.read_receipt(xml, trust, at=now, axis=self.voice.organ_id)
         said = signed.receipt
         office = roll.find(said.issuer)
         if office is None or office.code != submitter or said.addressee != submitter:

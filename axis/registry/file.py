@@ -49,7 +49,7 @@ class _Office(_Entry):
     closed_on: date | None = None
     successors: tuple[_OrganId, ...] = ()
     adapter: _Word = "sdk"
-    certificates: tuple[str, ...] = ()  # File names, relative to this file.
+    certificates: tuple[str, ...] | None = None  # Files, relative to this one; default: certs/<code>.pem if it is there.
 
 
 class _Rule(_Entry):
@@ -130,13 +130,17 @@ def _certificates(entry: _Office, folder: Path) -> tuple[tuple[str, ...], list[t
     """Return an office's certificates as PEM, and what is wrong with them."""
     pems: list[str] = []
     problems: list[tuple[bool, str]] = []
-    for name in entry.certificates:
+    usual = f"certs/{entry.code}.pem"
+    names = entry.certificates
+    if names is None:
+        names = (usual,) if (folder / usual).exists() else ()
+    for name in names:
         try:
             text = (folder / name).read_text(encoding="ascii")
             pems += [one.public_bytes(Encoding.PEM).decode() for one in x509.load_pem_x509_certificates(text.encode())]
         except (OSError, ValueError) as error:
             problems.append((True, f"certificate {name}: {error}"))
-    if not entry.certificates and entry.status is Status.ACTIVE:
+    if not names and entry.status is Status.ACTIVE:
         problems.append((False, "has no certificate: it can receive but not send or sign receipts"))
     return tuple(pems), problems
 

@@ -1,0 +1,100 @@
+"""Answers: what an office's system says about a document.
+
+A handler returns one of these; the counter makes signed receipts of it. A
+refusal is an answer of the business and is never retried. An exception means
+"not now": it is retried, and its text stays in the office, because receipts are
+read by others. Only Permanent and Unavailable carry words that leave it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from axis.edxml import codes
+
+_OWN_ANSWER = {"02": "Refused", "03": "Registered"}
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The document is in the incoming register under this number."""
+
+    number: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "number", str(self.number).strip())
+        if not self.number:
+            raise ValueError("a registered document has a number")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The office does not take the document, for this reason. The originator reads it."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", str(self.reason).strip())
+        if not self.reason:
+            raise ValueError("a refusal gives its reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The office's system has the document; what a clerk decides is reported later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """News of the work on a document: 01 arrived, 04 assigned, 05 in work, 06 done, ..."""
+
+    status_code: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status_code in _OWN_ANSWER:
+            raise ValueError(f"status {self.status_code} is said with {_OWN_ANSWER[self.status_code]}")
+        known = codes.STATUSES.get(self.status_code)
+        if known is None:
+            raise ValueError(f"no such status: {self.status_code}")
+        if known.needs_reason and not self.note:
+            raise ValueError(f"status {self.status_code} ({known.name}) needs a note")
+
+
+class Permanent(Exception):
+    """Trying again cannot help: a person must act. The reason is read by others."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Unavailable(Exception):
+    """Not now; the delivery is tried again. The reason is read by others."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+Answer = Registered | Refused | Delivered
+Report = Registered | Refused | Progress
+
+_KINDS: Mapping[str, type[Registered | Refused | Delivered | Progress]] = {
+    "registered": Registered,
+    "refused": Refused,
+    "delivered": Delivered,
+    "progress": Progress,
+}
+
+
+def dump(answer: Answer | Report) -> str:
+    """Write an answer as it is kept in the office's state."""
+    return json.dumps({"kind": type(answer).__name__.lower(), **asdict(answer)}, ensure_ascii=False)
+
+
+def load(text: str) -> Answer | Report:
+    """Read what `dump` wrote."""
+    fields = json.loads(text)
+    return _KINDS[fields.pop("kind")](**fields)

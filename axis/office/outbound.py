@@ -1,0 +1,120 @@
+"""Outbound: what this office sends reaches the axis, or comes back with a reason.
+
+A submission is on the disk, files and all, before anything leaves. Then its
+files are uploaded, the envelope is published, and it is published again after a
+while until the axis has accepted or rejected it: the axis knows an envelope
+that it has seen, so asking twice changes nothing.
+
+Spec: docs/protocol/intake.md; design promise 2.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from axis import edxml, seal
+from axis.broker import topology
+from axis.clock import Clock
+from axis.errors import PermanentError, TransientError
+from axis.office import metrics, prepare
+from axis.office.pipes import Gateway, Pipes
+from axis.office.prepare import File, Prepared
+from axis.office.state import Due, State
+from axis.telemetry import events
+
+_AT_ONCE = 8
+_ANSWER_WITHIN = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300, 600))  # Then it is asked again; the last repeats.
+_PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300))  # After what could not be done now.
+OUTGOING = "outgoing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbound:
+    """Sends for one office."""
+
+    office: str
+    key: seal.SigningKey
+    state: State
+    pipes: Pipes
+    gateway: Gateway
+    now: Clock
+    ring: Callable[[], None]  # Something is due now.
+
+    @property
+    def folder(self) -> Path:
+        """Where copies of files wait."""
+        return self.state.folder / OUTGOING
+
+    async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File]) -> str:
+        """Seal and keep a document to be sent; see `Office.send`."""
+        if isinstance(document, edxml.Status):
+            return await self._keep(await asyncio.to_thread(prepare.of_status, document, signer=self.key))
+        prepared = await asyncio.to_thread(
+            prepare.of_document, document, files, signer=self.key, folder=self.folder
+        )
+        return await self._keep(prepared)
+
+    async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
+        """Keep an edXML message to be sent; see `Office.submit`."""
+        prepared = await asyncio.to_thread(
+            prepare.of_envelope, envelope, files, signer=self.key, folder=self.folder
+        )
+        return await self._keep(prepared)
+
+    async def _keep(self, prepared: Prepared) -> str:
+        submission_id = await self.state.submit(
+            uuid4().hex,
+            sealed=prepared.sealed,
+            sealed_digest=prepared.sealed_digest,
+            digest=prepared.digest,
+            document_id=prepared.document_id,
+            urgent=prepared.urgent,
+            files=prepared.files,
+            at=self.now(),
+        )
+        events.submission_kept(
+            submission_id=submission_id, document_id=prepared.document_id, files=len(prepared.files)
+        )
+        self.ring()
+        return submission_id
+
+    async def send_due(self) -> int:
+        """Work on the submissions that are due; return how many there were."""
+        due = await self.state.due(self.now(), _AT_ONCE)
+        await asyncio.gather(*map(self._send, due))
+        return len(due)
+
+    async def _send(self, due: Due) -> None:
+        try:
+            for file in due.files:
+                await self.gateway.upload(self.folder / file.sha256, file.sha256, file.size_bytes)
+                await self.state.uploaded(due.id, file.sha256, self.now())
+            await self.pipes.publish(
+                topology.office_exchange(self.office),
+                "express" if due.urgent else "submit",
+                due.sealed,
+                type="envelope",
+                user_id=self.office,
+            )
+        except TransientError as error:
+            events.submission_put_off(submission_id=due.id, tries=due.tries + 1, code=error.code)
+            pause = _PAUSES[min(due.tries, len(_PAUSES) - 1)]
+            await self.state.tried(due.id, published=False, next_at=self.now() + pause, code=error.code)
+        except PermanentError as error:
+            reason = f"{error.entry.vi.format(detail=error.detail)} / {error.entry.en.format(detail=error.detail)}"
+            await self.state.ended(
+                state="failed", at=self.now(), submission_id=due.id, code=error.code, reason=reason
+            )
+            metrics.SUBMISSIONS.labels("failed").inc()
+            events.submission_ended(submission_id=due.id, state="failed", code=error.code)
+        else:
+            wait = _ANSWER_WITHIN[min(due.tries, len(_ANSWER_WITHIN) - 1)]
+            await self.state.tried(due.id, published=True, next_at=self.now() + wait)
+
+    async def tidy(self) -> None:
+        """Remove the copies of files that the axis has."""
+        digests = await self.state.unneeded_files()
+        await asyncio.to_thread(prepare.discard, self.folder, digests)

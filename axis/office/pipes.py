@@ -1,0 +1,52 @@
+"""Pipes: what the counter needs of the world outside, and no more.
+
+`axis.broker.Broker` and `GatewayClient` are the real ones; the test axis has
+others in memory. The counter cannot tell which it works with.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from axis.broker import Incoming
+
+
+class Consumer(Protocol):
+    """Somebody who reads a queue."""
+
+    async def stop(self) -> None:
+        """Take no more, and finish what has been begun."""
+
+
+class Pipes(Protocol):
+    """Messages to and from the axis."""
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        type: str,  # noqa: A002 - AMQP's own name for it.
+        headers: dict[str, Any] | None = None,
+        user_id: str | None = None,
+    ) -> None:
+        """Return once the broker has it. Raises TransientError."""
+
+    async def consume_batches(
+        self, queue: str, callback: Callable[[Sequence[Incoming]], Awaitable[None]], *, max_batch: int, prefetch: int
+    ) -> Consumer:
+        """Hand messages to a callback and ack them when it returns."""
+
+    async def ping(self) -> None:
+        """Raise TransientError if the broker cannot be reached."""
+
+
+class Gateway(Protocol):
+    """Attachments to and from the axis."""
+
+    async def upload(self, path: Path, sha256: str, size_bytes: int) -> None:
+        """Return once the axis has the file, going on where an earlier upload ended. Raises AxisError."""
+
+    def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
+        """Yield a file, going on after a cut. The bytes are not checked here. Raises AxisError."""

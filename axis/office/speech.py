@@ -1,0 +1,168 @@
+"""Speech: an outcome becomes the signed receipts that state it.
+
+One table says which receipts an outcome makes, in order; each names the one
+before it. Signing needs the key alone, so this page can be tested without an
+office.
+
+Spec: docs/protocol/receipts.md; QCVN 102:2016 (status codes).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from axis.errors import CATALOGUE, Refusal
+from axis.office.answers import Delivered, Progress, Refused, Registered
+from axis.receipts import Level, SignedReceipt
+from axis.receipts.voice import Voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The delivery that is spoken of."""
+
+    envelope_id: str
+    envelope_digest: str
+    originator: str
+    document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The office could not take it now. Vietnamese first, safe for others to read."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The office gives up; a person must act."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """The envelope does not hold what its seal promises."""
+
+    refusal: Refusal
+
+
+Outcome = Registered | Refused | Delivered | Progress | Deferred | Failed | Unsealed
+_Saying = dict[str, Any]
+
+
+def say(
+    outcome: Outcome,
+    about: About,
+    *,
+    voice: Voice,
+    previous: str | None,
+    attempt: int | None,
+    at: datetime,
+    delivered_before: bool = False,
+) -> list[SignedReceipt]:
+    """Sign the receipts of one outcome.
+
+    Args:
+        outcome: What came of it.
+        about: The delivery.
+        voice: The office.
+        previous: Digest of the receipt before, as far as the office knows.
+        attempt: Its number; None for what is reported later.
+        at: Now.
+        delivered_before: The office has said before that it has custody.
+    """
+    signed: list[SignedReceipt] = []
+    for saying in _SAYINGS[type(outcome)](outcome):
+        if delivered_before and saying["level"] is Level.DELIVERED:
+            continue
+        receipt = voice.say(
+            originator=about.originator,
+            document_id=about.document_id,
+            envelope_id=about.envelope_id,
+            envelope_digest=about.envelope_digest,
+            addressee=voice.organ_id,
+            previous=previous,
+            attempt=attempt,
+            at=at,
+            **saying,
+        )
+        signed.append(receipt)
+        previous = receipt.digest
+    return signed
+
+
+def _delivered(_outcome: Any = None) -> Sequence[_Saying]:
+    return [{"level": Level.DELIVERED, "status": "2.0.0", "status_code": "01"}]
+
+
+def _registered(outcome: Registered) -> Sequence[_Saying]:
+    stated = {"status": "2.0.0", "status_code": "03", "number": outcome.number, "reason": outcome.note}
+    return [*_delivered(), {"level": Level.REGISTERED, **stated}]
+
+
+def _refused(outcome: Refused) -> Sequence[_Saying]:
+    entry = CATALOGUE["DLV.REFUSED"]
+    return [
+        {
+            "level": Level.REFUSED,
+            "status": entry.status,
+            "status_code": "02",
+            "reason": outcome.reason,
+            "code": "DLV.REFUSED",
+            "who_must_act": entry.actor,
+        }
+    ]
+
+
+def _progress(outcome: Progress) -> Sequence[_Saying]:
+    stated = {"status": "2.0.0", "status_code": outcome.status_code, "reason": outcome.note}
+    return [{"level": Level.PROGRESS, **stated}]
+
+
+def _deferred(outcome: Deferred) -> Sequence[_Saying]:
+    return [_of_catalogue(Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE", outcome.detail)]
+
+
+def _failed(outcome: Failed) -> Sequence[_Saying]:
+    return [_of_catalogue(Level.FAILED, outcome.code, outcome.detail)]
+
+
+def _unsealed(outcome: Unsealed) -> Sequence[_Saying]:
+    first = outcome.refusal.violations[0]
+    return [
+        {
+            "level": Level.REFUSED,
+            "status": outcome.refusal.entry.status,
+            "status_code": "02",
+            "reason": first.vi,
+            "code": first.code,
+            "who_must_act": first.who_must_act,
+            "violations": outcome.refusal.violations,
+        }
+    ]
+
+
+def _of_catalogue(level: Level, code: str, detail: str) -> _Saying:
+    entry = CATALOGUE[code]
+    return {
+        "level": level,
+        "status": entry.status,
+        "reason": entry.vi.format(detail=detail),
+        "code": code,
+        "who_must_act": entry.actor,
+    }
+
+
+_SAYINGS: Mapping[type, Callable[[Any], Sequence[_Saying]]] = {
+    Delivered: _delivered,
+    Registered: _registered,
+    Refused: _refused,
+    Progress: _progress,
+    Deferred: _deferred,
+    Failed: _failed,
+    Unsealed: _unsealed,
+}
