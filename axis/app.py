@@ -124,7 +124,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     """
     settings = settings.filled()
     settings.data.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(ledger.migrate, settings.ledger_url)
+    await ledger.migrate(settings.ledger_url)
     async with (
         ledger.Ledger.open(settings.ledger_url) as book,
         spool.Spool.open(settings.spool_url, settings.data / "staging") as store,

@@ -6,7 +6,6 @@ other instead of failing half-way. What a database cannot do just now is a
 TransientError; what it will never do is our bug and is raised as it is.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -78,16 +77,12 @@ async def transaction(engine: AsyncEngine, *, reading: bool = False) -> AsyncIte
         raise TransientError("SYS.LEDGER") from error
 
 
-def migrate(url: str) -> None:
+async def migrate(url: str) -> None:
     """Bring a ledger to the schema of this version; does nothing if it is there.
 
     Raises:
         TransientError: SYS.LEDGER
     """
-    asyncio.run(_migrate(url))
-
-
-async def _migrate(url: str) -> None:
     engine = open_engine(url)
     try:
         async with transaction(engine) as connection:

@@ -1,0 +1,23 @@
+"""Opening the ledger for a command that looks at it, or changes one thing in it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from axis import ledger
+from axis.cli import options
+from axis.errors import PermanentError
+
+
+@asynccontextmanager
+async def opened(data: Path | None) -> AsyncIterator[ledger.Ledger]:
+    """Open the ledger of the settings.
+
+    Raises:
+        PermanentError: CFG.INVALID; there is no ledger yet.
+    """
+    url = options.settings(data).filled().ledger_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        raise PermanentError("CFG.INVALID", f"there is no ledger at {url.removeprefix('sqlite:///')}; give --data or AXIS_LEDGER_URL")
+    async with ledger.Ledger.open(url) as book:
+        yield book

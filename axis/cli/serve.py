@@ -1,0 +1,51 @@
+"""`axis up`, `axis router`, `axis gateway`: the long-running processes."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from axis import app as processes
+from axis.cli import options, output
+from axis.settings import Settings
+from axis.telemetry import events
+
+
+def up(data: options.Data = None) -> None:
+    """Run the whole axis on this machine: broker, router and gateway.
+
+    Starts a private RabbitMQ node unless AXIS_BROKER_URL is given; SQLite and a local folder unless AXIS_LEDGER_URL
+    and AXIS_SPOOL_URL are. Ends in order on Ctrl-C or SIGTERM.
+
+    Example: axis up --data var/axis
+    """
+    _serve("up", data, processes.run_everything)
+
+
+def router(data: options.Data = None) -> None:
+    """Run a router: it takes envelopes and receipts from the broker and delivers. Any number may run.
+
+    Example: AXIS_LEDGER_URL=postgresql://axis@db/axis AXIS_BROKER_URL=amqp://axis@mq/ axis router
+    """
+    _serve("router", data, processes.run_router)
+
+
+def gateway(data: options.Data = None) -> None:
+    """Run a gateway: HTTP for offices. Any number may run.
+
+    Example: AXIS_GATEWAY__PORT=8700 axis gateway
+    """
+    _serve("gateway", data, processes.run_gateway)
+
+
+def _serve(
+    name: str,
+    data: options.Data,
+    process: Callable[[Settings, Callable[[str], None]], Coroutine[Any, Any, None]],
+) -> None:
+    async def work() -> None:
+        settings = options.settings(data)
+        as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+        events.configure(level=settings.log_level, json=as_json, service=name)
+        await process(settings, lambda text: output.console.print(text, markup=False))
+
+    output.run(work())

@@ -1,0 +1,72 @@
+"""`axis track`: what became of a document."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from axis import ledger
+from axis.cli import ledgers, options, output
+
+
+def track(
+    document: Annotated[str, typer.Argument(help="Document id, number/notation, or envelope id (six characters are enough).")],
+    json: options.Json = False,
+    data: options.Data = None,
+) -> None:
+    """Show where a document is, addressee by addressee: state, reason, next attempt, who must act.
+
+    Example: axis track "125/SKHCN-CĐS"
+    """
+    found = output.run(_read(document, data))
+    if json:
+        output.as_json(found)
+    elif not found:
+        output.stop(f"Không có văn bản nào: {document} / No such document", output.REFUSED)
+    else:
+        for one in found:
+            _show(one)
+    if not found:
+        raise typer.Exit(output.REFUSED)
+
+
+async def _read(document: str, data: options.Data) -> list[dict[str, Any]]:
+    async with ledgers.opened(data) as book:
+        return [await _story(book, envelope) for envelope in await book.find_envelopes(document)]
+
+
+async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str, Any]:
+    rows = await book.deliveries_of(envelope.envelope_id)
+    said = await book.receipts_of(envelope.envelope_id)
+    return asdict(envelope) | {
+        "deliveries": [asdict(row) for row in rows],
+        "receipts": [
+            {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest} for one in said
+        ],
+    }
+
+
+def _show(story: dict[str, Any]) -> None:
+    output.console.print(f"{story['code']}  {story['subject']}", style="bold", markup=False)
+    output.console.print(
+        f"  {story['originator']} · {story['document_id']} · {story['envelope_id']} · {story['accepted_at']:%Y-%m-%d %H:%M:%S}Z",
+        markup=False,
+    )
+    output.table(
+        "",
+        ("nơi nhận", "trạng thái", "nghiệp vụ", "lần", "lý do", "thử lại", "ai xử lý"),
+        [
+            (
+                row["addressee"],
+                row["state"],
+                row["business"],
+                row["attempts"],
+                row["reason"],
+                f"{row['next_at']:%H:%M:%S}Z" if row["next_at"] else "",
+                row["who_must_act"],
+            )
+            for row in story["deliveries"]
+        ],
+    )
+    for one in story["receipts"]:
+        output.console.print(f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}", markup=False)
