@@ -106,6 +106,14 @@ class Rooms:
         """Return what can be used now, room by room."""
         return {"ledger": await _state(self.ledger.ping), "spool": await _state(self.spool.ping)}
 
+    def ready_with(self, pipes: Broker) -> Callable[[], Awaitable[dict[str, str]]]:
+        """Return the same check for a process that has pipes."""
+
+        async def ready() -> dict[str, str]:
+            return await self.ready() | {"broker": await _state(pipes.ping)}
+
+        return ready
+
 
 async def _state(check: Callable[[], Awaitable[None]]) -> str:
     try:
@@ -229,7 +237,9 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def http(rooms: Rooms, ring: Callable[[], None]) -> AsyncIterator[int]:
+async def http(
+    rooms: Rooms, ring: Callable[[], None], ready: Callable[[], Awaitable[dict[str, str]]]
+) -> AsyncIterator[int]:
     """Serve the gateway until the block ends; yields the port."""
     served = gateway.build(
         intake=rooms.intake(),
@@ -237,7 +247,7 @@ async def http(rooms: Rooms, ring: Callable[[], None]) -> AsyncIterator[int]:
         spool=rooms.spool,
         roll=rooms.roll,
         metrics_text=metrics.exposition,
-        ready=rooms.ready,
+        ready=ready,
         attachment_bytes=rooms.settings.limits.attachment_bytes,
         per_office=rooms.settings.gateway.per_office,
         ring=ring,
@@ -328,9 +338,9 @@ async def run_router(settings: Settings, said: Callable[[str], None]) -> None:
         place = rooms.settings.router
         async with (
             broker_for(rooms, said) as url,
-            router(rooms, url, Bell()),
+            router(rooms, url, Bell()) as pipes,
             gauges(rooms),
-            HealthServer(place.metrics_host, place.metrics_port, rooms.ready) as health,
+            HealthServer(place.metrics_host, place.metrics_port, rooms.ready_with(pipes)) as health,
         ):
             said(f"router: ready; metrics on port {health.port}")
             events.service_started(name="router", detail=f"metrics port {health.port}")
@@ -346,7 +356,11 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
             await rooms.roll.refresh()
             return False
 
-        async with http(rooms, lambda: None) as port, gauges(rooms), looping("roll", follow_roll, _ROLL_EVERY):
+        async with (
+            http(rooms, lambda: None, rooms.ready) as port,
+            gauges(rooms),
+            looping("roll", follow_roll, _ROLL_EVERY),
+        ):
             said(f"gateway: ready on port {port}")
             events.service_started(name="gateway", detail=f"port {port}")
             await until_stopped()
@@ -357,7 +371,11 @@ async def run_everything(settings: Settings, said: Callable[[str], None]) -> Non
     """The process `axis up`: broker, router and gateway on one machine."""
     async with _alone(settings), open_rooms(settings) as rooms, broker_for(rooms, said) as url:
         bell = Bell()
-        async with router(rooms, url, bell), http(rooms, bell.ring) as port, gauges(rooms):
+        async with (
+            router(rooms, url, bell) as pipes,
+            http(rooms, bell.ring, rooms.ready_with(pipes)) as port,
+            gauges(rooms),
+        ):
             _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
             said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
             events.service_started(name="up", detail=f"gateway port {port}")

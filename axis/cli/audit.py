@@ -27,6 +27,8 @@ def audit(json: options.Json = False, data: options.Data = None) -> None:
             f"{report.dead} dead letters; {report.receipts} receipts, {report.rejections} rejections, {len(report.findings)} findings"
         )
         for found in report.findings:
-            output.console.print(f"  {found.rule} {found.envelope_id} {found.addressee}: {found.text}", markup=False, style="red")
+            output.console.print(
+                f"  {found.rule} {found.envelope_id} {found.addressee}: {found.text}", markup=False, style="red"
+            )
     if report.findings:
         raise typer.Exit(output.REFUSED)

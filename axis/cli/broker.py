@@ -22,7 +22,10 @@ def _group() -> None:
 @app.command()
 def definitions(
     offices: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The roll of offices.")],
-    secrets: Annotated[Path, typer.Option(file_okay=False, help="Folder of the passwords, one file for each office; missing ones are made.")],
+    secrets: Annotated[
+        Path,
+        typer.Option(file_okay=False, help="Folder of the passwords, one file for each office; missing ones are made."),
+    ],
     vhost: Annotated[str, typer.Option(help="Virtual host of the axis.")] = "/",
 ) -> None:
     """Print what `rabbitmqctl import_definitions` takes: an account for each office, allowed its own exchange and inbox.

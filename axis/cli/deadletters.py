@@ -92,7 +92,9 @@ def replay(
                 row = await book.delivery_by_id(number)
                 done = await book.replay(number, by=who, reason=reason, now=clock.now())
                 if done and row is not None:
-                    events.delivery_replayed(envelope_id=row.envelope_id, addressee=row.addressee, by=who, reason=reason)
+                    events.delivery_replayed(
+                        envelope_id=row.envelope_id, addressee=row.addressee, by=who, reason=reason
+                    )
                 outcomes.append({"delivery_id": number, "replayed": done})
         return outcomes
 

@@ -18,6 +18,8 @@ async def opened(data: Path | None) -> AsyncIterator[ledger.Ledger]:
     """
     url = options.settings(data).filled().ledger_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise PermanentError("CFG.INVALID", f"there is no ledger at {url.removeprefix('sqlite:///')}; give --data or AXIS_LEDGER_URL")
+        raise PermanentError(
+            "CFG.INVALID", f"there is no ledger at {url.removeprefix('sqlite:///')}; give --data or AXIS_LEDGER_URL"
+        )
     async with ledger.Ledger.open(url) as book:
         yield book

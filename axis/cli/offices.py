@@ -16,7 +16,9 @@ _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A roll
 
 @app.command("list")
 def list_them(
-    file: Annotated[Path | None, typer.Option("--file", exists=True, dir_okay=False, help="Read this roll instead of the ledger.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="Read this roll instead of the ledger.")
+    ] = None,
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:
@@ -36,7 +38,15 @@ def list_them(
         output.as_json([_facts(office) for office in roll.offices()])
         return
     rows = [
-        (office.code, office.code102, office.name, office.tier, office.status, ", ".join(office.successors), len(office.certificates))
+        (
+            office.code,
+            office.code102,
+            office.name,
+            office.tier,
+            office.status,
+            ", ".join(office.successors),
+            len(office.certificates),
+        )
         for office in roll.offices()
     ]
     output.table("", ("mã", "mã QCVN 102", "tên", "cấp", "trạng thái", "kế thừa", "chứng thư"), rows)

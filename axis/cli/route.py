@@ -44,7 +44,9 @@ def explain(
 
     resolution = output.run(work())
     if json:
-        output.as_json({"originator": resolution.originator.code, "routes": [_facts(route) for route in resolution.routes]})
+        output.as_json(
+            {"originator": resolution.originator.code, "routes": [_facts(route) for route in resolution.routes]}
+        )
     else:
         output.table(
             f"{resolution.originator.code} {resolution.originator.name}",

@@ -10,7 +10,9 @@ from axis.cli import ledgers, options, output
 
 
 def track(
-    document: Annotated[str, typer.Argument(help="Document id, number/notation, or envelope id (six characters are enough).")],
+    document: Annotated[
+        str, typer.Argument(help="Document id, number/notation, or envelope id (six characters are enough).")
+    ],
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:
@@ -41,7 +43,8 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
     return asdict(envelope) | {
         "deliveries": [asdict(row) for row in rows],
         "receipts": [
-            {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest} for one in said
+            {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest}
+            for one in said
         ],
     }
 
@@ -69,4 +72,7 @@ def _show(story: dict[str, Any]) -> None:
         ],
     )
     for one in story["receipts"]:
-        output.console.print(f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}", markup=False)
+        output.console.print(
+            f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}",
+            markup=False,
+        )

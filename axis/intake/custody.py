@@ -131,10 +131,14 @@ def _code(route: Route) -> str:
 
 
 def _delivery(route: Route, at: datetime) -> NewDelivery:
-    if route.violation is None:
-        return NewDelivery(addressee=_code(route), state="queued", code=None, reason="", next_at=at)
+    wrong = route.violation
     return NewDelivery(
-        addressee=_code(route), state="refused", code=route.violation.code, reason=route.violation.vi, next_at=None
+        addressee=_code(route),
+        state="queued" if wrong is None else "refused",
+        code=None if wrong is None else wrong.code,
+        reason="" if wrong is None else wrong.vi,
+        who_must_act="nobody" if wrong is None else str(wrong.who_must_act),
+        next_at=at if wrong is None else None,
     )
 
 

@@ -177,6 +177,7 @@ def _deliveries(one: Custody) -> list[Row]:
             "state": delivery.state,
             "code": delivery.code,
             "reason": delivery.reason,
+            "who_must_act": delivery.who_must_act,
             "next_at": delivery.next_at,
             # The chain of a delivery begins with the acceptance, or with the refusal that follows it.
             "chain_head": heads.get(delivery.addressee, one.receipts[0].digest),

@@ -82,7 +82,13 @@ async def begin_attempts(
     await connection.execute(
         sa.update(t.deliveries)
         .where(_d.id.in_([row.id for row in chosen]))
-        .values(state="sent", attempts=_d.attempts + 1, next_at=now + answer_within, updated_at=now)
+        .values(
+            state="sent",
+            attempts=_d.attempts + 1,
+            next_at=now + answer_within,
+            updated_at=now,
+            who_must_act="addressee",
+        )
     )
     if probed:
         await connection.execute(sa.update(t.lanes).where(_l.office.in_(probed)).values(open_until=now + answer_within))

@@ -24,6 +24,7 @@ class NewDelivery:
     state: str  # queued, or refused by the axis.
     code: str | None
     reason: str
+    who_must_act: str
     next_at: datetime | None
 
 

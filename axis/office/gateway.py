@@ -128,7 +128,12 @@ class GatewayClient:
             raise TransientError("SYS.SPOOL") from error
 
     async def _ask(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, content: AsyncIterator[bytes] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        content: AsyncIterator[bytes] | None = None,
     ) -> httpx.Response:
         try:
             return await self.http.request(method, path, headers=self._headers() | (headers or {}), content=content)

@@ -70,7 +70,7 @@ class Hearing:
             if heard.tries:
                 await self._end_submission(signed)  # It may be the first time that it could be verified.
             if self.handlers.receipt is not None:
-                mine = await self.state.submission_of(digest=said.envelope_digest, sealed_digest=said.envelope_digest)
+                mine = await self.state.submission_of(said.envelope_digest)
                 notice = Notice(signed=signed, submission_id=None if mine is None else mine.id)
                 async with asyncio.timeout(_TAKE_WITHIN_S):
                     await self.handlers.receipt(notice)

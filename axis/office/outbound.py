@@ -9,8 +9,11 @@ Spec: docs/protocol/intake.md; design promise 2.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+import functools
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -26,7 +29,9 @@ from axis.office.state import Due, State
 from axis.telemetry import events
 
 _AT_ONCE = 8
-_ANSWER_WITHIN = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300, 600))  # Then it is asked again; the last repeats.
+_ANSWER_WITHIN = tuple(
+    timedelta(seconds=s) for s in (30, 60, 120, 300, 600)
+)  # Then it is asked again; the last repeats.
 _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300))  # After what could not be done now.
 OUTGOING = "outgoing"
 
@@ -42,6 +47,8 @@ class Outbound:
     gateway: Gateway
     now: Clock
     ring: Callable[[], None]  # Something is due now.
+    _preparing: set[str] = field(default_factory=set, init=False)
+    _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     @property
     def folder(self) -> Path:
@@ -52,17 +59,27 @@ class Outbound:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
             return await self._keep(await asyncio.to_thread(prepare.of_status, document, signer=self.key))
-        prepared = await asyncio.to_thread(
-            prepare.of_document, document, files, signer=self.key, folder=self.folder
-        )
-        return await self._keep(prepared)
+        with self._own_folder() as folder:
+            return await self._keep(
+                await asyncio.to_thread(prepare.of_document, document, files, signer=self.key, folder=folder)
+            )
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
         """Keep an edXML message to be sent; see `Office.submit`."""
-        prepared = await asyncio.to_thread(
-            prepare.of_envelope, envelope, files, signer=self.key, folder=self.folder
-        )
-        return await self._keep(prepared)
+        with self._own_folder() as folder:
+            return await self._keep(
+                await asyncio.to_thread(prepare.of_envelope, envelope, files, signer=self.key, folder=folder)
+            )
+
+    @contextlib.contextmanager
+    def _own_folder(self) -> Iterator[Path]:
+        """Yield a folder for the files of one submission; `tidy` leaves it alone until it is in the state."""
+        name = uuid4().hex
+        self._preparing.add(name)
+        try:
+            yield self.folder / name
+        finally:
+            self._preparing.discard(name)
 
     async def _keep(self, prepared: Prepared) -> str:
         submission_id = await self.state.submit(
@@ -75,22 +92,35 @@ class Outbound:
             files=prepared.files,
             at=self.now(),
         )
-        events.submission_kept(
-            submission_id=submission_id, document_id=prepared.document_id, files=len(prepared.files)
-        )
+        events.submission_kept(submission_id=submission_id, document_id=prepared.document_id, files=len(prepared.files))
         self.ring()
         return submission_id
 
-    async def send_due(self) -> int:
-        """Work on the submissions that are due; return how many there were."""
-        due = await self.state.due(self.now(), _AT_ONCE)
-        await asyncio.gather(*map(self._send, due))
-        return len(due)
+    async def send_due(self) -> None:
+        """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
+        for due in await self.state.due(self.now(), _AT_ONCE + len(self._sending)):
+            if due.id in self._sending or len(self._sending) >= _AT_ONCE:
+                continue
+            task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
+            self._sending[due.id] = task
+            task.add_done_callback(functools.partial(self._sent, due.id))
+
+    def _sent(self, submission_id: str, task: asyncio.Task[None]) -> None:
+        del self._sending[submission_id]
+        if not task.cancelled() and task.exception() is None:
+            self.ring()  # Something else may have its place. After an error the clock will come by.
+
+    async def stop(self) -> None:
+        """Break off what is being sent; it is in the state, and goes on from there."""
+        tasks = list(self._sending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, due: Due) -> None:
         try:
             for file in due.files:
-                await self.gateway.upload(self.folder / file.sha256, file.sha256, file.size_bytes)
+                await self.gateway.upload(self.folder / file.folder / file.sha256, file.sha256, file.size_bytes)
                 await self.state.uploaded(due.id, file.sha256, self.now())
             await self.pipes.publish(
                 topology.office_exchange(self.office),
@@ -99,15 +129,14 @@ class Outbound:
                 type="envelope",
                 user_id=self.office,
             )
-        except TransientError as error:
-            events.submission_put_off(submission_id=due.id, tries=due.tries + 1, code=error.code)
+        except (TransientError, OSError) as error:
+            code = error.code if isinstance(error, TransientError) else "SYS.STATE"
+            events.submission_put_off(submission_id=due.id, tries=due.tries + 1, code=code)
             pause = _PAUSES[min(due.tries, len(_PAUSES) - 1)]
-            await self.state.tried(due.id, published=False, next_at=self.now() + pause, code=error.code)
+            await self.state.tried(due.id, published=False, next_at=self.now() + pause, code=code)
         except PermanentError as error:
             reason = f"{error.entry.vi.format(detail=error.detail)} / {error.entry.en.format(detail=error.detail)}"
-            await self.state.ended(
-                state="failed", at=self.now(), submission_id=due.id, code=error.code, reason=reason
-            )
+            await self.state.ended(state="failed", at=self.now(), submission_id=due.id, code=error.code, reason=reason)
             metrics.SUBMISSIONS.labels("failed").inc()
             events.submission_ended(submission_id=due.id, state="failed", code=error.code)
         else:
@@ -115,6 +144,9 @@ class Outbound:
             await self.state.tried(due.id, published=True, next_at=self.now() + wait)
 
     async def tidy(self) -> None:
-        """Remove the copies of files that the axis has."""
-        digests = await self.state.unneeded_files()
-        await asyncio.to_thread(prepare.discard, self.folder, digests)
+        """Remove the copies of files that no submission waits for."""
+        if not self.folder.exists():
+            return
+        idle = {path.name for path in self.folder.iterdir()} - self._preparing
+        for name in idle - await self.state.needed_folders():
+            await asyncio.to_thread(shutil.rmtree, self.folder / name, ignore_errors=True)

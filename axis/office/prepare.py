@@ -9,7 +9,6 @@ Spec: docs/protocol/envelope.md; QCVN 102:2016 (AttachmentEncoded).
 """
 
 import mimetypes
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -27,7 +26,6 @@ from axis.edxml.values import DSIG, PROFILE, q
 from axis.errors import Refusal, refuse
 from axis.office.document import flush_to_disk, sync_folder
 from axis.office.state import FileRow
-from axis.seal import profile
 
 _CHUNK_BYTES = 1024 * 1024
 _URGENT = 2  # From this priority on, OtherInfo/Priority, an envelope goes the express way.
@@ -58,9 +56,7 @@ class Prepared:
     files: tuple[FileRow, ...]
 
 
-def of_document(
-    document: edxml.Document, files: Sequence[File], *, signer: seal.SigningKey, folder: Path
-) -> Prepared:
+def of_document(document: edxml.Document, files: Sequence[File], *, signer: seal.SigningKey, folder: Path) -> Prepared:
     """Render and seal a document with its files; its own manifest is replaced.
 
     Raises:
@@ -133,7 +129,7 @@ def _keep_chunks(name: str, chunks: Iterable[bytes], folder: Path) -> FileRow:
         sync_folder(folder)
     finally:
         partial.unlink(missing_ok=True)
-    return FileRow(sha256=digest.hexdigest(), size_bytes=count, name=name)
+    return FileRow(sha256=digest.hexdigest(), size_bytes=count, folder=folder.name)
 
 
 def _split(envelope: Path | bytes, folder: Path) -> edxml.Split:
@@ -179,9 +175,7 @@ def _is_sealed(message: bytes) -> bool:
 
 def _references(root: etree._Element) -> Iterator[tuple[etree._Element, str, str]]:
     """Yield each Reference of the manifest with its ContentId and name."""
-    for reference in root.iterfind(
-        "/".join(map(q, ("edXMLEnvelope", "edXMLBody", "edXMLManifest", "Reference")))
-    ):
+    for reference in root.iterfind("/".join(map(q, ("edXMLEnvelope", "edXMLBody", "edXMLManifest", "Reference")))):
         content_id = (reference.findtext(q("ContentId")) or "").strip().removeprefix("cid:")
         yield reference, content_id, (reference.findtext(q("AttachmentName")) or "").strip()
 
@@ -248,27 +242,14 @@ def _prepared(sealed: bytes, files: Iterable[FileRow]) -> Prepared:
     return Prepared(
         sealed=sealed,
         sealed_digest=received.digest,
-        digest=_content_digest(received),
+        digest=seal.digest_of(received),
         document_id=received.document_id,
         urgent=_priority(received) >= _URGENT,
         files=unique,
     )
 
 
-def _content_digest(received: Received) -> str | None:
-    """Return the digest by which the axis will name the content."""
-    parts = {name: received.part(name) for name in edxml.PARTS[received.kind]}
-    present = {name: part for name, part in parts.items() if part is not None}
-    return profile.digest_of({name: profile.canonical(part) for name, part in present.items()})
-
-
 def _priority(received: Received) -> int:
     header = received.part("header")
     text = None if header is None else header.findtext(f"{q('OtherInfo')}/{q('Priority')}")
     return int(text) if text is not None and text.strip().isdigit() else 0
-
-
-def discard(folder: Path, digests: Iterable[str]) -> None:
-    """Remove copies that are no longer needed."""
-    for digest in digests:
-        (folder / os.path.basename(digest)).unlink(missing_ok=True)

@@ -49,7 +49,9 @@ class _Office(_Entry):
     closed_on: date | None = None
     successors: tuple[_OrganId, ...] = ()
     adapter: _Word = "sdk"
-    certificates: tuple[str, ...] | None = None  # Files, relative to this one; default: certs/<code>.pem if it is there.
+    certificates: tuple[str, ...] | None = (
+        None  # Files, relative to this one; default: certs/<code>.pem if it is there.
+    )
 
 
 class _Rule(_Entry):

@@ -102,7 +102,7 @@ def delivery_changed(
         "delivery.changed",
         envelope_id=envelope_id,
         addressee=addressee,
-        level=level,
+        receipt=level,
         state=state,
         attempt=attempt,
         next_at=next_at.isoformat() if next_at else None,

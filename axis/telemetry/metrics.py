@@ -7,7 +7,9 @@ so that several routers show the same picture.
 Spec: Prometheus naming (base units, _total); docs/operations.md.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # When a counter began is nobody's question here, and doubles the series.
 
 REGISTRY = CollectorRegistry()
 

@@ -1,0 +1,281 @@
+"""The counter at work: what runs while an office is open.
+
+Several consumers read the inbox, one document each, so that a slow one holds up
+nobody but itself. Beside them small loops re-send, offer receipts, send what is
+due, tell the axis that we live, and follow the trust folder. To stop is to take
+no more, to finish what runs, and then to close.
+
+Spec: docs/protocol/broker.md; design laws 3 and 5.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+
+from axis import seal
+from axis.broker import Incoming, topology
+from axis.clock import Clock
+from axis.errors import AxisError, PermanentError, TransientError
+from axis.office import answers, metrics
+from axis.office.answers import Progress, Report
+from axis.office.attempt import Attempts
+from axis.office.courier import Courier
+from axis.office.handlers import Handlers
+from axis.office.hearing import Hearing
+from axis.office.outbound import Outbound
+from axis.office.pipes import Consumer, Gateway, Pipes
+from axis.office.settings import OfficeSettings
+from axis.office.speech import say
+from axis.office.state import State
+from axis.office.trust import LiveTrust
+from axis.receipts.voice import Voice
+from axis.telemetry import events
+
+FINISH_WITHIN_S = 20.0
+_PAUSE_MOST_S = 10.0
+_OFTEN, _SELDOM = timedelta(seconds=1), timedelta(seconds=5)
+_TIDY = timedelta(minutes=1)
+_PACKAGE = "document-axis"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """An office that is open."""
+
+    settings: OfficeSettings
+    handlers: Handlers
+    voice: Voice
+    trust: LiveTrust
+    state: State
+    pipes: Pipes
+    courier: Courier
+    attempts: Attempts
+    hearing: Hearing
+    outbound: Outbound
+    now: Clock
+    bell: asyncio.Event
+    stopping: asyncio.Event
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        settings: OfficeSettings,
+        handlers: Handlers,
+        *,
+        key: seal.SigningKey,
+        pipes: Pipes,
+        gateway: Gateway,
+        now: Clock,
+    ) -> AsyncIterator["Counter"]:
+        """Open the office, and close it when the block ends.
+
+        Raises:
+            PermanentError: CFG.INVALID
+        """
+        trust = LiveTrust(settings.trust)
+        await asyncio.to_thread(trust.refresh)
+        bell = asyncio.Event()
+        async with State.open(settings.state) as state:
+            voice = Voice(settings.code, key)
+            courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
+            counter = cls(
+                settings=settings,
+                handlers=handlers,
+                voice=voice,
+                trust=trust,
+                state=state,
+                pipes=pipes,
+                courier=courier,
+                attempts=Attempts(
+                    voice=voice,
+                    trust=trust,
+                    state=state,
+                    courier=courier,
+                    gateway=gateway,
+                    handlers=handlers,
+                    answer_within=settings.answer_within,
+                    now=now,
+                ),
+                hearing=Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now),
+                outbound=Outbound(
+                    office=settings.code,
+                    key=key,
+                    state=state,
+                    pipes=pipes,
+                    gateway=gateway,
+                    now=now,
+                    ring=bell.set,
+                ),
+                now=now,
+                bell=bell,
+                stopping=asyncio.Event(),
+            )
+            yield counter
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Take documents and send ours until the block ends; then finish what runs."""
+        loops = [asyncio.create_task(work, name=name) for name, work in self._loops()]
+        consumers = [
+            await self.pipes.consume_batches(topology.inbox(self.settings.code), self._take, max_batch=1, prefetch=1)
+            for _ in range(self.settings.at_once)
+        ]
+        events.service_started(name=f"office {self.settings.code}", detail=self._adapter)
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            await self._stop(consumers)
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self.outbound.stop()
+            events.service_stopped(name=f"office {self.settings.code}")
+
+    async def report(self, envelope_id: str, report: Report) -> None:
+        """Say more about an envelope that was taken before; see `Office.report`."""
+        kept = await self.state.envelope(envelope_id)
+        if kept is None:
+            raise PermanentError("RCT.UNKNOWN", envelope_id)
+        text = answers.dump(report)
+        if kept.answer == text:
+            return  # Said before; it is on its way if it has not arrived.
+        at = self.now()
+        signed = say(
+            report,
+            kept.about,
+            voice=self.voice,
+            previous=kept.head,
+            attempt=None,
+            at=at,
+            delivered_before=kept.delivered,
+        )
+        # What a register says about a document outlives the news of the work on it.
+        answer = None if isinstance(report, Progress) else text
+        await self.state.keep(envelope_id, signed, attempt=None, answer=answer, at=at)
+        await self.courier.send(envelope_id, [one.xml for one in signed])
+
+    async def _take(self, messages: Sequence[Incoming]) -> None:
+        """Take messages from the inbox; each is acked when it is safe, and waits here while it cannot be."""
+        for message in messages:
+            await self._until_kept(message)
+
+    async def _until_kept(self, message: Incoming) -> None:
+        room = self.hearing.take if message.type == "receipt" else self.attempts.take
+        pause_s = 0.5
+        while True:
+            try:
+                await room(message)
+            except TransientError as error:
+                # Our own disk: nobody else can mend it, and giving the message back would use up its deliveries.
+                events.room_unavailable(room="office", code=error.code, retry_s=pause_s)
+                if self.stopping.is_set():
+                    message.give_back()
+                    return
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+            except Exception as error:
+                # No answer can be made of it: the broker counts, and the axis makes a dead letter of it.
+                events.service_failed(name="office inbox", error=error)
+                message.give_back()
+                return
+            else:
+                self.bell.set()
+                return
+
+    async def _stop(self, consumers: Sequence[Consumer]) -> None:
+        """Stop the consumers; what has not finished in time is broken off, unacknowledged."""
+        try:
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await asyncio.gather(*(consumer.stop() for consumer in consumers), return_exceptions=True)
+        except TimeoutError:
+            events.room_unavailable(room="office handler", code="DLV.OFFICE_UNAVAILABLE", retry_s=0)
+
+    def _loops(self) -> list[tuple[str, Awaitable[None]]]:
+        async def send_again_first() -> None:
+            await self.courier.send_again(grace=timedelta(0))
+
+        return [
+            ("first re-sending", self._once("re-sending", send_again_first)),
+            ("re-sending", self._repeat("re-sending", self.courier.send_again, _SELDOM)),
+            ("sending and offering", self._repeat("sending", self._send_and_offer, _OFTEN, bell=self.bell)),
+            ("heartbeat", self._repeat("heartbeat", self._beat, self.settings.heartbeat)),
+            ("trust", self._repeat("trust", self._follow_trust, _SELDOM)),
+            ("tidying", self._repeat("tidying", self.outbound.tidy, _TIDY)),
+            ("gauges", self._repeat("gauges", self._gauge, _SELDOM)),
+            *(
+                (getattr(beside, "__name__", "beside"), self._repeat("adapter", beside, _OFTEN))
+                for beside in self.handlers.beside
+            ),
+        ]
+
+    async def _repeat(
+        self, name: str, once: Callable[[], Awaitable[None]], period: timedelta, bell: asyncio.Event | None = None
+    ) -> None:
+        """Do one thing over and over; what goes wrong is told, and tried again."""
+        wake = bell or self.stopping
+        while not self.stopping.is_set():
+            await self._once(name, once)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), period.total_seconds())
+            if bell is not None:
+                bell.clear()
+
+    async def _once(self, name: str, once: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await once()
+        except AxisError as error:
+            events.room_unavailable(room=f"office {name}", code=error.code, retry_s=0)
+        except Exception as error:
+            events.service_failed(name=f"office {name}", error=error)
+
+    async def _send_and_offer(self) -> None:
+        await self.outbound.send_due()
+        while await self.hearing.offer():
+            pass
+
+    async def _beat(self) -> None:
+        beat = {
+            "office": self.settings.code,
+            "version": version(_PACKAGE),
+            "adapter": self._adapter,
+            "at": self.now().isoformat(),
+        }
+        await self.pipes.publish(
+            topology.office_exchange(self.settings.code),
+            "heartbeat",
+            json.dumps(beat).encode(),
+            type="heartbeat",
+            user_id=self.settings.code,
+        )
+
+    async def _follow_trust(self) -> None:
+        await asyncio.to_thread(self.trust.refresh)
+
+    async def _gauge(self) -> None:
+        for what, count in (await self.state.counts()).items():
+            metrics.WAITING.labels(what).set(count)
+        metrics.OFFICE.labels(self.settings.code, self._adapter, version(_PACKAGE)).set(1)
+        left = self.voice.key.certificate.not_valid_after_utc - self.now()
+        metrics.CERTIFICATE_DAYS_LEFT.set(left / timedelta(days=1))
+
+    async def ready(self) -> dict[str, str]:
+        """Return what can be used now, for /readyz."""
+        return {"state": await _code_of(self.state.counts()), "broker": await _code_of(self.pipes.ping())}
+
+    @property
+    def _adapter(self) -> str:
+        return str(self.settings.adapter.get("kind", "sdk"))
+
+
+async def _code_of(check: Awaitable[object]) -> str:
+    try:
+        await check
+    except AxisError as error:
+        return error.code
+    return "ok"

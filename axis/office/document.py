@@ -1,0 +1,188 @@
+"""Document: what a handler is given.
+
+Its fields were read from the bytes that the originator signed. Attachments lie
+at the axis until they are asked for; what is read or saved has been compared
+with the digest that was signed, and a file appears under its name only whole.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from axis import edxml
+from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
+from axis.errors import TransientError
+from axis.office.pipes import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One file of a document."""
+
+    ref: AttachmentRef
+    _gateway: Gateway = field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name as the originator wrote it: a label, not a path."""
+        return self.ref.name
+
+    @property
+    def content_type(self) -> str:
+        """The media type that the originator stated."""
+        return self.ref.content_type
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hex."""
+        return self.ref.sha256
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return self.ref.size_bytes
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the file. Use nothing of it before the end: only there is it known to be what was signed.
+
+        Raises:
+            TransientError: It cannot be had now, or what came is not what was signed.
+        """
+        digest, count = sha256(), 0
+        async for chunk in self._gateway.stream(self.sha256, self.size_bytes):
+            digest.update(chunk)
+            count += len(chunk)
+            yield chunk
+        if digest.hexdigest() != self.sha256 or count != self.size_bytes:
+            raise TransientError("ATT.DIGEST", self.name)
+
+    async def read(self) -> bytes:
+        """Return the whole file.
+
+        Raises:
+            TransientError: As `stream`.
+        """
+        return b"".join([chunk async for chunk in self.stream()])
+
+    async def save(self, path: Path) -> Path:
+        """Write the file, so that under `path` there is all of it or nothing.
+
+        Raises:
+            TransientError: As `stream`.
+            OSError: It cannot be written.
+        """
+        partial = path.with_name(f".{uuid4().hex}.part")
+        try:
+            with partial.open("wb") as file:
+                async for chunk in self.stream():
+                    await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(flush_to_disk, file)
+            await asyncio.to_thread(partial.replace, path)
+            await asyncio.to_thread(sync_folder, path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A verified document for this office."""
+
+    envelope_id: str  # The axis's; the key to everything that is said about it.
+    digest: str  # Of the signed content, in hex.
+    attempt: int  # 1 the first time.
+    sealed: bytes  # The envelope as the originator sealed it: keep it as evidence.
+    message: edxml.Document  # Everything that it says.
+    attachments: tuple[Attachment, ...]
+
+    @property
+    def originator(self) -> Organization:
+        """Who sent and sealed it."""
+        return self.message.originator
+
+    @property
+    def addressees(self) -> tuple[Organization, ...]:
+        """All whom it was sent to."""
+        return self.message.addressees
+
+    @property
+    def document_id(self) -> str:
+        """The originator's identifier of the document."""
+        return self.message.document_id
+
+    @property
+    def code(self) -> str:
+        """Number and notation, "125/SKHCN-CĐS"."""
+        return self.message.code
+
+    @property
+    def promulgated_on(self) -> date:
+        """Its date."""
+        return self.message.promulgated_on
+
+    @property
+    def type_name(self) -> str:
+        """Its kind, "Công văn"."""
+        return self.message.type_name
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return self.message.subject
+
+    @property
+    def content(self) -> str:
+        """Its summary."""
+        return self.message.content
+
+    @property
+    def signer_name(self) -> str:
+        """The person who signed it."""
+        return self.message.signer_name
+
+    @property
+    def due_on(self) -> date | None:
+        """The day by which an answer is asked for."""
+        return self.message.due_on
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent it is."""
+        return self.message.priority
+
+    @property
+    def business_type(self) -> BusinessType:
+        """Whether it is new, or recalls, updates or replaces another."""
+        return self.message.business_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """A verified edXML status message: what another office says about a document of ours, in the national form."""
+
+    envelope_id: str
+    digest: str
+    attempt: int
+    sealed: bytes
+    message: edxml.Status
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Return when the bytes of an open file are on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,566 @@
+"""State: what an office must not forget, in one small file.
+
+    envelopes    what came, how often it was tried, what was answered
+    said         receipts of ours, byte for byte, with the time they were published
+    heard        receipts of others about what we sent, until the handler took them
+    submissions  what we sent, until the axis accepted or rejected it
+    files        the attachments of a submission, until the axis has them
+
+Every method is one transaction, synchronous to the disk, in one thread. The
+folder belongs to one process at a time. What cannot be written now is a
+TransientError, and nothing was promised.
+
+Spec: design laws 3 and 4; SQLite WAL.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from axis.errors import PermanentError, TransientError
+from axis.office.speech import About
+from axis.receipts import Level, SignedReceipt
+
+T = TypeVar("T")
+
+# After one of these the office has answered for good: the handler is not called again.
+FINAL = frozenset({Level.DELIVERED, Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
+
+_SCHEMA = (
+    """
+    CREATE TABLE envelopes (
+        envelope_id TEXT PRIMARY KEY, digest TEXT NOT NULL, originator TEXT NOT NULL, document_id TEXT NOT NULL,
+        unanswered INTEGER NOT NULL DEFAULT 0, answered_attempt INTEGER NOT NULL DEFAULT 0,
+        level TEXT, answer TEXT, head TEXT, first_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX envelopes_digest ON envelopes (digest);
+    CREATE TABLE said (
+        seq INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, envelope_id TEXT NOT NULL REFERENCES envelopes,
+        attempt INTEGER, level TEXT NOT NULL, xml BLOB NOT NULL, said_at TEXT NOT NULL, published_at TEXT
+    ) STRICT;
+    CREATE INDEX said_envelope ON said (envelope_id);
+    CREATE INDEX said_unsent ON said (seq) WHERE published_at IS NULL;
+    CREATE TABLE heard (
+        seq INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, envelope_id TEXT NOT NULL, xml BLOB NOT NULL,
+        heard_at TEXT NOT NULL, taken_at TEXT, tries INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL, problem TEXT
+    ) STRICT;
+    CREATE INDEX heard_waiting ON heard (seq) WHERE taken_at IS NULL;
+    CREATE TABLE submissions (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sealed_digest TEXT NOT NULL UNIQUE, digest TEXT,
+        sealed BLOB NOT NULL, document_id TEXT NOT NULL, urgent INTEGER NOT NULL, state TEXT NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0, next_at TEXT, created_at TEXT NOT NULL, ended_at TEXT,
+        envelope_id TEXT, code TEXT, reason TEXT, receipt BLOB
+    ) STRICT;
+    CREATE INDEX submissions_digest ON submissions (digest);
+    CREATE INDEX submissions_due ON submissions (next_at) WHERE next_at IS NOT NULL;
+    CREATE TABLE files (
+        submission_id TEXT NOT NULL REFERENCES submissions (id), sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL,
+        folder TEXT NOT NULL, uploaded_at TEXT, PRIMARY KEY (submission_id, sha256)
+    ) STRICT;
+    """,
+)  # One script for each version of the schema; a new version adds one.
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is known when an attempt begins."""
+
+    repeat: tuple[bytes, ...] = ()  # Answered before: say exactly this again.
+    unanswered: int = 0  # Attempts before this one that ended without any answer.
+    head: str | None = None  # Digest of our last receipt about it.
+    twin: str | None = None  # The final answer to the same content under another envelope id.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An envelope that this office has seen."""
+
+    about: About
+    level: str | None
+    head: str | None
+    answer: str | None
+    delivered: bool  # We have said that we have custody.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """A receipt of ours that the axis may not have."""
+
+    envelope_id: str
+    xml: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A receipt that waits for the office's handler."""
+
+    digest: str
+    envelope_id: str
+    xml: bytes
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """A file of a submission; it lies in `folder` under its digest."""
+
+    sha256: str
+    size_bytes: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What became of something that this office sent."""
+
+    id: str
+    document_id: str
+    state: str  # waiting, published, accepted, rejected, failed.
+    envelope_id: str | None  # Once it is accepted.
+    code: str | None  # Why it was rejected or failed, or cannot be sent just now.
+    reason: str | None
+    receipt: bytes | None  # The axis's signed answer.
+    created_at: datetime
+
+    @property
+    def ended(self) -> bool:
+        """Whether the axis has answered, or the submission cannot be made."""
+        return self.state in ("accepted", "rejected", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A submission with work to do now."""
+
+    id: str
+    sealed: bytes
+    urgent: bool
+    tries: int
+    files: tuple[FileRow, ...]  # Not uploaded yet.
+
+
+class State:
+    """The file, open in one thread."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._thread = thread
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, folder: Path) -> AsyncIterator["State"]:
+        """Open, or make, the state in a folder.
+
+        Raises:
+            PermanentError: CFG.INVALID; another process has it, or it cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        with _locked(folder), ThreadPoolExecutor(1, thread_name_prefix="office-state") as thread:
+            connection = await loop.run_in_executor(thread, _connect, folder / "state.sqlite")
+            try:
+                yield cls(folder, connection, thread)
+            finally:
+                await loop.run_in_executor(thread, connection.close)
+
+    async def _commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run one transaction; what it returns is on the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, self._connection, work)
+
+    # --- what came -------------------------------------------------------------------
+
+    async def begin(self, about: About, attempt: int, at: datetime) -> Begun:
+        """Put an attempt on record before it is made, or find that it was answered.
+
+        Raises:
+            AssertionError: The axis gave one id to two contents.
+        """
+
+        def work(db: sqlite3.Connection) -> Begun:
+            db.execute(
+                "INSERT INTO envelopes (envelope_id, digest, originator, document_id, first_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (about.envelope_id, about.envelope_digest, about.originator, about.document_id, _text(at)),
+            )
+            row = db.execute("SELECT * FROM envelopes WHERE envelope_id = ?", (about.envelope_id,)).fetchone()
+            if row["digest"] != about.envelope_digest:
+                raise AssertionError(f"envelope {about.envelope_id} came with two contents")
+            if row["level"] in FINAL or attempt <= row["answered_attempt"]:
+                return Begun(repeat=_last_said(db, about.envelope_id, row["answered_attempt"]))
+            twin = db.execute(
+                "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
+                (about.envelope_digest, about.envelope_id),
+            ).fetchone()
+            db.execute("UPDATE envelopes SET unanswered = unanswered + 1 WHERE envelope_id = ?", (about.envelope_id,))
+            return Begun(unanswered=row["unanswered"], head=row["head"], twin=None if twin is None else twin["answer"])
+
+        return await self._commit(work)
+
+    async def release(self, envelope_id: str) -> None:
+        """Take back an attempt that we ourselves broke off."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE envelopes SET unanswered = max(0, unanswered - 1) WHERE envelope_id = ?", (envelope_id,))
+
+        await self._commit(work)
+
+    async def keep(
+        self,
+        envelope_id: str,
+        signed: Sequence[SignedReceipt],
+        *,
+        attempt: int | None,
+        answer: str | None,
+        at: datetime,
+    ) -> None:
+        """Keep the receipts of an attempt, or of a later report, in one commit.
+
+        Args:
+            envelope_id: What they are about.
+            signed: In the order of their chain.
+            attempt: The attempt that they answer; None for a report.
+            answer: The office's own words, if it answered; see `answers.dump`.
+            at: Now.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "INSERT INTO said (digest, envelope_id, attempt, level, xml, said_at) VALUES (?, ?, ?, ?, ?, ?)",
+                [(one.digest, envelope_id, attempt, one.receipt.level, one.xml, _text(at)) for one in signed],
+            )
+            db.execute(
+                "UPDATE envelopes SET unanswered = 0, answered_attempt = coalesce(?, answered_attempt), level = ?,"
+                " answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
+                (attempt, signed[-1].receipt.level, answer, signed[-1].digest, envelope_id),
+            )
+
+        await self._commit(work)
+
+    async def envelope(self, envelope_id: str) -> Kept | None:
+        """Return what is known of an envelope."""
+
+        def work(db: sqlite3.Connection) -> Kept | None:
+            row = db.execute("SELECT * FROM envelopes WHERE envelope_id = ?", (envelope_id,)).fetchone()
+            if row is None:
+                return None
+            delivered = db.execute(
+                "SELECT 1 FROM said WHERE envelope_id = ? AND level = ?", (envelope_id, Level.DELIVERED)
+            ).fetchone()
+            about = About(
+                envelope_id=envelope_id,
+                envelope_digest=row["digest"],
+                originator=row["originator"],
+                document_id=row["document_id"],
+            )
+            return Kept(
+                about=about,
+                level=row["level"],
+                head=row["head"],
+                answer=row["answer"],
+                delivered=delivered is not None,
+            )
+
+        return await self._commit(work)
+
+    async def said_about(self, envelope_id: str) -> tuple[bytes, ...]:
+        """Return every receipt of ours about an envelope, oldest first."""
+
+        def work(db: sqlite3.Connection) -> tuple[bytes, ...]:
+            rows = db.execute("SELECT xml FROM said WHERE envelope_id = ? ORDER BY seq", (envelope_id,))
+            return tuple(row["xml"] for row in rows)
+
+        return await self._commit(work)
+
+    async def unsent(self, before: datetime, limit: int) -> list[Unsent]:
+        """Return receipts that were said before a time and may not have reached the axis, oldest first."""
+
+        def work(db: sqlite3.Connection) -> list[Unsent]:
+            rows = db.execute(
+                "SELECT envelope_id, xml FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
+                (_text(before), limit),
+            )
+            return [Unsent(**dict(row)) for row in rows]
+
+        return await self._commit(work)
+
+    async def published(self, digests: Sequence[str], at: datetime) -> None:
+        """Note that receipts have reached the broker."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("UPDATE said SET published_at = ? WHERE digest = ?", [(_text(at), one) for one in digests])
+
+        await self._commit(work)
+
+    # --- what others said --------------------------------------------------------------
+
+    async def hear(self, digest: str, envelope_id: str, xml: bytes, at: datetime) -> bool:
+        """Keep a receipt of somebody else; False if it is there already."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            done = db.execute(
+                "INSERT INTO heard (digest, envelope_id, xml, heard_at, next_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (digest, envelope_id, xml, _text(at), _text(at)),
+            )
+            return done.rowcount == 1
+
+        return await self._commit(work)
+
+    async def untaken(self, now: datetime, limit: int) -> list[Heard]:
+        """Return receipts that are due for the handler: of each envelope the oldest that it has not taken."""
+
+        def work(db: sqlite3.Connection) -> list[Heard]:
+            rows = db.execute(
+                "SELECT digest, envelope_id, xml, tries FROM heard WHERE next_at <= ? AND seq IN"
+                " (SELECT min(seq) FROM heard WHERE taken_at IS NULL GROUP BY envelope_id) ORDER BY seq LIMIT ?",
+                (_text(now), limit),
+            )
+            return [Heard(**dict(row)) for row in rows]
+
+        return await self._commit(work)
+
+    async def taken(self, digest: str, at: datetime) -> None:
+        """Note that the handler took a receipt."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE heard SET taken_at = ?, problem = NULL WHERE digest = ?", (_text(at), digest))
+
+        await self._commit(work)
+
+    async def not_taken(self, digest: str, problem: str, next_at: datetime) -> None:
+        """Note that a receipt must be offered again."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE heard SET tries = tries + 1, problem = ?, next_at = ? WHERE digest = ?",
+                (problem, _text(next_at), digest),
+            )
+
+        await self._commit(work)
+
+    # --- what we send --------------------------------------------------------------------
+
+    async def submit(
+        self,
+        submission_id: str,
+        *,
+        sealed: bytes,
+        sealed_digest: str,
+        digest: str | None,
+        document_id: str,
+        urgent: bool,
+        files: Sequence[FileRow],
+        at: datetime,
+    ) -> str:
+        """Keep something to be sent; return its id, or that of the same bytes sent before, which go out again."""
+
+        def work(db: sqlite3.Connection) -> str:
+            db.execute(
+                "INSERT INTO submissions (id, sealed_digest, digest, sealed, document_id, urgent, state, next_at,"
+                " created_at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (sealed_digest) DO UPDATE"
+                " SET state = 'waiting', tries = 0, next_at = excluded.next_at, ended_at = NULL",
+                (submission_id, sealed_digest, digest, sealed, document_id, urgent, _text(at), _text(at)),
+            )
+            row = db.execute("SELECT id FROM submissions WHERE sealed_digest = ?", (sealed_digest,)).fetchone()
+            db.executemany(
+                "INSERT INTO files (submission_id, sha256, size_bytes, folder) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET uploaded_at = NULL, folder = excluded.folder",
+                [(row["id"], one.sha256, one.size_bytes, one.folder) for one in files],
+            )
+            return str(row["id"])
+
+        return await self._commit(work)
+
+    async def due(self, now: datetime, limit: int) -> list[Due]:
+        """Return submissions that must be published, for the first time or again."""
+
+        def work(db: sqlite3.Connection) -> list[Due]:
+            rows = db.execute(
+                "SELECT id, sealed, urgent, tries FROM submissions WHERE next_at <= ? ORDER BY urgent DESC, seq LIMIT ?",
+                (_text(now), limit),
+            ).fetchall()
+            return [
+                Due(
+                    id=row["id"],
+                    sealed=row["sealed"],
+                    urgent=bool(row["urgent"]),
+                    tries=row["tries"],
+                    files=_waiting_files(db, row["id"]),
+                )
+                for row in rows
+            ]
+
+        return await self._commit(work)
+
+    async def uploaded(self, submission_id: str, sha256: str, at: datetime) -> None:
+        """Note that the axis has a file."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE files SET uploaded_at = ? WHERE submission_id = ? AND sha256 = ?",
+                (_text(at), submission_id, sha256),
+            )
+
+        await self._commit(work)
+
+    async def tried(self, submission_id: str, *, published: bool, next_at: datetime, code: str | None = None) -> None:
+        """Note what came of one try to send, and when the next one is due if no answer comes."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE submissions SET tries = tries + 1, next_at = ?, code = ?,"
+                " state = CASE WHEN ? THEN 'published' ELSE state END WHERE id = ? AND ended_at IS NULL",
+                (_text(next_at), code, published, submission_id),
+            )
+
+        await self._commit(work)
+
+    async def ended(
+        self,
+        *,
+        state: str,
+        at: datetime,
+        submission_id: str | None = None,
+        digest: str | None = None,
+        sealed_digest: str | None = None,
+        envelope_id: str | None = None,
+        code: str | None = None,
+        reason: str | None = None,
+        receipt: bytes | None = None,
+    ) -> list[str]:
+        """Note the end of every submission that one of the three names means; return the ids of those that ended now."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(
+                "UPDATE submissions SET state = ?, ended_at = ?, next_at = NULL, envelope_id = ?, code = ?, reason = ?,"
+                " receipt = ? WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?) RETURNING id",
+                (state, _text(at), envelope_id, code, reason, receipt, submission_id, digest, sealed_digest),
+            ).fetchall()
+            return [str(row["id"]) for row in rows]
+
+        return await self._commit(work)
+
+    async def submission(self, submission_id: str) -> Submission | None:
+        """Return what became of a submission."""
+        return await self._submission("id = ?", submission_id)
+
+    async def submission_of(self, digest: str) -> Submission | None:
+        """Return the newest submission that a receipt names: by its signed content, or by its bytes."""
+        return await self._submission("? IN (digest, sealed_digest)", digest)
+
+    async def _submission(self, which: str, name: str) -> Submission | None:
+        fields = "id, document_id, state, envelope_id, code, reason, receipt, created_at"
+        query = f"SELECT {fields} FROM submissions WHERE {which} ORDER BY seq DESC LIMIT 1"  # noqa: S608 - our own words.
+
+        def work(db: sqlite3.Connection) -> Submission | None:
+            row = db.execute(query, (name,)).fetchone()
+            if row is None:
+                return None
+            return Submission(**{**dict(row), "created_at": datetime.fromisoformat(row["created_at"])})
+
+        return await self._commit(work)
+
+    async def needed_folders(self) -> frozenset[str]:
+        """Return the folders with files of submissions that have not ended."""
+
+        def work(db: sqlite3.Connection) -> frozenset[str]:
+            rows = db.execute(
+                "SELECT DISTINCT folder FROM files JOIN submissions ON id = submission_id WHERE ended_at IS NULL"
+            )
+            return frozenset(str(row["folder"]) for row in rows)
+
+        return await self._commit(work)
+
+    async def counts(self) -> dict[str, int]:
+        """Return how much waits: unsent receipts, untaken receipts, submissions without an answer."""
+
+        def work(db: sqlite3.Connection) -> dict[str, int]:
+            row = db.execute(
+                "SELECT (SELECT count(*) FROM said WHERE published_at IS NULL) AS unsent,"
+                " (SELECT count(*) FROM heard WHERE taken_at IS NULL) AS untaken,"
+                " (SELECT count(*) FROM submissions WHERE next_at IS NOT NULL) AS unanswered"
+            ).fetchone()
+            return dict(row)
+
+        return await self._commit(work)
+
+
+def _last_said(db: sqlite3.Connection, envelope_id: str, attempt: int) -> tuple[bytes, ...]:
+    """Return the receipts of the last answered attempt and of everything reported later."""
+    rows = db.execute(
+        "SELECT xml FROM said WHERE envelope_id = ? AND (attempt = ? OR attempt IS NULL) ORDER BY seq",
+        (envelope_id, attempt),
+    )
+    return tuple(row["xml"] for row in rows)
+
+
+def _waiting_files(db: sqlite3.Connection, submission_id: str) -> tuple[FileRow, ...]:
+    rows = db.execute(
+        "SELECT sha256, size_bytes, folder FROM files WHERE submission_id = ? AND uploaded_at IS NULL ORDER BY rowid",
+        (submission_id,),
+    )
+    return tuple(FileRow(**dict(row)) for row in rows)
+
+
+def _text(at: datetime) -> str:
+    """Write a time so that the order of texts is the order of times."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process until the block ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise PermanentError("CFG.INVALID", f"{folder}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PermanentError("CFG.INVALID", f"{folder} is in use by another process") from error
+        yield
+    finally:
+        os.close(opened)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(path, isolation_level=None, timeout=5)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(_SCHEMA):
+            raise PermanentError("CFG.INVALID", f"{path} was written by a newer version")
+        for number, script in enumerate(_SCHEMA[version:], version + 1):
+            db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+    except sqlite3.Error as error:
+        raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
+    return db
+
+
+def _transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        # Disk full, locked, unreadable: it may be mended while we wait.
+        raise TransientError("SYS.STATE") from error
+    return result
