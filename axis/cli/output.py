@@ -8,12 +8,14 @@ use, 3 the axis could not do it now.
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
 from axis.errors import AxisError, Refusal, TransientError, Violation
@@ -77,3 +79,16 @@ def settings_problem(error: ValidationError) -> str:
     """Return what is wrong with the settings, a line each."""
     lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
     return "Cấu hình sai / The settings are wrong:\n  " + "\n  ".join(lines)
+
+
+@contextmanager
+def progress(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how far something of `total` bytes has come; yields a function that is told bytes done."""
+    if quiet or not complaints.is_terminal:
+        yield lambda _done: None
+        return
+    with Progress(
+        "{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=complaints
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)

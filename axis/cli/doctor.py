@@ -1,0 +1,186 @@
+"""`axis doctor`: is this machine fit to run the axis, and is the axis well?"""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import typer
+
+from axis import clock, ledger, registry, seal, spool
+from axis.broker import Broker, PrivateNode
+from axis.cli import options, output
+from axis.errors import AxisError
+from axis.settings import Settings
+
+_FREE_BYTES = 2 * 1024**3
+_EXPIRES_SOON_DAYS = 30
+_OLD_CRL = timedelta(days=1)
+_GOOD, _ODD, _BAD = "good", "odd", "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: str  # good, odd, bad.
+    text: str
+    remedy: str = ""
+
+
+def doctor(json: options.Json = False, data: options.Data = None) -> None:
+    """Look at settings, trust, certificates, roll, ledger, spool, disk, broker and gateway, and say what to do.
+
+    Exit code: 0 if nothing is bad, 1 if something is.
+
+    Example: axis doctor --data var/axis
+    """
+
+    async def look() -> list[Check]:
+        settings = options.settings(data).filled()
+        return [check async for check in _checks(settings)]
+
+    checks = output.run(look())
+    if json:
+        output.as_json([asdict(check) for check in checks])
+    else:
+        style = {_GOOD: "green", _ODD: "yellow", _BAD: "red"}
+        for check in checks:
+            output.console.print(
+                f"{check.state:>5}  {check.name}: {check.text}", style=style[check.state], markup=False
+            )
+            if check.remedy:
+                output.console.print(f"       → {check.remedy}", markup=False)
+    if any(check.state == _BAD for check in checks):
+        raise typer.Exit(output.REFUSED)
+
+
+async def _checks(settings: Settings) -> AsyncIterator[Check]:
+    yield _disk(settings.data)
+    for check in _trust(settings):
+        yield check
+    yield await _ledger(settings)
+    yield await _spool(settings)
+    yield await _broker(settings)
+    yield await _gateway(settings)
+
+
+def _disk(data: Path) -> Check:
+    place = data
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    text = f"{free / 1024**3:.1f} GiB free at {data}"
+    return (
+        Check("disk", _GOOD, text)
+        if free > _FREE_BYTES
+        else Check("disk", _BAD, text, "make room: intake stops when the disk is full")
+    )
+
+
+def _trust(settings: Settings) -> list[Check]:
+    folder, offices = settings.trust or Path(), settings.offices or Path()
+    checks = []
+    try:
+        authorities, crls = seal.load_authorities(folder)
+    except AxisError as error:
+        return [Check("trust", _BAD, str(error), f"make a CA with: axis pki init {folder}")]
+    checks.append(Check("trust", _GOOD, f"{len(authorities)} authorities, {len(crls)} revocation lists"))
+    now = clock.now()
+    for crl in crls:
+        if crl.next_update_utc is not None and crl.next_update_utc + _OLD_CRL < now:
+            checks.append(
+                Check(
+                    "revocation list",
+                    _ODD,
+                    f"out of date since {crl.next_update_utc:%Y-%m-%d}",
+                    f"axis pki crl {folder}",
+                )
+            )
+    roll, findings = registry.check_offices(offices)
+    if roll is None or any(found.is_error for found in findings):
+        checks.append(Check("roll", _BAD, f"{offices} has errors", f"axis offices check {offices}"))
+        return checks
+    checks.append(Check("roll", _GOOD, f"{len(roll.offices())} offices"))
+    for office in roll.offices():
+        left = seal.days_left(office.certificates, now) if office.certificates else None
+        if left is not None and left < _EXPIRES_SOON_DAYS:
+            state = _BAD if left <= 0 else _ODD
+            checks.append(
+                Check(
+                    "certificate",
+                    state,
+                    f"{office.code}: {left:.0f} days left",
+                    f"axis pki issue {folder} {office.code}",
+                )
+            )
+    try:
+        seal.SigningKey.load(settings.key or Path(), settings.certificate or Path())
+        checks.append(Check("key of the axis", _GOOD, settings.organ_id))
+    except AxisError as error:
+        checks.append(Check("key of the axis", _BAD, str(error), f"axis pki issue {folder} {settings.organ_id}"))
+    return checks
+
+
+async def _ledger(settings: Settings) -> Check:
+    path = settings.ledger_url.removeprefix("sqlite:///")
+    if path != settings.ledger_url and not Path(path).exists():
+        return Check("ledger", _ODD, "not made yet", "it is made by the first axis up, router or gateway")
+    try:
+        async with ledger.Ledger.open(settings.ledger_url) as book:
+            report = await book.audit(clock.now())
+    except AxisError as error:
+        return Check("ledger", _BAD, str(error), "is the database running, and the address right?")
+    text = f"{report.documents} documents, {report.waiting} deliveries wait, {report.dead} dead letters, {len(report.findings)} findings"
+    if report.findings:
+        return Check("ledger", _BAD, text, "axis audit")
+    return Check("ledger", _ODD if report.dead else _GOOD, text, "axis deadletters list" if report.dead else "")
+
+
+async def _spool(settings: Settings) -> Check:
+    try:
+        async with spool.Spool.open(settings.spool_url, settings.data / "staging") as store:
+            await store.ping()
+            used = await store.used_bytes()
+    except AxisError as error:
+        return Check("spool", _BAD, str(error), "is the folder writable, or the bucket reachable?")
+    return Check("spool", _GOOD, f"{used / 1024**2:.1f} MiB of attachments")
+
+
+@asynccontextmanager
+async def _pipes(settings: Settings) -> AsyncIterator[Broker]:
+    url = settings.broker_url or PrivateNode(settings.data / "broker").url
+    async with Broker.connect(url, name="axis doctor") as pipes:
+        yield pipes
+
+
+async def _broker(settings: Settings) -> Check:
+    kind = "the broker of AXIS_BROKER_URL" if settings.broker_url else "the private node"
+    if not settings.broker_url and not (settings.data / "broker" / "node.json").exists():
+        found = Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()
+        text = "no broker is given; rabbitmq-server is " + (
+            "installed, axis up will start a private node" if found else "not installed"
+        )
+        return Check("broker", _GOOD if found else _BAD, text, "" if found else "scripts/system-packages run")
+    try:
+        async with _pipes(settings) as pipes:
+            await pipes.ping()
+    except AxisError as error:
+        return Check("broker", _ODD, f"{kind} does not answer: {error.code}", "start it: axis up")
+    return Check("broker", _GOOD, f"{kind} answers")
+
+
+async def _gateway(settings: Settings) -> Check:
+    file = settings.data / "gateway.address"
+    address = file.read_text().strip() if file.exists() else f"http://{settings.gateway.host}:{settings.gateway.port}"
+    try:
+        async with httpx.AsyncClient(timeout=5) as http:
+            answer = await http.get(f"{address}/readyz")
+    except httpx.HTTPError:
+        return Check("gateway", _ODD, f"does not answer at {address}", "start it: axis up, or axis gateway")
+    state = _GOOD if answer.status_code == 200 else _BAD
+    return Check("gateway", state, f"{address} " + ", ".join(f"{room} {word}" for room, word in answer.json().items()))

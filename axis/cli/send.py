@@ -1,0 +1,139 @@
+"""`axis send`: hand one document in by hand, as an office."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from axis import clock, seal
+from axis.cli import options, output
+from axis.errors import CATALOGUE, PermanentError, TransientError, Violation
+from axis.office import prepare
+from axis.office.gateway import GatewayClient
+
+_TIMEOUT = httpx.Timeout(30.0, read=120.0)
+
+
+def send(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An edXML file, sealed or not.")],
+    office: Annotated[str, typer.Option("--as", help="OrganId of the office that sends.")],
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--attach", exists=True, dir_okay=False, help="A file of the document; may be given several times."
+        ),
+    ] = None,
+    gateway: Annotated[
+        str,
+        typer.Option(
+            envvar="AXIS_GATEWAY_URL", help="Address of the gateway.", show_default="that of axis up in the data folder"
+        ),
+    ] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The office's private key.",
+            show_default="trust/keys/<OrganId>.key.pem in the data folder",
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Its certificate.",
+            show_default="trust/certs/<OrganId>.pem in the data folder",
+        ),
+    ] = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", dir_okay=False, help="Where to write the signed answer.")
+    ] = None,
+    json: options.Json = False,
+    data: options.Data = None,
+) -> None:
+    """Send a document: seal it if it is not sealed, bring its files to the axis, hand it in, show the signed answer.
+
+    Sending the same document again is safe: the first answer comes again.
+    Exit code: 0 accepted, 1 refused, 3 the axis could not be reached.
+
+    Example: axis send 125.edxml --as H56.05 --attach 125.pdf
+    """
+    settings = options.settings(data).filled()
+    trust = settings.trust or settings.data / "trust"
+    signer = seal.SigningKey.load(
+        key or trust / "keys" / f"{office}.key.pem", certificate or trust / "certs" / f"{office}.pem"
+    )
+    address = gateway or _address(settings.data)
+    answer = output.run(_send(file, attach or [], office, signer, address, quiet=json))
+    if receipt is not None and answer.get("receipt"):
+        receipt.write_text(answer["receipt"], encoding="utf-8")
+    if json:
+        output.as_json(answer)
+    elif answer["accepted"]:
+        word = "đã nhận trước đây / accepted before" if answer["duplicate"] else "đã nhận / accepted"
+        output.console.print(f"{word}: {answer['envelope_id']}", style="green", markup=False)
+    else:
+        output.violations([Violation(**one) for one in answer["violations"]])
+        output.console.print("Từ chối / Refused", style="red")
+    if not answer["accepted"]:
+        raise typer.Exit(output.REFUSED)
+
+
+def _address(data: Path) -> str:
+    file = data / "gateway.address"
+    if not file.exists():
+        output.stop(
+            f"Không biết địa chỉ cổng / No gateway is known: give --gateway, or --data of a running axis up ({data})",
+            output.WRONG_USE,
+        )
+    return file.read_text(encoding="ascii").strip()
+
+
+async def _send(
+    file: Path, attach: list[Path], office: str, signer: seal.SigningKey, address: str, *, quiet: bool
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="axis-send-") as scratch:
+        folder = Path(scratch) / "files"
+        given = [prepare.File(path.name, path) for path in attach]
+        prepared = await asyncio.to_thread(prepare.of_envelope, file, given, signer=signer, folder=folder)
+        async with GatewayClient.connect(address, office=office, key=signer, now=clock.now) as client:
+            for row in prepared.files:
+                with output.progress(f"tải lên / uploading {row.sha256[:12]}", row.size_bytes, quiet=quiet) as told:
+                    await client.upload(folder / row.sha256, row.sha256, row.size_bytes, told=told)
+        return await _submit(address, office, signer, prepared.sealed)
+
+
+async def _submit(address: str, office: str, signer: seal.SigningKey, sealed: bytes) -> dict[str, Any]:
+    """Hand the envelope in over HTTP; a refusal is an answer, too.
+
+    Raises:
+        TransientError: The axis could not take it now.
+    """
+    token = seal.make_token(office, signer, clock.now())
+    try:
+        async with httpx.AsyncClient(base_url=address, timeout=_TIMEOUT) as http:
+            answer = await http.post("/v1/envelopes", content=sealed, headers={"Authorization": f"Bearer {token}"})
+        body: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise TransientError("SYS.BROKER") from error
+    if answer.is_success:
+        return {"accepted": True, "violations": []} | body
+    code = body.get("code", "")
+    if code not in CATALOGUE:
+        raise TransientError("SYS.INTERNAL")
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise TransientError(code)
+    if not body.get("violations"):
+        raise PermanentError(code)
+    return {
+        "accepted": False,
+        "envelope_id": None,
+        "duplicate": False,
+        "violations": body["violations"],
+        "receipt": body.get("receipt"),
+    }
