@@ -11,10 +11,11 @@ Spec: docs/protocol/broker.md; design laws 3 and 5.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 from axis import seal
 from axis.broker import Incoming, topology
@@ -196,7 +197,7 @@ class Counter:
         except TimeoutError:
             events.room_unavailable(room="office handler", code="DLV.OFFICE_UNAVAILABLE", retry_s=0)
 
-    def _loops(self) -> list[tuple[str, Awaitable[None]]]:
+    def _loops(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         async def send_again_first() -> None:
             await self.courier.send_again(grace=timedelta(0))
 

@@ -9,7 +9,7 @@ Spec: docs/protocol/gateway.md; RFC 9110 §14 (ranges); RFC 9457 (problems).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,10 @@ class GatewayClient:
         async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) as http:
             yield cls(office=office, key=key, http=http, now=now)
 
-    async def upload(self, path: Path, sha256: str, size_bytes: int) -> None:
-        """Bring a file to the axis, going on where an earlier upload ended.
+    async def upload(
+        self, path: Path, sha256: str, size_bytes: int, *, told: Callable[[int], None] = lambda _done: None
+    ) -> None:
+        """Bring a file to the axis, going on where an earlier upload ended; `told` hears of bytes done.
 
         Raises:
             PermanentError: The gateway does not want the file.
@@ -54,8 +56,9 @@ class GatewayClient:
             try:
                 offset = await self._offset(sha256, size_bytes)
                 if offset is None:
+                    told(size_bytes)
                     return
-                await self._send(path, sha256, offset, size_bytes)
+                await self._send(path, sha256, offset, size_bytes, told)
             except TransientError:
                 cuts += 1
                 if cuts >= _CUTS:
@@ -77,7 +80,9 @@ class GatewayClient:
             return None if there.is_success else 0
         return None if offset >= size_bytes else offset
 
-    async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int) -> None:
+    async def _send(
+        self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]
+    ) -> None:
         answer = await self._ask(
             "PATCH",
             f"/v1/uploads/{sha256}",
@@ -87,7 +92,7 @@ class GatewayClient:
                 "Content-Length": str(size_bytes - offset),
                 "Content-Type": "application/offset+octet-stream",
             },
-            content=_chunks(path, offset),
+            content=_chunks(path, offset, told),
         )
         _require_good(answer)
 
@@ -144,11 +149,13 @@ class GatewayClient:
         return {"Authorization": f"Bearer {make_token(self.office, self.key, self.now())}"}
 
 
-async def _chunks(path: Path, offset: int) -> AsyncIterator[bytes]:
+async def _chunks(path: Path, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
     with await asyncio.to_thread(path.open, "rb") as file:
         file.seek(offset)
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield chunk
+            offset += len(chunk)
+            told(offset)
 
 
 def _require_good(answer: httpx.Response) -> None:
