@@ -1,5 +1,6 @@
 """`axis offices`: the roll of offices, in the file and in the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,15 +63,13 @@ def check(file: _File, json: options.Json = False) -> None:
 
     Example: axis offices check config/offices.toml
     """
-    roll, findings = registry.check_offices(file)
+    roll, findings = registry.check_offices(file, at=clock.now())
     errors = [found for found in findings if found.is_error]
     if json:
         count = 0 if roll is None else len(roll.offices())
         output.as_json({"good": not errors, "offices": count, "findings": [asdict(found) for found in findings]})
     else:
-        for found in findings:
-            word, style = ("lỗi / error", "red") if found.is_error else ("lưu ý / warning", "yellow")
-            output.console.print(f"{word}: {found.place}: {found.text}", markup=False, style=style)
+        _say(findings)
         if roll is not None and not errors:
             output.console.print(f"{len(roll.offices())} đơn vị / offices: tốt / good", style="green")
     if errors:
@@ -81,20 +80,38 @@ def check(file: _File, json: options.Json = False) -> None:
 def load(file: _File, json: options.Json = False, data: options.Data = None) -> None:
     """Put a roll into the ledger; running routers and gateways take it over within seconds.
 
+    A roll in which a code comes to mean another office than before is refused: receipts of years ago still name it.
+
     Example: axis offices load trust/offices.toml --data var/axis
     """
 
-    async def work() -> registry.Registry:
+    async def work() -> tuple[registry.Registry, tuple[registry.Finding, ...]]:
         roll = registry.load_offices(file)
         settings = options.settings(data).filled()
         settings.data.mkdir(parents=True, exist_ok=True)
         await ledger.migrate(settings.ledger_url)
         async with ledger.Ledger.open(settings.ledger_url) as book:
-            await book.load_registry(roll.to_rows(), roll.version, clock.now())
-        return roll
+            before = registry.Registry.from_rows(await book.registry_rows())
+            findings = registry.check_replacement(before, roll)
+            if not any(found.is_error for found in findings):
+                await book.load_registry(roll.to_rows(), roll.version, clock.now())
+        return roll, findings
 
-    roll = output.run(work())
+    roll, findings = output.run(work())
+    if not json:
+        _say(findings)
+    if any(found.is_error for found in findings):
+        if json:
+            output.as_json({"loaded": False, "findings": [asdict(found) for found in findings]})
+        raise typer.Exit(output.REFUSED)
     if json:
-        output.as_json({"version": roll.version, "offices": len(roll.offices())})
+        facts = {"loaded": True, "version": roll.version, "offices": len(roll.offices())}
+        output.as_json(facts | {"findings": [asdict(found) for found in findings]})
     else:
         output.console.print(f"{len(roll.offices())} đơn vị / offices, {roll.version[:12]}")
+
+
+def _say(findings: Sequence[registry.Finding]) -> None:
+    for found in findings:
+        word, style = ("lỗi / error", "red") if found.is_error else ("lưu ý / warning", "yellow")
+        output.console.print(f"{word}: {found.place}: {found.text}", markup=False, style=style)

@@ -1,30 +1,33 @@
 """The roll as a file: `offices.toml`, checked as a whole.
 
 Every error is reported with its place, not only the first: an administrator
-corrects the file once. An error keeps the roll from being loaded; a warning
-does not.
+corrects the file once. An entry that cannot be read is left out of the rest of
+the check but still counts as known, so that one slip makes one error. An error
+keeps the roll from being loaded; a warning does not.
 
 Spec: config/offices.toml (the documented sample).
 """
 
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError
+from axis.registry.certificates import odd_certificates, read_certificates
+from axis.registry.findings import Finding, error, warning
 from axis.registry.model import Office, Registry, Rule, Status, Tier
 
+AXIS_TIER = "axis"  # The one tier that means something to the program: who signs for the axis, and gets no mail.
+
 _Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-_OrganId = Annotated[str, Field(pattern=rf"^{ORGAN_ID.pattern}$", max_length=35)]
+_OrganId = Annotated[str, Field(pattern=rf"^(?:{ORGAN_ID.pattern})$", max_length=35)]
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -71,12 +74,11 @@ class _File(_Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing about a roll that a person should know."""
+class _Placed:
+    """An office with its place in the file."""
 
-    is_error: bool
-    place: str  # e.g. "offices[3] H56.05".
-    text: str
+    place: str
+    office: Office
 
 
 def load_offices(path: Path) -> Registry:
@@ -86,98 +88,256 @@ def load_offices(path: Path) -> Registry:
         PermanentError: CFG.INVALID, with every error.
     """
     registry, findings = check_offices(path)
-    errors = [f"{found.place}: {found.text}" for found in findings if found.is_error]
-    if registry is None or errors:
-        raise PermanentError("CFG.INVALID", "; ".join(errors))
+    if registry is None:
+        raise PermanentError("CFG.INVALID", "; ".join(f"{one.place}: {one.en}" for one in findings if one.is_error))
     return registry
 
 
-def check_offices(path: Path) -> tuple[Registry | None, tuple[Finding, ...]]:
+def check_offices(path: Path, *, at: datetime | None = None) -> tuple[Registry | None, tuple[Finding, ...]]:
     """Read a roll and say everything that is wrong or odd about it.
 
+    Args:
+        path: The file; certificates stand relative to its folder.
+        at: Now, to say which certificates are out of date; None says nothing about that.
+
     Returns:
-        The registry, or None if the file cannot be read as one; and the findings.
+        The registry, or None if there is any error; and the findings, in the order of the file.
     """
     try:
-        content = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return None, (Finding(True, path.name, str(error)),)
-    except ValidationError as error:
-        return None, tuple(_of_pydantic(one) for one in error.errors())
-    findings: list[Finding] = []
-    offices = []
-    for number, entry in enumerate(content.offices):
-        pems, problems = _certificates(entry, path.parent)
-        findings += [Finding(is_error, _place(number, entry), text) for is_error, text in problems]
-        offices.append(Office(**entry.model_dump(exclude={"certificates"}), certificates=pems))
-    findings += _across(content, offices)
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        return None, (error(path.name, f"không đọc được: {reason}", f"cannot be read: {reason}"),)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        return None, (error(path.name, f"không phải TOML: {problem}", f"is not TOML: {problem}"),)
+    content, findings = _shape(raw)
+    placed: list[_Placed] = []
+    for number, entry in content.offices.items():
+        place = f"offices[{number}] {entry.code}"
+        names = _certificate_names(entry, path.parent)
+        pems, unreadable = read_certificates(path.parent, names, place)
+        findings += unreadable
+        placed.append(_Placed(place, Office(**entry.model_dump(exclude={"certificates"}), certificates=pems)))
+    findings += _across(placed, content, at)
+    findings.sort(key=lambda found: _order(found.place))
+    if any(found.is_error for found in findings):
+        return None, tuple(findings)
     registry = Registry.of(
-        offices,
+        (one.office for one in placed),
         (Tier(code, tier.name, tier.rank) for code, tier in content.tiers.items()),
-        [Rule(**rule.model_dump()) for rule in content.rules],
+        [Rule(**rule.model_dump()) for rule in content.rules.values()],
     )
     return registry, tuple(findings)
 
 
-def _of_pydantic(error: Any) -> Finding:
-    place = ".".join(str(step) for step in error["loc"])
-    return Finding(True, place or "file", error["msg"])
+# --- the shape of each entry ------------------------------------------------------
 
 
-def _place(number: int, entry: _Office) -> str:
-    return f"offices[{number}] {entry.code}"
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The entries that can be read, by their place, and the names that the others claim."""
+
+    tiers: Mapping[str, _Tier]
+    offices: Mapping[int, _Office]
+    rules: Mapping[int, _Rule]
+    tier_words: frozenset[str]
+    organ_ids: frozenset[str]  # Of every office, also of those that cannot be read.
 
 
-def _certificates(entry: _Office, folder: Path) -> tuple[tuple[str, ...], list[tuple[bool, str]]]:
-    """Return an office's certificates as PEM, and what is wrong with them."""
-    pems: list[str] = []
-    problems: list[tuple[bool, str]] = []
+def _shape(raw: Mapping[str, Any]) -> tuple[_Content, list[Finding]]:
+    """Read what can be read; report each slip in the rest."""
+    problems: list[Any] = []
+    try:
+        _File.model_validate(raw)
+    except ValidationError as refused:
+        problems = list(refused.errors())
+    spoilt = {tuple(one["loc"][:2]) for one in problems} | {
+        tuple(one["loc"][:1]) for one in problems if len(one["loc"]) < 2
+    }
+    tiers, offices, rules = _table(raw, "tiers"), _array(raw, "offices"), _array(raw, "rules")
+    content = _Content(
+        tiers={word: _Tier.model_validate(tiers[word]) for word in tiers if ("tiers", word) not in spoilt},
+        offices={at: _Office.model_validate(one) for at, one in enumerate(offices) if ("offices", at) not in spoilt},
+        rules={at: _Rule.model_validate(one) for at, one in enumerate(rules) if ("rules", at) not in spoilt},
+        tier_words=frozenset(tiers),
+        organ_ids=frozenset(form for one in offices for form in _claimed(one)),
+    )
+    return content, [_slip(one, offices) for one in problems]
+
+
+def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _array(raw: Mapping[str, Any], name: str) -> list[Any]:
+    found = raw.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _claimed(office: Any) -> list[str]:
+    """Return the identifiers that an entry claims, whatever else is wrong with it."""
+    if not isinstance(office, dict):
+        return []
+    aliases = office.get("aliases")
+    forms = [office.get("code"), office.get("code102"), *(aliases if isinstance(aliases, list) else ())]
+    return [form for form in forms if isinstance(form, str)]
+
+
+def _slip(problem: Any, offices: Sequence[Any]) -> Finding:
+    """Say where and what a value of the wrong shape is."""
+    head, *rest = problem["loc"] or ("file",)
+    place = str(head)
+    if rest and isinstance(rest[0], int):
+        number = rest.pop(0)
+        place = f"{head}[{number}]"
+        if head == "offices" and (claimed := _claimed(offices[number])):
+            place = f"{place} {claimed[0]}"
+    field = ".".join(str(step) for step in rest)
+    vi = _SLIPS_VI.get(problem["type"], problem["msg"])
+    said = f"{field}: " if field else ""
+    return error(place, f"{said}{vi}", f"{said}{problem['msg']}")
+
+
+_SLIPS_VI = {  # What pydantic calls it, in Vietnamese; the rest stays in its words.
+    "missing": "thiếu mục này",
+    "extra_forbidden": "không có mục này",
+    "string_pattern_mismatch": "không đúng dạng",
+    "string_too_short": "không được để trống",
+    "string_too_long": "quá dài",
+    "string_type": "phải là chuỗi",
+    "enum": "không có giá trị này",
+    "bool_type": "phải là true hoặc false",
+    "bool_parsing": "phải là true hoặc false",
+    "int_type": "phải là số nguyên",
+    "int_parsing": "phải là số nguyên",
+    "greater_than_equal": "quá nhỏ",
+    "less_than_equal": "quá lớn",
+    "date_type": "phải là ngày",
+    "date_parsing": "phải là ngày",
+    "date_from_datetime_parsing": "phải là ngày",
+    "date_from_datetime_inexact": "phải là ngày, không có giờ",
+    "tuple_type": "phải là danh sách",
+    "dict_type": "phải là bảng",
+    "model_type": "phải là bảng",
+}
+
+
+def _order(place: str) -> tuple[int, int]:
+    """Sort findings as the file is read: the file itself, tiers, offices, rules."""
+    head, _, number = place.partition("[")
+    digits = number.partition("]")[0]
+    sections = ("tiers", "offices", "rules")
+    return (sections.index(head) + 1 if head in sections else 0), int(digits) if digits.isdecimal() else -1
+
+
+# --- what only the whole file shows -----------------------------------------------
+
+
+def _certificate_names(entry: _Office, folder: Path) -> tuple[str, ...]:
+    if entry.certificates is not None:
+        return entry.certificates
     usual = f"certs/{entry.code}.pem"
-    names = entry.certificates
-    if names is None:
-        names = (usual,) if (folder / usual).exists() else ()
-    for name in names:
-        try:
-            text = (folder / name).read_text(encoding="ascii")
-            pems += [one.public_bytes(Encoding.PEM).decode() for one in x509.load_pem_x509_certificates(text.encode())]
-        except (OSError, ValueError) as error:
-            problems.append((True, f"certificate {name}: {error}"))
-    if not names and entry.status is Status.ACTIVE:
-        problems.append((False, "has no certificate: it can receive but not send or sign receipts"))
-    return tuple(pems), problems
+    return (usual,) if (folder / usual).exists() else ()
 
 
-def _across(content: _File, offices: list[Office]) -> Iterator[Finding]:
-    """Check what only the whole file shows."""
-    codes = {office.code for office in offices}
-    taken = Counter(form for office in offices for form in set(office.forms))
-    parents = {office.code: office.parent for office in offices}
-    for number, (entry, office) in enumerate(zip(content.offices, offices, strict=True)):
-        place = _place(number, entry)
-        for form in office.forms:
-            if taken[form] > 1:
-                yield Finding(True, place, f"identifier {form} means more than one office")
-        if office.tier not in content.tiers:
-            yield Finding(True, place, f"tier {office.tier} is not in [tiers]")
-        if office.parent is not None and office.parent not in codes:
-            yield Finding(True, place, f"parent {office.parent} is not in the roll")
-        elif _has_cycle(office.code, parents):
-            yield Finding(True, place, "is its own ancestor")
-        for successor in office.successors:
-            if successor not in codes:
-                yield Finding(True, place, f"successor {successor} is not in the roll")
-        if office.status is Status.CLOSED and office.closed_on is None:
-            yield Finding(False, place, "is closed without closed_on")
-        if office.status is not Status.CLOSED and office.successors:
-            yield Finding(False, place, "has successors but is not closed")
-    known = codes | set(content.tiers) | {"*"}
-    for number, rule in enumerate(content.rules):
+def _across(placed: Sequence[_Placed], content: _Content, at: datetime | None) -> Iterator[Finding]:
+    by_code = {one.office.code: one.office for one in placed}
+    yield from _shared(placed)
+    for one in placed:
+        yield from _relations(one, by_code, content)
+        yield from _dates(one)
+        yield from odd_certificates(one.office, one.place, at)
+        if not one.office.certificates and one.office.status is Status.ACTIVE:
+            yield warning(
+                one.place,
+                "chưa có chứng thư: không gửi được và không ký được biên nhận",
+                "has no certificate: it cannot send, nor sign receipts",
+            )
+    if content.offices and not any(one.office.tier == AXIS_TIER for one in placed):
+        yield warning("offices", "không có đơn vị nào ở cấp axis", "no office is of tier axis")
+    yield from _rules(content)
+
+
+def _shared(placed: Sequence[_Placed]) -> Iterator[Finding]:
+    """Find what only one office may have and two do: identifiers, and keys."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    taken = Counter(form for one in placed for form in set(one.office.forms))
+    for one in placed:
+        for pem in one.office.certificates:
+            owners[pem].add(one.office.code)
+    for one in placed:
+        for form in sorted({form for form in one.office.forms if taken[form] > 1}):
+            yield error(one.place, f"mã {form} trỏ tới nhiều đơn vị", f"identifier {form} means more than one office")
+        # Whoever holds such a key could speak for both.
+        others = sorted({code for pem in one.office.certificates for code in owners[pem]} - {one.office.code})
+        if others:
+            yield error(
+                one.place,
+                f"dùng chung chứng thư với {', '.join(others)}",
+                f"shares a certificate with {', '.join(others)}",
+            )
+
+
+def _relations(one: _Placed, by_code: Mapping[str, Office], content: _Content) -> Iterator[Finding]:
+    office = one.office
+    if content.tier_words and office.tier not in content.tier_words:
+        yield error(one.place, f"cấp {office.tier} không có trong [tiers]", f"tier {office.tier} is not in [tiers]")
+    parents = {code: each.parent for code, each in by_code.items()}
+    if office.parent is not None and office.parent not in by_code:
+        yield from _unknown(one.place, "parent", office.parent, by_code, content)
+    elif _has_cycle(office.code, parents):
+        yield error(one.place, "là cấp trên của chính mình", "is its own ancestor")
+    for code in office.successors:
+        successor = by_code.get(code)
+        if successor is None:
+            yield from _unknown(one.place, "successor", code, by_code, content)
+        elif code == office.code:
+            yield error(one.place, "kế thừa chính mình", "is its own successor")
+        elif successor.status is Status.CLOSED:
+            yield warning(one.place, f"đơn vị kế thừa {code} đã đóng", f"its successor {code} is closed")
+
+
+def _unknown(place: str, role: str, code: str, by_code: Mapping[str, Office], content: _Content) -> Iterator[Finding]:
+    """Say that a code leads nowhere; say nothing if it leads to an entry that has its own error."""
+    owner = next((office.code for office in by_code.values() if code in office.forms), None)
+    if owner is not None:
+        yield error(place, f"{role} {code}: hãy viết {owner}", f"{role} {code}: write {owner}")
+    elif code not in content.organ_ids:
+        yield error(place, f"{role} {code} không có trong danh sách", f"{role} {code} is not in the roll")
+
+
+def _dates(one: _Placed) -> Iterator[Finding]:
+    office = one.office
+    if office.opened_on is not None and office.closed_on is not None and office.closed_on < office.opened_on:
+        yield error(one.place, "closed_on trước opened_on", "closed_on is before opened_on")
+    if office.status is Status.CLOSED and office.closed_on is None:
+        yield warning(one.place, "đã đóng nhưng thiếu closed_on", "is closed without closed_on")
+    if office.successors and office.status is not Status.CLOSED and office.closed_on is None:
+        yield warning(
+            one.place, "có đơn vị kế thừa nhưng chưa đóng", "has successors but is not closed and has no closed_on"
+        )
+
+
+def _rules(content: _Content) -> Iterator[Finding]:
+    names = Counter(rule.name for rule in content.rules.values())
+    known = content.organ_ids | content.tier_words | {"*"}
+    for number, rule in content.rules.items():
+        place = f"rules[{number}] {rule.name}"
+        if names[rule.name] > 1:
+            yield error(place, "tên quy tắc bị lặp", "the name of the rule occurs twice")
         for side in (rule.sender, rule.addressee):
             if side not in known:
-                yield Finding(True, f"rules[{number}] {rule.name}", f"{side} is neither a tier nor an office")
+                yield error(place, f"{side} không phải cấp hay đơn vị nào", f"{side} is neither a tier nor an office")
+        if not rule.allow and not (rule.because_vi and rule.because_en):
+            yield warning(
+                place,
+                "thiếu because_vi hoặc because_en: đơn vị gửi sẽ không được biết lý do",
+                "lacks because_vi or because_en: the originator is not told why",
+            )
 
 
-def _has_cycle(code: str, parents: dict[str, str | None]) -> bool:
+def _has_cycle(code: str, parents: Mapping[str, str | None]) -> bool:
     seen = {code}
     above = parents.get(code)
     while above is not None and above not in seen:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -20,11 +21,20 @@ from axis import seal
 
 
 class Status(StrEnum):
-    """Whether an office takes part."""
+    """Whether an office takes part, as the roll says it."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"  # For a while; what is sent to it is refused, with that reason.
     CLOSED = "closed"  # For good; its codes stay taken.
+
+
+class Standing(StrEnum):
+    """Whether an office takes part on a certain day: its status and its dates together."""
+
+    ACTIVE = "active"
+    NOT_OPEN = "not-open"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,16 @@ class Office:
     def forms(self) -> tuple[str, ...]:
         """Every identifier that means this office."""
         return tuple(form for form in (self.code, self.code102, *self.aliases) if form)
+
+    def standing_on(self, day: date) -> Standing:
+        """Return whether the office takes part on a day in Viet Nam."""
+        if self.status is Status.CLOSED or (self.closed_on is not None and self.closed_on <= day):
+            return Standing.CLOSED
+        if self.status is Status.SUSPENDED:
+            return Standing.SUSPENDED
+        if self.opened_on is not None and day < self.opened_on:
+            return Standing.NOT_OPEN
+        return Standing.ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +130,7 @@ class Registry:
         """Return the first rule that speaks about this message; None means nothing forbids it."""
         return next((rule for rule in self.rules if rule.fits(sender, addressee, kind)), None)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """SHA-256 of the content: equal rolls have equal versions."""
         return sha256(json.dumps(self.to_rows(), ensure_ascii=False, sort_keys=True).encode()).hexdigest()
@@ -133,10 +153,11 @@ class Registry:
     def to_rows(self) -> list[dict[str, Any]]:
         """Return the registry as JSON-ready rows: `{"kind": "office" | "tier" | "rule", "code": ..., "content": {...}}`."""
         rows = [{"kind": "office", "code": office.code, "content": _plain(asdict(office))} for office in self.offices()]
-        rows += [{"kind": "tier", "code": tier.code, "content": asdict(tier)} for tier in self.tiers.values()]
+        # By code, so that equal rolls have equal rows in whatever order a person wrote them.
+        rows += [{"kind": "tier", "code": code, "content": asdict(self.tiers[code])} for code in sorted(self.tiers)]
         # Rules are tried in order, so their order is part of them.
         rows += [
-            {"kind": "rule", "code": f"{number:04}", "content": asdict(rule)} for number, rule in enumerate(self.rules)
+            {"kind": "rule", "code": f"{number:06}", "content": asdict(rule)} for number, rule in enumerate(self.rules)
         ]
         return rows
 

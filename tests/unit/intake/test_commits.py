@@ -10,17 +10,17 @@ from axis.intake.commits import SharedCommits
 
 async def test_first_item_is_committed_alone_and_the_rest_share() -> None:
     seen: list[list[int]] = []
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     async def commit(items: Sequence[int]) -> Sequence[int]:
         seen.append(list(items))
+        begun.set()
         await gate.wait()
         return [item * 10 for item in items]
 
     commits = SharedCommits(commit, most=3)
     first = asyncio.create_task(commits.add(0))
-    while not seen:
-        await asyncio.sleep(0)
+    await begun.wait()
     rest = [asyncio.create_task(commits.add(n)) for n in range(1, 6)]
     await asyncio.sleep(0)
     gate.set()
@@ -36,7 +36,9 @@ async def test_failed_commit_fails_its_own_items_only() -> None:
         return items
 
     commits = SharedCommits(commit, most=1)
-    good, bad, later = await asyncio.gather(commits.add("good"), commits.add("bad"), commits.add("later"), return_exceptions=True)
+    good, bad, later = await asyncio.gather(
+        commits.add("good"), commits.add("bad"), commits.add("later"), return_exceptions=True
+    )
 
     assert (good, later) == ("good", "later")
     assert isinstance(bad, RuntimeError)
