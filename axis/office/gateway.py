@@ -80,9 +80,7 @@ class GatewayClient:
             return None if there.is_success else 0
         return None if offset >= size_bytes else offset
 
-    async def _send(
-        self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]
-    ) -> None:
+    async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]) -> None:
         answer = await self._ask(
             "PATCH",
             f"/v1/uploads/{sha256}",

@@ -154,6 +154,14 @@ class TestAxis:
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _set_up(self) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="test-axis-")))
         pki.init(folder / "trust", name="CA (ví dụ)", now=clock.now())
         for organ_id in (AXIS, self.code, self.sender):
@@ -180,7 +188,6 @@ class TestAxis:
         await self._stack.enter_async_context(
             self._office.open(pipes=self.pipes, gateway=self.gateway, settings=settings)
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -25,7 +25,9 @@ def test_wait_grows_and_the_last_repeats() -> None:
     assert [SCHEDULE.wait(attempts=n, priority=0, draw=0.5) for n in (1, 2, 3, 4, 99)] == [*WAITS, WAITS[-1], WAITS[-1]]
 
 
-@pytest.mark.parametrize(("waits", "spread", "factor"), [((), 0.2, 0.5), ((timedelta(0),), 0.2, 0.5), (WAITS, 1.0, 0.5), (WAITS, 0.2, 0.0)])
+@pytest.mark.parametrize(
+    ("waits", "spread", "factor"), [((), 0.2, 0.5), ((timedelta(0),), 0.2, 0.5), (WAITS, 1.0, 0.5), (WAITS, 0.2, 0.0)]
+)
 def test_impossible_schedule_cannot_be_built(waits: tuple[timedelta, ...], spread: float, factor: float) -> None:
     with pytest.raises(ValueError, match="retry"):
         RetrySchedule(waits=waits, spread=spread, urgent_factor=factor)

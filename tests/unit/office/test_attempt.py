@@ -1,0 +1,357 @@
+"""One attempt: what is said, what is said again, and what never leaves the office."""
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from axis import Delivered, Document, Level, Office, Permanent, Progress, Refused, Registered, StatusReport, Unavailable
+from axis.edxml import Organization, ResponseFor, Status
+from axis.errors import PermanentError
+from axis.office import OfficeSettings
+from axis.office.answers import dump, load
+from axis.office.testing import SENDER, TestAxis
+
+
+def _no_settings() -> OfficeSettings:
+    raise AssertionError("the test axis brings its own")
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office(_no_settings)
+
+
+def _levels(delivery: object) -> list[str]:
+    return [one.level for one in delivery.receipts]  # type: ignore[attr-defined]
+
+
+async def test_registered_is_said_as_delivered_then_registered(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        assert await doc.attachments[0].read() == b"%PDF-1.7"
+        return Registered("417")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document(), {"125.pdf": b"%PDF-1.7"})
+    assert _levels(delivery) == ["delivered", "registered"]
+    assert (delivery.last.number, delivery.last.status_code) == ("417", "03")
+
+
+async def test_refused_is_signed_with_its_reason_and_never_tried_again(office: Office) -> None:
+    calls = []
+
+    @office.on_document
+    async def receive(doc: Document) -> Refused:
+        calls.append(doc.attempt)
+        return Refused("không có tệp đính kèm")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        delivery = await axis.again(delivery)
+    assert _levels(delivery) == ["refused"]
+    assert (delivery.last.status_code, delivery.last.reason) == ("02", "không có tệp đính kèm")
+    assert calls == [1]
+
+
+async def test_finished_envelope_that_comes_again_is_answered_with_the_same_bytes(office: Office) -> None:
+    calls = []
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        calls.append(doc.envelope_id)
+        return Registered(str(len(calls)))
+
+    async with TestAxis(office) as axis:
+        first = await axis.deliver(axis.document())
+        said = list(axis._said)
+        await axis.again(first)
+        await axis.again(first, attempt=1)
+        assert axis._said == said * 3
+    assert len(calls) == 1
+
+
+async def test_same_content_under_another_envelope_id_is_not_registered_twice(office: Office) -> None:
+    calls = []
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        calls.append(doc.envelope_id)
+        return Registered(str(len(calls)))
+
+    async with TestAxis(office) as axis:
+        sealed = axis.seal(axis.document())
+        first, second = await axis.deliver(sealed), await axis.deliver(sealed)
+    assert first.envelope_id != second.envelope_id
+    assert (second.last.level, second.last.number) == (Level.REGISTERED, "1")
+    assert len(calls) == 1
+
+
+async def test_exception_defers_and_its_text_stays_in_the_office(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        if doc.attempt == 1:
+            raise ConnectionError("db.internal:5432 password=secret")
+        return Registered("1")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        assert b"db.internal" not in delivery.chain[-1].xml
+        assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE")
+        delivery = await axis.again(delivery)
+    assert _levels(delivery) == ["deferred", "delivered", "registered"]
+    assert delivery.receipts[1].previous == delivery.chain[1].digest
+
+
+async def test_unavailable_defers_with_words_that_may_leave(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        raise Unavailable("hệ thống đang bảo trì")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+    assert "hệ thống đang bảo trì" in delivery.last.reason
+
+
+async def test_permanent_fails_until_a_person_replays_it(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        if doc.attempt == 1:
+            raise Permanent("không đọc được định dạng")
+        return Registered("9")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        assert (delivery.last.level, delivery.last.code) == (Level.FAILED, "DLV.FAILED")
+        delivery = await axis.again(delivery)
+    assert delivery.last.number == "9"
+
+
+async def test_slow_handler_defers(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async with TestAxis(office, answer_within=timedelta(milliseconds=20)) as axis:
+        delivery = await axis.deliver(axis.document())
+    assert delivery.last.level is Level.DEFERRED
+
+
+async def test_handler_that_returns_nothing_defers(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        return None  # type: ignore[return-value]
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+    assert delivery.last.level is Level.DEFERRED
+
+
+async def test_broken_seal_is_refused_with_its_violations(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        raise AssertionError("unsigned content reached the handler")
+
+    async with TestAxis(office) as axis:
+        sealed = axis.seal(axis.document(subject="V/v một"))
+        delivery = await axis.deliver(sealed.replace("V/v một".encode(), b"V/v hai"))
+    assert delivery.last.level is Level.REFUSED
+    assert [found.code for found in delivery.last.violations] == ["SIG.DIGEST"]
+
+
+async def test_signer_that_the_trust_folder_does_not_know_yet_is_put_off(office: Office) -> None:
+    office.on_document(_never)
+    async with TestAxis(office) as axis:
+        sealed = axis.seal(axis.document())
+        (axis._folder / "trust" / "certs" / f"{SENDER}.pem").unlink()
+        await axis._office._open._follow_trust()
+        delivery = await axis.deliver(sealed)
+    assert delivery.last.level is Level.DEFERRED
+
+
+async def _never(doc: Document) -> Registered:
+    raise AssertionError("not to be called")
+
+
+async def test_attempts_that_die_without_an_answer_are_counted_and_end_as_poison(
+    office: Office, tmp_path: Path
+) -> None:
+    class Died(BaseException):
+        pass
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        raise Died
+
+    async with TestAxis(office, state=tmp_path / "state") as axis:
+        delivery = None
+        document = axis.document()
+        sealed = axis.seal(document)
+        with pytest.raises(Died):
+            await axis.deliver(sealed)
+        envelope_id = (await _only_envelope(office))[0]
+        for attempt in range(2, 6):
+            with pytest.raises(Died):
+                await _bring(axis, sealed, envelope_id, attempt)
+        await _bring(axis, sealed, envelope_id, 6)
+        last = axis._said[-1]
+        assert b"DLV.POISON" in last
+        assert delivery is None
+
+
+async def _only_envelope(office: Office) -> list[str]:
+    state = office._open.state
+    return await state._commit(lambda db: [row["envelope_id"] for row in db.execute("SELECT * FROM envelopes")])
+
+
+async def _bring(axis: TestAxis, sealed: bytes, envelope_id: str, attempt: int) -> None:
+    from axis import edxml, seal
+
+    await axis._bring(
+        "envelope",
+        sealed,
+        {
+            "envelope-id": envelope_id,
+            "envelope-digest": seal.digest_of(edxml.parse(sealed)),
+            "attempt": attempt,
+            "previous-receipt": "0" * 64,
+        },
+    )
+
+
+async def test_attempt_that_we_break_off_ourselves_is_not_counted(office: Office) -> None:
+    started = asyncio.Event()
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async with TestAxis(office) as axis:
+        task = asyncio.create_task(axis.deliver(axis.document()))
+        await started.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        counted = await office._open.state._commit(
+            lambda db: [row["unanswered"] for row in db.execute("SELECT * FROM envelopes")]
+        )
+    assert counted == [0]
+
+
+async def test_delivered_can_be_reported_on_later_and_the_same_is_said_once(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Delivered:
+        return Delivered()
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        assert _levels(delivery) == ["delivered"]
+        await office.report(delivery.envelope_id, Registered("12"))
+        await office.report(delivery.envelope_id, Registered("12"))
+        await office.report(delivery.envelope_id, Progress("06", "đã trả lời"))
+        delivery = axis.later(delivery)
+    assert _levels(delivery) == ["delivered", "registered", "progress"]
+    assert [one.status_code for one in delivery.receipts] == ["01", "03", "06"]
+
+
+async def test_report_about_an_unknown_envelope_is_refused(office: Office) -> None:
+    office.on_document(_never)
+    async with TestAxis(office):
+        with pytest.raises(PermanentError, match=r"RCT\.UNKNOWN"):
+            await office.report("0" * 32, Registered("1"))
+
+
+def _status() -> Status:
+    from datetime import UTC, datetime
+
+    return Status(
+        originator=Organization(SENDER),
+        response_for=ResponseFor("H56.112", "1/UBND", "H56.112,2026/01/05,1/UBND"),
+        status_code="03",
+        at=datetime(2026, 1, 5, tzinfo=UTC),
+    )
+
+
+async def test_status_message_goes_to_its_own_handler(office: Office) -> None:
+    seen = []
+    office.on_document(_never)
+
+    @office.on_status
+    async def told(report: StatusReport) -> None:
+        seen.append(report.message.status_code)
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(_status())
+    assert (_levels(delivery), seen) == (["delivered"], ["03"])
+
+
+async def test_status_message_is_refused_where_nobody_takes_it(office: Office) -> None:
+    office.on_document(_never)
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(_status())
+    assert _levels(delivery) == ["refused"]
+
+
+async def test_receipts_that_could_not_be_published_are_sent_again(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        axis.pipes.down = True
+        return Registered("5")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        assert delivery.receipts == ()
+        axis.pipes.down = False
+        await office._open.courier.send_again(grace=timedelta(0))
+        assert _levels(axis.later(delivery)) == ["delivered", "registered"]
+        assert await office._open.state.counts() == {"unsent": 0, "untaken": 0, "unanswered": 0}
+
+
+async def test_answer_survives_a_restart(office: Office, tmp_path: Path) -> None:
+    calls = []
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        calls.append(doc.envelope_id)
+        return Registered("7")
+
+    async with TestAxis(office, state=tmp_path) as axis:
+        sealed = axis.seal(axis.document())
+        first = await axis.deliver(sealed)
+        said = list(axis._said)
+    second_office = Office(_no_settings)
+    second_office.on_document(receive)
+    async with TestAxis(second_office, state=tmp_path) as other:
+        assert await second_office.receipts_about(first.envelope_id) == tuple(said)
+        assert other.sent == []
+    assert len(calls) == 1
+
+
+async def test_state_folder_belongs_to_one_process(office: Office, tmp_path: Path) -> None:
+    office.on_document(_never)
+    second = Office(_no_settings)
+    second.on_document(_never)
+    async with TestAxis(office, state=tmp_path):
+        with pytest.raises(PermanentError, match="in use"):
+            async with TestAxis(second, state=tmp_path):
+                raise AssertionError("two processes share a state")
+
+
+@pytest.mark.parametrize("answer", [Registered("1", "vào sổ"), Refused("sai nơi nhận"), Delivered(), Progress("04")])
+def test_answer_reads_back_as_it_was_kept(answer: object) -> None:
+    assert load(dump(answer)) == answer  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("code", "why"), [("03", "Registered"), ("02", "Refused"), ("99", "no such"), ("13", "note")])
+def test_progress_takes_only_codes_that_are_news(code: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Progress(code)
+
+
+def test_environment_is_not_read_before_the_office_opens() -> None:
+    assert "AXIS_OFFICE" not in os.environ
+    Office.from_env()
