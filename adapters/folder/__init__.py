@@ -1,0 +1,58 @@
+"""Folder: an office that works with folders, for communes without a document system.
+
+    drop/       what the office sends: a file NAME.edxml, or a folder with `letter.toml` and its files
+    sending/    taken from drop/, on its way to the axis
+    sent/       accepted; receipts of the axis and of addressees arrive beside each document
+    rejected/   not accepted, with why.txt
+    inbox/      what has come, one folder each; a clerk answers with register.txt or refuse.txt
+    receipts/   receipts about documents that were not sent from here
+    register.csv  the incoming register
+
+A thing in drop/ is taken when nobody writes it any more, and taking it is a
+rename: a crash at any line leaves it in exactly one of these places.
+
+Spec: docs/adapters.md.
+"""
+
+import asyncio
+
+from adapters.folder.incoming import Incoming
+from adapters.folder.options import FolderOptions
+from adapters.folder.outgoing import Outgoing
+from adapters.folder.places import Places
+from axis import Delivered, Document, Notice, Office, Registered, StatusReport
+
+__all__ = ["attach"]
+
+
+def attach(office: Office) -> None:
+    """Let an office work with folders.
+
+    Raises:
+        PermanentError: CFG.INVALID; the options in [adapter] are wrong.
+    """
+    settings = office.settings
+    options = FolderOptions.read(settings)
+    places = Places.below(options.folder)
+    incoming = Incoming(office, places, options)
+    outgoing = Outgoing(office, places, options)
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered | Delivered:
+        places.make()
+        return await incoming.receive(doc)
+
+    @office.on_status
+    async def note(report: StatusReport) -> None:
+        places.make()
+        await outgoing.note_status(report)
+
+    @office.on_receipt
+    async def keep(notice: Notice) -> None:
+        places.make()
+        await outgoing.keep_receipt(notice)
+
+    @office.beside
+    async def look() -> None:
+        places.make()
+        await asyncio.gather(incoming.look_for_answers(), outgoing.take_drops(), outgoing.follow_submissions())

@@ -1,0 +1,206 @@
+"""Outgoing: from drop/ through sending/ to sent/ or rejected/, and the receipts that come back.
+
+A thing is first renamed into sending/, where only we work, and then handed to
+the office. If the process dies between the two, it is handed over again: the
+axis knows a document by its signed content and answers as it did before.
+"""
+
+import asyncio
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from adapters.folder.options import FolderOptions
+from adapters.folder.places import (
+    Places,
+    Settling,
+    free_name,
+    is_half,
+    move,
+    read_facts,
+    safe_name,
+    write_facts,
+    write_whole,
+)
+from adapters.letters import Letter, now
+from axis import Draft, File, Level, Notice, Office, Refusal, StatusReport, Submission, Violation
+
+_FACTS = ".submission.json"
+_LETTER = "letter.toml"
+
+
+class _Unfit(Exception):
+    """A thing in drop/ that is no document; the text is for its writer."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Sends what is dropped and keeps what is said about it."""
+
+    office: Office
+    places: Places
+    options: FolderOptions
+    _settling: Settling = field(init=False)
+    _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self._settling = Settling(self.options.settle_s)
+
+    # --- drop/ -> sending/ -------------------------------------------------------------
+
+    async def take_drops(self) -> None:
+        """Take what has come into drop/, and what an earlier run left in sending/."""
+        for path in await asyncio.to_thread(self._settling.settled, self.places.drop):
+            await asyncio.to_thread(self._take, path)
+        for folder in sorted(self.places.sending.iterdir()):
+            if not (folder / _FACTS).exists():
+                await self._submit(folder)
+
+    def _take(self, path: Path) -> None:
+        """Move a thing into a folder of its own in sending/."""
+        target = free_name(self.places.sending, safe_name(path.stem if path.is_file() else path.name))
+        if path.is_dir():
+            move(path, target)
+        else:
+            target.mkdir()
+            move(path, target / path.name)
+
+    async def _submit(self, folder: Path) -> None:
+        """Hand a folder to the office; what cannot be a document is rejected here."""
+        try:
+            submission_id = await self._hand_over(folder)
+        except _Unfit as unfit:
+            await asyncio.to_thread(self._reject, folder, str(unfit), None)
+        except Refusal as refusal:
+            await asyncio.to_thread(self._reject, folder, _told(refusal.violations), None)
+        else:
+            await asyncio.to_thread(write_facts, folder / _FACTS, {"submission_id": submission_id})
+            await asyncio.to_thread(self.places.remember, "submission", submission_id, folder)
+
+    async def _hand_over(self, folder: Path) -> str:
+        """Return the id of the submission.
+
+        Raises:
+            _Unfit: It is neither an edXML message nor a letter with files.
+            Refusal: It cannot be sealed.
+        """
+        files = sorted(path for path in folder.iterdir() if not is_half(path.name))
+        if not all(path.is_file() for path in files):
+            raise _Unfit("Không được có thư mục con. / There must be no folder inside.")
+        envelopes = [path for path in files if path.suffix.casefold() in (".edxml", ".xml")]
+        letter = folder / _LETTER
+        if letter in files:
+            enclosed = [File(path.name, path) for path in files if path != letter]
+            return await self.office.send(self._read_letter(letter), enclosed)
+        if len(envelopes) != 1:
+            raise _Unfit(
+                f"Cần một tệp {_LETTER}, hoặc đúng một tệp .edxml; ở đây có {len(envelopes)} tệp .edxml.\n"
+                f"A {_LETTER} or exactly one .edxml file is needed; there are {len(envelopes)} .edxml files."
+            )
+        enclosed = [File(path.name, path) for path in files if path != envelopes[0]]
+        return await self.office.submit(envelopes[0], enclosed)
+
+    def _read_letter(self, path: Path) -> Draft:
+        try:
+            letter = Letter.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        except ValidationError as error:
+            wrong = "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise _Unfit(f"{_LETTER} sai / is wrong:\n{wrong}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise _Unfit(f"{_LETTER} không đọc được / cannot be read: {error}") from error
+        settings = self.office.settings
+        return letter.draft(office=settings.code, office_name=settings.name, at=now())
+
+    # --- sending/ -> sent/ or rejected/ --------------------------------------------------
+
+    async def follow_submissions(self) -> None:
+        """Move what the axis has answered."""
+        async with self._moving:
+            await self._follow_submissions()
+
+    async def _follow_submissions(self) -> None:
+        for folder in sorted(self.places.sending.iterdir()):
+            facts = await asyncio.to_thread(read_facts, folder / _FACTS)
+            if facts is None:
+                continue
+            submission = await self.office.submission(facts["submission_id"])
+            if submission is None:  # The office's state was lost: hand it over again.
+                (folder / _FACTS).unlink()
+            elif submission.state == "accepted":
+                await asyncio.to_thread(self._keep_sent, folder, submission)
+            elif submission.ended:
+                why = f"{submission.code}: {submission.reason or ''}"
+                await asyncio.to_thread(self._reject, folder, why, submission)
+
+    def _keep_sent(self, folder: Path, submission: Submission) -> None:
+        target = free_name(self.places.sent, folder.name)
+        facts = {"submission_id": submission.id, "envelope_id": submission.envelope_id}
+        write_facts(folder / _FACTS, facts)
+        self.places.remember("submission", submission.id, target)
+        self.places.remember("envelope", submission.envelope_id or "", target)
+        self.places.remember("document", submission.document_id, target)
+        move(folder, target)
+
+    def _reject(self, folder: Path, why: str, submission: Submission | None) -> None:
+        write_whole(folder / "why.txt", why.strip().encode() + b"\n")
+        target = free_name(self.places.rejected, folder.name)
+        if submission is not None:
+            self.places.remember("submission", submission.id, target)
+        move(folder, target)
+
+    # --- what is said about it ------------------------------------------------------------
+
+    async def keep_receipt(self, notice: Notice) -> None:
+        """Keep a receipt beside its document; called again until it succeeds."""
+        async with self._moving:
+            await self._follow_submissions()  # The answer that brought the receipt may have moved its document.
+            await asyncio.to_thread(self._keep_receipt, notice)
+
+    def _keep_receipt(self, notice: Notice) -> None:
+        folder = self._folder_of(notice)
+        receipts = folder / "receipts"
+        receipts.mkdir(parents=True, exist_ok=True)
+        if notice.level is Level.REJECTED and notice.violations:
+            write_whole(folder / "why.txt", _told(notice.violations).encode() + b"\n")
+        name = f"{notice.at:%Y%m%dT%H%M%S} {notice.level} {notice.addressee or notice.issuer} {notice.digest[:8]}.xml"
+        if (receipts / name).exists():
+            return
+        with (folder / "receipts.txt").open("a", encoding="utf-8") as journal:
+            journal.write(_line(notice))
+        write_whole(receipts / name, notice.xml)
+
+    def _folder_of(self, notice: Notice) -> Path:
+        """Return where a receipt belongs: to its document, or to a folder of its own in receipts/."""
+        ours = None if notice.submission_id is None else self.places.find("submission", notice.submission_id)
+        known = ours or (self.places.find("envelope", notice.envelope_id) if notice.envelope_id else None)
+        return known or self.places.receipts / safe_name(notice.document_id or notice.envelope_id or notice.digest)
+
+    async def note_status(self, report: StatusReport) -> None:
+        """Keep an edXML status message beside the document that it is about."""
+        await asyncio.to_thread(self._note_status, report)
+
+    def _note_status(self, report: StatusReport) -> None:
+        about = report.message.response_for
+        folder = self.places.find("document", about.document_id) or (
+            self.places.receipts / safe_name(about.document_id or about.code)
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"status {report.message.status_code} {report.message.originator.organ_id} {report.digest[:8]}.edxml"
+        write_whole(folder / name, report.sealed)
+
+
+def _line(notice: Notice) -> str:
+    said = notice.signed.receipt
+    parts = [f"{notice.at:%Y-%m-%d %H:%M:%S}Z", notice.addressee or notice.issuer, notice.level.value]
+    parts += [f"số đến {notice.number}"] if notice.number else []
+    parts += [" ".join(said.reason.split())] if said.reason else []
+    return " | ".join(parts) + "\n"
+
+
+def _told(violations: tuple[Violation, ...]) -> str:
+    return "\n\n".join(
+        f"{one.code} {f'(dòng / line {one.line}) ' if one.line else ''}{one.path}\n  {one.vi}\n  {one.en}"
+        for one in violations
+    )

@@ -1,0 +1,203 @@
+"""Places: the folders, and how things come into them whole.
+
+Everything is written beside its place and renamed into it, on the disk before
+the rename counts. Hidden names (".x") and names of half-written things (".part",
+".tmp", "~") are nobody's business but their writer's.
+"""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import time
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_HALF = (".part", ".partial", ".tmp", ".crdownload", ".filepart", "~")
+_UNSAFE = re.compile(r"[^\w .,()+=@-]", re.UNICODE)
+_NAME_CHARS = 80
+_FOLDERS = ("drop", "sending", "sent", "rejected", "inbox", "receipts", ".index")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one office."""
+
+    root: Path
+    drop: Path
+    sending: Path
+    sent: Path
+    rejected: Path
+    inbox: Path
+    receipts: Path
+    index: Path  # What belongs to what; hidden from clerks.
+
+    @classmethod
+    def below(cls, root: Path) -> "Places":
+        """Return the folders below `root`; `make` makes them."""
+        return cls(root, *(root / name for name in _FOLDERS))
+
+    def make(self) -> None:
+        """Make the folders that are missing.
+
+        Raises:
+            OSError: They cannot be made.
+        """
+        for name in _FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    def remember(self, kind: str, key: str, folder: Path) -> None:
+        """Note where the folder of a submission, document or envelope is."""
+        write_whole(self.index / f"{kind}-{_key(key)}", str(folder.relative_to(self.root)).encode())
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """Return the folder that was remembered, if it is still there."""
+        try:
+            folder = self.root / (self.index / f"{kind}-{_key(key)}").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return folder if folder.is_dir() else None
+
+
+def _key(key: str) -> str:
+    return re.sub(r"[^\w.-]", "_", key, flags=re.ASCII)
+
+
+def safe_name(text: str) -> str:
+    """Return text as a name that every file system and person can read."""
+    plain = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip(" .-")
+    return plain[:_NAME_CHARS].rstrip(" .-") or "khong-ten"
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """Return a path in a folder that nothing has yet: NAME, NAME (2), NAME (3), ..."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name} ({number})"
+    return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that under its name there is all of it or nothing, on the disk."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync(path.parent)
+
+
+def write_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Write facts for a program to read."""
+    write_whole(path, json.dumps(facts, ensure_ascii=False, indent=2, default=str).encode())
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """Read what `write_facts` wrote; None if there is nothing."""
+    try:
+        facts: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return facts
+
+
+def move(source: Path, target: Path) -> Path:
+    """Rename a file or folder, on the disk when this returns."""
+    source.rename(target)
+    sync(target.parent)
+    sync(source.parent)
+    return target
+
+
+def sync(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+# --- what is still being written ---------------------------------------------------
+
+Stamp = tuple[tuple[str, int, int, int], ...]  # (name, inode, bytes, changed ns) of every file.
+
+
+@dataclass(slots=True)
+class Settling:
+    """Tells things that nobody writes any more from things that are still coming.
+
+    A thing has come when it has stood unchanged for a while, and, where the
+    kernel can tell (a local file of ours), nobody has it open for writing.
+    """
+
+    settle_s: float
+    _seen: dict[Path, tuple[Stamp, float]] = field(default_factory=dict)
+
+    def settled(self, folder: Path) -> list[Path]:
+        """Return the things in a folder that have come, the oldest first."""
+        now = time.monotonic()
+        seen: dict[Path, tuple[Stamp, float]] = {}
+        ready: list[tuple[int, Path]] = []
+        for path in folder.iterdir():
+            if is_half(path.name) or path.is_symlink():
+                continue
+            try:
+                stamp = _stamp(path)
+                since = self._seen[path][1] if path in self._seen and self._seen[path][0] == stamp else now
+                seen[path] = (stamp, since)
+                if stamp and now - since >= self.settle_s and not _is_being_written(path):
+                    ready.append((max(changed for *_, changed in stamp), path))
+            except OSError:
+                continue  # It went away while we looked, or is not ours to read yet: look again later.
+        self._seen = seen
+        return [path for _, path in sorted(ready)]
+
+
+def is_half(name: str) -> bool:
+    """Tell whether a name says that the thing is not finished."""
+    return name.startswith((".", "~")) or name.casefold().endswith(_HALF)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes when anybody writes; () while something in it is half-written."""
+    files = _files(path)
+    if any(is_half(file.name) for file in files):
+        return ()
+    stats = [(file.name, file.stat()) for file in files]
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Ask the kernel whether anybody has one of the files open for writing.
+
+    A read lease is granted only where nobody has (fcntl(2), F_SETLEASE). On a
+    network file system, or for files of another user, it cannot be asked: then
+    the time that the thing stood unchanged must do.
+    """
+    return any(_has_writer(file) for file in _files(path))
+
+
+def _has_writer(file: Path) -> bool:
+    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        # Who opens it for writing just now makes the kernel signal us. The usual signal, SIGIO, would end the process.
+        fcntl.fcntl(opened, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(opened)
+    return False

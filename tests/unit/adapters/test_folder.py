@@ -1,0 +1,276 @@
+"""The folder adapter on the test axis: what a clerk sees, and what a crash leaves."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters import folder
+from adapters.folder.places import Places, Settling, free_name, safe_name
+from axis import Level, Office, OfficeSettings, PermanentError, Refused
+from axis.office.testing import OFFICE, SENDER, TestAxis
+
+_SOON_S = 15.0
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as events:
+        yield events
+
+
+def _office(root: Path, **adapter: object) -> tuple[Office, dict[str, Any]]:
+    """Return an office and the settings that TestAxis gives it."""
+    options = {"kind": "folder", "folder": str(root), "settle_s": 0.1, **adapter}
+    known = OfficeSettings(
+        code=OFFICE, key=root, certificate=root, trust=root, broker_url="amqp://x/", gateway_url="http://x/",
+        state=root / "state", adapter=options,
+    )  # fmt: skip
+    office = Office(lambda: known)
+    folder.attach(office)
+    return office, {"adapter": options}
+
+
+async def _until(found: Callable[[], Any]) -> Any:
+    async with asyncio.timeout(_SOON_S):
+        while not (value := found()):  # noqa: ASYNC110 - a folder cannot be awaited.
+            await asyncio.sleep(0.02)
+    return value
+
+
+def _one(folder: Path) -> Path | None:
+    return next((path for path in sorted(folder.glob("*")) if not path.name.startswith(".")), None)
+
+
+@pytest.fixture
+async def by_adapter(tmp_path: Path) -> AsyncIterator[TestAxis]:
+    office, settings = _office(tmp_path, register_by="adapter")
+    async with TestAxis(office, **settings) as axis:
+        yield axis
+
+
+@pytest.fixture
+async def by_clerk(tmp_path: Path) -> AsyncIterator[TestAxis]:
+    office, settings = _office(tmp_path)
+    async with TestAxis(office, **settings) as axis:
+        yield axis
+
+
+async def test_document_arrives_as_a_folder_and_gets_the_next_number(by_adapter: TestAxis, tmp_path: Path) -> None:
+    first = await by_adapter.deliver(by_adapter.document(subject="Một (ví dụ)"), {"công văn.pdf": b"%PDF-1"})
+    second = await by_adapter.deliver(by_adapter.document(subject="=HYPERLINK(1)"), {})
+    year = first.last.at.year
+    assert [first.last.number, second.last.number] == [f"1/{year}", f"2/{year}"]
+    folders = sorted((tmp_path / "inbox").iterdir())
+    assert len(folders) == 2
+    arrived = next(one for one in folders if (one / "công văn.pdf").exists())
+    assert (arrived / "công văn.pdf").read_bytes() == b"%PDF-1"
+    assert (arrived / "document.edxml").read_bytes() == first.sealed
+    facts = json.loads((arrived / "document.json").read_text())
+    assert (facts["envelope_id"], facts["originator"]) == (first.envelope_id, SENDER)
+    register = (tmp_path / "register.csv").read_text()
+    assert "Một (ví dụ)" in register
+    assert ",'=HYPERLINK(1)," in register  # A spreadsheet does not run it.
+
+
+async def test_document_that_comes_again_keeps_its_folder_and_its_number(by_adapter: TestAxis, tmp_path: Path) -> None:
+    delivery = await by_adapter.deliver(by_adapter.document())
+    again = await by_adapter.again(delivery)
+    assert again.last.number == delivery.last.number
+    assert len(list((tmp_path / "inbox").iterdir())) == 1
+
+
+async def test_files_with_our_own_names_do_not_replace_ours(by_adapter: TestAxis, tmp_path: Path) -> None:
+    await by_adapter.deliver(by_adapter.document(), {"document.json": b"{}", "register.txt": b"999"})
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    assert (arrived / "document (2).json").read_bytes() == b"{}"
+    assert (arrived / "register (2).txt").read_bytes() == b"999"
+
+
+async def test_clerk_registers_with_a_file(by_clerk: TestAxis, tmp_path: Path) -> None:
+    delivery = await by_clerk.deliver(by_clerk.document())
+    assert delivery.last.level is Level.DELIVERED
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    (arrived / "register.txt").write_text("417\n")
+    await _until((arrived / "answer.txt").exists)
+    assert [one.level for one in by_clerk.later(delivery).receipts] == [Level.DELIVERED, Level.REGISTERED]
+    assert by_clerk.later(delivery).last.number == "417"
+
+
+async def test_clerk_refuses_with_a_reason(by_clerk: TestAxis, tmp_path: Path) -> None:
+    delivery = await by_clerk.deliver(by_clerk.document())
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    (arrived / "refuse.txt").write_text("gửi nhầm\nnơi nhận")
+    await _until((arrived / "answer.txt").exists)
+    last = by_clerk.later(delivery).last
+    assert (last.level, last.reason) == (Level.REFUSED, "gửi nhầm nơi nhận")
+
+
+async def test_empty_answer_is_no_answer_yet(by_clerk: TestAxis, tmp_path: Path) -> None:
+    delivery = await by_clerk.deliver(by_clerk.document())
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    (arrived / "register.txt").write_text("")
+    await asyncio.sleep(0.5)
+    assert not (arrived / "answer.txt").exists()
+    assert by_clerk.later(delivery).last.level is Level.DELIVERED
+
+
+_LETTER = f"""
+to = ["{SENDER}"]
+number = 15
+notation = "UBND-VP"
+subject = "Báo cáo tháng (ví dụ)"
+priority = "khẩn"
+signer = "Nguyễn Văn A"
+"""
+
+
+def _drop(root: Path, name: str, files: dict[str, str]) -> None:
+    """Drop a folder as a careful writer does: under another name first."""
+    building = root / "drop" / f".{name}"
+    building.mkdir(parents=True)
+    for file, text in files.items():
+        (building / file).write_text(text)
+    building.rename(root / "drop" / name)
+
+
+async def test_letter_with_a_file_is_sent_and_its_receipts_come_beside_it(by_clerk: TestAxis, tmp_path: Path) -> None:
+    _drop(tmp_path, "bao-cao", {"letter.toml": _LETTER, "bao-cao.pdf": "%PDF-1.7"})
+    sent = await by_clerk.next_sent()
+    assert sent.message is not None
+    kept = tmp_path / "sent" / "bao-cao"
+    await _until(lambda: list((kept / "receipts").glob("* accepted *.xml")))
+    await by_clerk.answer(sent, Refused("không thuộc thẩm quyền"))
+    await _until(lambda: list((kept / "receipts").glob("* refused *.xml")))
+    assert "không thuộc thẩm quyền" in (kept / "receipts.txt").read_text()
+    assert not list((tmp_path / "drop").iterdir())
+    assert not list((tmp_path / "sending").iterdir())
+
+
+async def test_envelope_that_the_axis_rejects_is_in_rejected_with_every_reason(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    draft = by_clerk.seal(by_clerk.document(subject="V/v một"))  # The other office's, with its seal, then changed.
+    (tmp_path / "drop").mkdir(exist_ok=True)
+    (tmp_path / "drop" / "hong.edxml").write_bytes(draft.replace("V/v một".encode(), b"V/v hai"))
+    await by_clerk.next_sent()
+    why = await _until((tmp_path / "rejected" / "hong" / "why.txt").exists)
+    assert why
+    await _until(lambda: list((tmp_path / "rejected" / "hong" / "receipts").glob("*.xml")))
+    assert "SIG.DIGEST" in (tmp_path / "rejected" / "hong" / "why.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"bao-cao.pdf": "%PDF"}, "letter.toml"),
+        ({"a.edxml": "<a/>", "b.edxml": "<b/>"}, "letter.toml"),
+        ({"letter.toml": "to = ["}, "letter.toml"),
+        ({"letter.toml": 'to = ["H56.VP"]\nnumber = 1\nnotation = "A"\n'}, "subject"),
+        ({"letter.toml": _LETTER, "virus.exe": "MZ"}, "ATT.NAME"),
+    ],
+)
+async def test_drop_that_is_no_document_is_rejected_with_the_reason(
+    by_clerk: TestAxis, tmp_path: Path, files: dict[str, str], says: str
+) -> None:
+    _drop(tmp_path, "sai", files)
+    rejected = tmp_path / "rejected" / "sai"
+    await _until(lambda: (rejected / "why.txt").exists() and says in (rejected / "why.txt").read_text())
+    assert {path.name for path in rejected.iterdir()} >= set(files)
+
+
+async def test_half_written_file_is_never_taken(by_clerk: TestAxis, tmp_path: Path) -> None:
+    """However long a writer pauses: the kernel knows that it has the file open."""
+    sealed = by_clerk.seal(by_clerk.document())
+    drop = tmp_path / "drop"
+    drop.mkdir(exist_ok=True)
+    with (drop / "cham.edxml").open("wb") as slow:
+        slow.write(sealed[:500])
+        slow.flush()
+        await asyncio.sleep(2.5)  # Far longer than settle_s.
+        assert (drop / "cham.edxml").exists()
+        assert not by_clerk.sent
+        slow.write(sealed[500:])
+    sent = await by_clerk.next_sent()
+    assert sent.sealed == sealed
+
+
+@pytest.mark.parametrize("name", [".hidden.edxml", "a.edxml.part", "b.tmp", "c.edxml~", "~$d.edxml", "e.crdownload"])
+def test_names_of_half_written_things_are_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    settling = Settling(0.0)
+    settling.settled(tmp_path)
+    assert settling.settled(tmp_path) == []
+
+
+def test_folder_with_something_half_written_inside_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "letter.toml").write_text("x")
+    (tmp_path / "a" / "big.pdf.part").write_text("x")
+    settling = Settling(0.0)
+    settling.settled(tmp_path)
+    assert settling.settled(tmp_path) == []
+    (tmp_path / "a" / "big.pdf.part").rename(tmp_path / "a" / "big.pdf")
+    settling.settled(tmp_path)
+    assert settling.settled(tmp_path) == [tmp_path / "a"]
+
+
+def test_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("khóa riêng")
+    drop = tmp_path / "drop"
+    (drop / "a").mkdir(parents=True)
+    (drop / "link.edxml").symlink_to(secret)
+    (drop / "a" / "letter.toml").write_text("x")
+    (drop / "a" / "link.pdf").symlink_to(secret)
+    settling = Settling(0.0)
+    settling.settled(drop)
+    assert settling.settled(drop) == []
+
+
+async def test_crash_between_taking_and_sending_sends_once_more(tmp_path: Path) -> None:
+    """What lies in sending/ without a submission is handed over when the office opens."""
+    places = Places.below(tmp_path)
+    places.make()
+    left = places.sending / "do-dang"
+    left.mkdir()
+    (left / "letter.toml").write_text(_LETTER)
+    office, settings = _office(tmp_path)
+    async with TestAxis(office, **settings) as axis:
+        await axis.next_sent()
+        await _until((places.sent / "do-dang").exists)
+        assert len(axis.sent) == 1
+
+
+def test_wrong_options_are_told(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match=r"adapter\.register_by"):
+        _office(tmp_path, register_by="cat")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("125/SKHCN-CĐS", "125-SKHCN-CĐS"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("...", "khong-ten"),
+        ("a" * 200, "a" * 80),
+    ],
+)
+def test_names_are_safe(text: str, name: str) -> None:
+    assert safe_name(text) == name
+
+
+def test_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a (2)").mkdir()
+    assert free_name(tmp_path, "a") == tmp_path / "a (3)"
+    assert os.listdir(tmp_path)
