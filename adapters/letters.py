@@ -66,11 +66,11 @@ class Letter(_Form):
     number: str = Field(min_length=1, coerce_numbers_to_str=True)
     notation: str = Field(min_length=1)
     subject: str = Field(min_length=1)
+    signer: str = Field(min_length=1)  # The person's full name.
     kind: str = "Công văn"
     date: dt.date | None = None  # Of promulgation; today in Viet Nam if it is not given.
     place: str = "Thanh Hóa"
     content: str = ""
-    signer: str = ""
     position: str = ""
     competence: str = ""
     contact: str = ""

@@ -1,0 +1,172 @@
+"""System: webhooks to the office's document system, and what its answers mean.
+
+Each webhook carries an id that stays the same when it is sent again - the
+envelope's or the receipt's - and a signature over id, time and body. The table
+in `_meaning` says what a status means; a system that is down, or wrongly set up,
+loses nothing.
+
+Spec: Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature).
+"""
+
+import datetime as dt
+import json
+import ssl
+from base64 import b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from standardwebhooks import Webhook
+
+from adapters.http.options import HttpOptions, secret_in
+from axis import (
+    Delivered,
+    Notice,
+    Permanent,
+    PermanentError,
+    Refused,
+    Registered,
+    StatusReport,
+    Unavailable,
+)
+
+_CONNECT_S = 5.0
+_MOST_ANSWER_BYTES = 64 * 1024
+# The system says that this document can never be taken. All else, wrong keys and paths too, is mended on our side.
+_NEVER = frozenset({400, 409, 410, 413, 415, 422})
+
+
+@dataclass(slots=True)
+class System:
+    """The document system, as we call it."""
+
+    options: HttpOptions
+    _webhook: Webhook = field(init=False)
+    _tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context, init=False)
+    _timeout: httpx.Timeout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._timeout = httpx.Timeout(self.options.timeout_s, connect=_CONNECT_S)
+        secret = secret_in(self.options.webhook_secret_file)
+        try:
+            self._webhook = Webhook(secret)
+        except (Base64Error, ValueError, RuntimeError) as error:
+            raise PermanentError("CFG.INVALID", "adapter.webhook_secret_file: not a webhook secret") from error
+
+    async def announce(self, envelope_id: str, facts: dict[str, Any]) -> Registered | Refused | Delivered:
+        """Tell the system of a document and return its answer.
+
+        Raises:
+            Unavailable: Not now.
+            Permanent: The system can never take it.
+        """
+        answer = await self._post("document.received", envelope_id, facts)
+        if answer.status_code in _NEVER:
+            raise Permanent(_says(answer))
+        return _answer(answer)
+
+    async def tell_receipt(self, notice: Notice) -> None:
+        """Tell the system what was said about a document of its own.
+
+        Raises:
+            Unavailable: It did not take it; it is told again.
+        """
+        said = notice.signed.receipt
+        facts = {
+            "level": notice.level.value,
+            "submission_id": notice.submission_id,
+            "envelope_id": notice.envelope_id,
+            "document_id": notice.document_id,
+            "issuer": notice.issuer,
+            "addressee": notice.addressee,
+            "at": notice.at.isoformat(),
+            "number": notice.number,
+            "status_code": notice.status_code,
+            "code": notice.code,
+            "reason": notice.reason,
+            "who_must_act": notice.who_must_act,
+            "violations": [one.as_dict() for one in notice.violations],
+            "addressees": [list(one) for one in said.addressees],
+            "digest": notice.digest,
+            "receipt": notice.xml.decode(),
+        }
+        _require_taken(await self._post("receipt.received", notice.digest, facts))
+
+    async def tell_status(self, report: StatusReport) -> None:
+        """Tell the system what another office said in the national form.
+
+        Raises:
+            Unavailable: It did not take it; it is told again.
+        """
+        said = report.message
+        facts = {
+            "envelope_id": report.envelope_id,
+            "from": said.originator.organ_id,
+            "document_id": said.response_for.document_id,
+            "code": said.response_for.code,
+            "status_code": said.status_code,
+            "description": said.description,
+            "at": said.at.isoformat(),
+            "envelope": b64encode(report.sealed).decode(),
+        }
+        _require_taken(await self._post("status.received", report.envelope_id, facts))
+
+    async def _post(self, kind: str, webhook_id: str, facts: dict[str, Any]) -> httpx.Response:
+        now = dt.datetime.now(dt.UTC)
+        body = json.dumps({"type": kind, "timestamp": now.isoformat(), "data": facts}, ensure_ascii=False)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook.sign(webhook_id, now, body),
+        }
+        try:
+            async with httpx.AsyncClient(timeout=self._timeout, verify=self._tls) as client:
+                return await client.post(str(self.options.system_url), content=body.encode(), headers=headers)
+        except httpx.TimeoutException as error:
+            raise Unavailable("hệ thống của đơn vị không trả lời kịp / its system did not answer in time") from error
+        except httpx.HTTPError as error:
+            raise Unavailable("không nối được hệ thống của đơn vị / its system cannot be reached") from error
+
+
+def _require_taken(answer: httpx.Response) -> None:
+    if not answer.is_success:
+        raise Unavailable(_says(answer))
+
+
+def _says(answer: httpx.Response) -> str:
+    """Return a reason that others may read: the system's own, if it gives one in the agreed form."""
+    try:
+        reason = answer.json().get("reason")
+    except (ValueError, AttributeError):
+        reason = None
+    status = f"hệ thống của đơn vị trả lời {answer.status_code} / its system answers {answer.status_code}"
+    return f"{status}: {reason}" if isinstance(reason, str) and reason.strip() else status
+
+
+def _answer(answer: httpx.Response) -> Registered | Refused | Delivered:
+    """Return what the system says about a document.
+
+    Raises:
+        Unavailable: It could not take it now, or speaks in another way than was agreed.
+    """
+    if not answer.is_success:
+        raise Unavailable(_says(answer))
+    if not answer.content.strip():
+        return Delivered()
+    try:
+        if len(answer.content) > _MOST_ANSWER_BYTES:
+            raise ValueError("too long")
+        said = answer.json()
+        match said.get("answer"):
+            case "registered":
+                return Registered(str(said["number"]), str(said.get("note", "")))
+            case "refused":
+                return Refused(str(said["reason"]))
+            case "delivered" | None:
+                return Delivered()
+            case _:
+                raise ValueError("unknown answer")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise Unavailable("hệ thống của đơn vị trả lời sai quy ước / its answer is not as agreed") from error
