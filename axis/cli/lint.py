@@ -1,14 +1,18 @@
 """`axis lint`: what the axis would say to a file, without sending it."""
 
+import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
-from axis import clock
+from axis import clock, seal
 from axis.cli import output
+from axis.cli.seal import load_trust
 from axis.edxml import Received, values
+from axis.edxml.lint import Report
 from axis.edxml.lint import lint as lint_file
 from axis.errors import Refusal, TransientError, Violation, violation
 
@@ -30,7 +34,9 @@ def lint(
     trust: Annotated[
         Path | None,
         typer.Option(
-            exists=True, file_okay=False, help="Folder with offices.toml, ca.pem and certs/: check the seal too."
+            exists=True,
+            file_okay=False,
+            help="Folder with ca.pem, crl.pem and certs/ or offices.toml: check the seal too.",
         ),
     ] = None,
 ) -> None:
@@ -40,14 +46,7 @@ def lint(
 
     Example: axis lint 125-SKHCN.edxml --trust trust/
     """
-    check_seal = None if trust is None else _seal_checker(trust)
-    with file.open("rb") as stream:
-        report = lint_file(
-            iter(lambda: stream.read(_CHUNK_BYTES), b""),
-            today=values.local_date(clock.now()),
-            open_scratch=_scratch,
-            check_seal=check_seal,
-        )
+    report = output.run(asyncio.to_thread(_report, file, trust))
     if json:
         output.as_json(report.as_dict())
     elif report.accepted:
@@ -58,16 +57,22 @@ def lint(
     raise typer.Exit(0 if report.accepted else output.REFUSED)
 
 
+def _report(file: Path, trust: Path | None) -> Report:
+    check_seal = None if trust is None else _seal_checker(load_trust(trust))
+    with file.open("rb") as stream:
+        return lint_file(
+            iter(lambda: stream.read(_CHUNK_BYTES), b""),
+            today=values.local_date(clock.now()),
+            open_scratch=_scratch,
+            check_seal=check_seal,
+        )
+
+
 def _scratch() -> BinaryIO:
     return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # type: ignore[return-value]
 
 
-def _seal_checker(folder: Path):  # type: ignore[no-untyped-def]
-    from axis import registry, seal
-
-    authorities, crls = seal.load_authorities(folder)
-    trust = registry.load_offices(folder / "offices.toml").trust(authorities, crls)
-
+def _seal_checker(trust: seal.Trust) -> Callable[[Received], tuple[Violation, ...]]:
     def check(received: Received) -> tuple[Violation, ...]:
         try:
             seal.verify(received, trust, at=clock.now())

@@ -59,7 +59,7 @@ def verify(
     Example: axis seal verify 125.sealed.edxml --trust trust/
     """
     moment = clock.now() if at is None else at.replace(tzinfo=UTC)
-    finding = output.run(asyncio.to_thread(lambda: _judge(file.read_bytes(), _load_trust(trust), moment)))
+    finding = output.run(asyncio.to_thread(lambda: _judge(file.read_bytes(), load_trust(trust), moment)))
     if json:
         output.as_json(finding.as_dict())
     elif finding.refusal is None:
@@ -132,7 +132,7 @@ def _facts_of_receipt(signed: receipts.SignedReceipt) -> dict[str, Any]:
     }
 
 
-def _load_trust(folder: Path) -> Trust:
+def load_trust(folder: Path) -> Trust:
     """Read a trust folder: by the roll of offices if it has one, else by the names of the certificate files."""
     offices = folder / "offices.toml"
     if not offices.exists():

@@ -4,6 +4,7 @@ Spec: Decree 30/2020/NĐ-CP Art. 7 and App. III (kinds of administrative
 documents and their abbreviations); QCVN 102:2016 (statuses, priorities).
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -95,14 +96,20 @@ STATUSES = {
     )
 }
 
-# Secret documents are outside Decision 28/2018 and QCVN 102; these marks are refused wherever a kind or a notation is written.
-SECRECY_MARKS = ("tuyệt mật", "tối mật", "mật")
+# "Mật", "Tối mật", "Tuyệt mật" close a kind or a sphere, in brackets or not; "bảo mật" and "bí mật" are subjects.
+_SECRECY_MARK = re.compile(r"(?<!\w)(?<!bảo )(?<!bí )mật\W*\Z")
 
 
 def fold(text: str) -> str:
     """Return text as names are compared: NFC, single spaces, lower case, without what stands in brackets."""
     plain = unicodedata.normalize("NFC", text).split("(", 1)[0]
     return " ".join(plain.split()).casefold()
+
+
+def is_marked_secret(text: str) -> bool:
+    """Tell whether a kind or a sphere carries a mark of secrecy."""
+    plain = " ".join(unicodedata.normalize("NFC", text).split()).casefold()
+    return _SECRECY_MARK.search(plain) is not None
 
 
 _KINDS = {fold(kind.name): kind for kind in DOCUMENT_KINDS}

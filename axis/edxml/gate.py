@@ -19,7 +19,7 @@ from xmlschema.validators import facets
 from axis.edxml import schemas
 from axis.edxml.model import Kind
 from axis.edxml.parse import Received
-from axis.edxml.values import EDXML, PROFILE, parse_date, parse_timestamp, q
+from axis.edxml.values import EDXML, PROFILE, collapse, parse_date, parse_timestamp, q
 from axis.errors import Refusal, Violation, violation
 
 _SCHEMA = {Kind.DOCUMENT: "document-1", Kind.STATUS: "status-1"}
@@ -54,17 +54,23 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
     if explained:
         yield from explained
         return
-    # The two engines differ on this input; libxml2 decides and speaks for itself.
-    for entry in schemas.gatekeeper(name).error_log:
+    # The two engines differ on this input; libxml2 decides and speaks for itself - a fresh one, because the log of the
+    # shared one may by now be about another thread's message.
+    own = schemas.fresh_gatekeeper(name)
+    own.validate(root)
+    for entry in own.error_log:
         yield violation("ENV.SCHEMA", entry.message[:300], line=entry.line, rule=f"xsd:{entry.type_name.lower()}")
 
 
 def _explain(root: etree._Element, name: str) -> Iterator[Violation]:
-    for error in schemas.explainer(name).iter_errors(
-        cast("Any", root)
-    ):  # It takes lxml trees; its types do not say so.
-        place: object = error.elem
-        yield _violation_of(error, place if isinstance(place, etree._Element) else root)
+    try:
+        # It takes lxml trees; its types do not say so.
+        for error in schemas.explainer(name).iter_errors(cast("Any", root)):
+            place: object = error.elem
+            yield _violation_of(error, place if isinstance(place, etree._Element) else root)
+    except (xmlschema.XMLSchemaException, ValueError, LookupError, TypeError):
+        # It stumbles over some xsi:type; libxml2 has said no already, and what was found until here stands.
+        return
 
 
 def _violation_of(error: xmlschema.XMLSchemaValidationError, element: etree._Element) -> Violation:
@@ -164,7 +170,7 @@ def _deduplicated(found: Iterator[Violation]) -> list[Violation]:
 
 def _date_violations(root: etree._Element) -> Iterator[Violation]:
     for element in root.iter(*_DATES):
-        text = (element.text or "").strip()
+        text = collapse(element.text)
         if not text:
             continue  # Whether it may be empty is the schema's business.
         try:
@@ -192,9 +198,10 @@ def path_of(element: etree._Element) -> str:
         step = _short(here.tag)
         parent = here.getparent()
         if parent is not None:
-            namesakes = parent.findall(str(here.tag))
-            if len(namesakes) > 1:
-                step = f"{step}[{namesakes.index(here) + 1}]"
+            name = str(here.tag)
+            before = sum(1 for _ in here.itersiblings(name, preceding=True))
+            if before > 0 or next(here.itersiblings(name), None) is not None:
+                step = f"{step}[{before + 1}]"
         steps.append(step)
         here = parent
     return "/" + "/".join(reversed(steps))

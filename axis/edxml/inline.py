@@ -6,6 +6,7 @@ national SDK writes it, in a stream that never holds a whole file.
 Spec: QCVN 102:2016 (AttachmentEncoded).
 """
 
+import re
 import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ from xml.sax.saxutils import escape
 from axis.edxml.model import AttachmentRef
 from axis.edxml.values import EDXML
 from axis.errors import refuse
+
+_END_TAG = re.compile(rb"</(?:[^<>:]+:)?edXML\s*>\s*\Z")
+_NO_NAME = re.compile(r"[^0-9A-Za-z_-]")
 
 
 def inline(sealed: bytes, files: Iterable[tuple[AttachmentRef, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -27,11 +31,10 @@ def inline(sealed: bytes, files: Iterable[tuple[AttachmentRef, Iterable[bytes]]]
     Raises:
         Refusal: ENV.WRONG_ROOT; the envelope does not end where an envelope ends.
     """
-    end = sealed.rstrip()
-    close = end.rfind(b"</")
-    if close < 0 or not end.endswith(b"edXML>"):
+    end = _END_TAG.search(sealed)
+    if end is None:
         raise refuse("ENV.WRONG_ROOT", "end tag")
-    yield end[:close]
+    yield sealed[: end.start()]
     yield f'<AttachmentEncoded xmlns="{EDXML}">'.encode()
     for ref, chunks in files:
         yield (
@@ -42,7 +45,7 @@ def inline(sealed: bytes, files: Iterable[tuple[AttachmentRef, Iterable[bytes]]]
         yield from _base64(_zip(ref, chunks))
         yield b"</edXML:ContentTransferEncoded></Attachment>"
     yield b"</AttachmentEncoded>"
-    yield end[close:]
+    yield end[0]
 
 
 def _base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -55,13 +58,18 @@ def _base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield b64encode(carry)
 
 
+def _entry_name(ref: AttachmentRef) -> str:
+    """Name an entry as the national SDK does, id and suffix; a ContentId is any text, and must not become a path."""
+    suffix = ref.name.rsplit(".", 1)[-1] if "." in ref.name else ""
+    return f"{_NO_NAME.sub('_', ref.content_id)[:80] or '_'}.{_NO_NAME.sub('_', suffix)[:20] or 'bin'}"
+
+
 def _zip(ref: AttachmentRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Write a zip of one deflated entry as a stream: sizes follow in a data descriptor.
 
     `zipfile` can do this only into a file object; the format of one entry is short (PKWARE APPNOTE 4.3).
     """
-    suffix = ref.name.rsplit(".", 1)[-1] if "." in ref.name else "bin"
-    name = f"{ref.content_id}.{suffix}".encode()
+    name = _entry_name(ref).encode()
     flags, method = 0x0808, 8  # Sizes follow; names are UTF-8. Deflate.
     yield pack("<IHHHHHIIIHH", 0x04034B50, 45, flags, method, 0, 0x21, 0, 0, 0, len(name), 0) + name
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)

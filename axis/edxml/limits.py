@@ -14,4 +14,5 @@ MAX_ATTACHMENTS = 100
 MAX_ATTACHMENT_BYTES = 2 * 1024**3
 MAX_TOTAL_BYTES = 4 * 1024**3
 MAX_ZIP_RATIO = 200  # Of unpacked to packed size: Office files and PDFs stay far below.
+MAX_HARMLESS_BYTES = 16 * 1024 * 1024  # Up to here a ratio does no harm: a blank page packs a thousandfold.
 MAX_NAME_CHARS = 255

@@ -5,11 +5,11 @@ can: shape, dates, business rules and the inline files are all reported at
 once, sealed or not. The words are those of the signed receipt.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
-from itertools import chain
 from typing import BinaryIO
 
 from lxml import etree
@@ -24,6 +24,7 @@ from axis.edxml.values import NSMAP
 from axis.errors import Refusal, Violation, violation
 
 _CHUNK_BYTES = 256 * 1024
+_MOST = 200  # Violations of the content that are listed, as many as the gate lists of the shape.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +63,46 @@ def lint(
         open_scratch: Makes a temporary binary file for each inline attachment.
         check_seal: What the seal room finds wrong; None leaves the seal alone.
     """
-    splitter = Splitter(open_scratch)
-    try:
-        for chunk in chunks:
-            splitter.feed(chunk)
-        split = splitter.close()
-        received = parse(split.sealed)
-    except Refusal as refusal:
-        return Report(None, refusal.violations)
-    found: list[Violation] = []
-    if check_seal is not None:
-        found += check_seal(received)
+    with ExitStack() as scratches:
+        splitter = Splitter(lambda: scratches.enter_context(open_scratch()))
+        try:
+            for chunk in chunks:
+                splitter.feed(chunk)
+            split = splitter.close()
+            received = parse(split.sealed)
+        except Refusal as refusal:
+            return Report(None, refusal.violations)
+        seal = () if check_seal is None else check_seal(received)
+        shape = _shape_violations(received)
+        content = _content_violations(received, split.attachments, today)
+    return Report(received.kind, (*seal, *shape, *(_beside(shape, content, received) if shape else content)))
+
+
+def _shape_violations(received: Received) -> tuple[Violation, ...]:
     try:
         gate(received)
-        message = read_trees(received.kind, _parts(received))
-        found += _with_lines(check(message, today=today), received)
-        found += _with_lines(inline_violations(message, split.attachments), received)
     except Refusal as refusal:
-        found += refusal.violations
-    return Report(received.kind, tuple(found))
+        return refusal.violations
+    return ()
+
+
+def _content_violations(received: Received, carried: tuple[Inline, ...], today: date) -> tuple[Violation, ...]:
+    """Return what the rules and the files say, if the message can be read: behind the gate it can."""
+    try:
+        message = read_trees(received.kind, _parts(received))
+    except Refusal as refusal:
+        return refusal.violations
+    found = (*check(message, today=today), *inline_violations(message, carried))
+    return _with_lines(found[:_MOST], received)
+
+
+def _beside(shape: tuple[Violation, ...], content: tuple[Violation, ...], received: Received) -> Iterator[Violation]:
+    """Yield what is wrong besides the shape: of what the schema complains about or misses, the rules say nothing new."""
+    places = {found.path for found in shape}
+    for found in content:
+        parent = found.path.rpartition("/")[0]
+        if found.line is not None and _places(found.path, received) and not places & {found.path, parent}:
+            yield found
 
 
 def inline_violations(message: Message, carried: tuple[Inline, ...]) -> tuple[Violation, ...]:
@@ -116,13 +138,9 @@ def _digest(chunks: Iterable[bytes]) -> str:
 
 
 def _parts(received: Received) -> dict[str, etree._Element]:
-    parts = {}
-    for name in PARTS[received.kind]:
-        part = received.part(name)
-        if part is None:
-            raise AssertionError(f"the gate lets nothing through without its {name}")
-        parts[name] = part
-    return parts
+    """Return the parts to read; one that is missing says nothing, and the schema says that it is missing."""
+    parts = {name: received.part(name) for name in PARTS[received.kind]}
+    return {name: etree.Element(name) if part is None else part for name, part in parts.items()}
 
 
 def _with_lines(found: Iterable[Violation], received: Received) -> tuple[Violation, ...]:
@@ -133,9 +151,13 @@ def _with_lines(found: Iterable[Violation], received: Received) -> tuple[Violati
 def _with_line(found: Violation, received: Received) -> Violation:
     if found.line is not None or not found.path:
         return found
-    places = received.root.xpath(found.path, namespaces=NSMAP)
-    parents = received.root.xpath(found.path.rsplit("/", 1)[0] or "/", namespaces=NSMAP) if not places else []
-    for element in chain(places if isinstance(places, list) else (), parents if isinstance(parents, list) else ()):
-        if isinstance(element, etree._Element) and element.sourceline is not None:
+    places = _places(found.path, received)
+    for element in places or _places(found.path.rpartition("/")[0], received):
+        if element.sourceline is not None:
             return replace(found, line=int(element.sourceline))
     return found
+
+
+def _places(path: str, received: Received) -> list[etree._Element]:
+    found = received.root.xpath(path or "/*", namespaces=NSMAP)
+    return [one for one in found if isinstance(one, etree._Element)] if isinstance(found, list) else []

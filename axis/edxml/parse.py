@@ -16,7 +16,7 @@ from lxml import etree
 
 from axis.edxml import limits
 from axis.edxml.model import Kind
-from axis.edxml.values import DSIG, q
+from axis.edxml.values import DSIG, collapse, q
 from axis.errors import refuse
 
 # The signed parts of each kind, by the Id that the seal refers to.
@@ -29,6 +29,9 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "manifest": ("edXMLEnvelope", "edXMLBody", "edXMLManifest"),
 }
 
+_CLAIM_CHARS = 200  # Of what a message says before the schema was asked; the widest that the schema allows.
+
+UTF_8 = ("utf-8", "utf8")  # How a declaration may write it, in any case.
 _DECLARATION = re.compile(rb"<\?xml\s[^>]*\?>")
 _DECLARED = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 _VERSION = re.compile(rb"""version\s*=\s*["']([^"']*)["']""")
@@ -127,7 +130,7 @@ def _check_bytes(xml: bytes, most_bytes: int) -> None:
     if declaration is None:
         return
     declared = _DECLARED.search(declaration[0])
-    if declared is not None and declared[1].lower() not in (b"utf-8", b"utf8"):
+    if declared is not None and declared[1].decode("ascii", "replace").lower() not in UTF_8:
         raise refuse("ENV.ENCODING", declared[1].decode("ascii", "replace")[:40], line=1)
     version = _VERSION.search(declaration[0])
     if version is not None and version[1] != b"1.0":
@@ -207,7 +210,7 @@ def _at(root: etree._Element, place: tuple[str, ...]) -> etree._Element | None:
 
 def _text(element: etree._Element, *path: str) -> str:
     found = element.find("/".join(q(name) for name in path))
-    return (found.text or "").strip() if found is not None else ""
+    return "" if found is None else collapse(found.text)[:_CLAIM_CHARS]
 
 
 def _line(element: etree._Element) -> int | None:

@@ -6,6 +6,8 @@ that what the axis acts on is what was signed and nothing beside it.
 
 from collections.abc import Mapping
 from datetime import date
+from enum import IntEnum
+from typing import TypeVar
 
 from lxml import etree
 
@@ -24,8 +26,10 @@ from axis.edxml.model import (
     Status,
     Update,
 )
-from axis.edxml.values import PROFILE, parse_date, parse_timestamp, q
+from axis.edxml.values import PROFILE, collapse, parse_date, parse_timestamp, q
 from axis.errors import refuse
+
+Choice = TypeVar("Choice", bound=IntEnum)
 
 
 def read(kind: Kind, parts: Mapping[str, bytes]) -> Message:
@@ -71,7 +75,7 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         signer_position=_text(header, "SignerInfo", "Position"),
         signer_name=_text(header, "SignerInfo", "FullName"),
         due_on=_date(header, "DueDate") if _text(header, "DueDate") else None,
-        priority=Priority(_number(header, "OtherInfo", "Priority", default=0)),
+        priority=_choice(Priority, header, "OtherInfo", "Priority"),
         sphere=_text(header, "OtherInfo", "SphereOfPromulgation"),
         typer=_text(header, "OtherInfo", "TyperNotation"),
         copies=_optional_number(header, "OtherInfo", "PromulgationAmount"),
@@ -147,7 +151,7 @@ def _response(element: etree._Element) -> ResponseFor:
 def _business(element: etree._Element) -> Business:
     details = element.find(q("BussinessDocumentInfo"))
     return Business(
-        type=BusinessType(_number(element, "BussinessDocType", default=0)),
+        type=_choice(BusinessType, element, "BussinessDocType"),
         reason=_text(element, "BussinessDocReason"),
         paper=_text(element, "Paper") == "1",
         document_id=_text(element, "DocumentId"),
@@ -191,7 +195,7 @@ def _count(text: str) -> int:
 
 
 def _own(element: etree._Element) -> str:
-    return (element.text or "").strip()
+    return collapse(element.text)
 
 
 def _text(element: etree._Element, *path: str) -> str:
@@ -204,10 +208,19 @@ def _number(element: etree._Element, *path: str, default: int) -> int:
     return default if found is None else found
 
 
+def _choice(among: type[Choice], element: etree._Element, *path: str) -> Choice:
+    """Read a number of a table; its first row is meant where nothing is written."""
+    number = _number(element, *path, default=0)
+    try:
+        return among(number)
+    except ValueError as error:
+        raise refuse("ENV.SCHEMA", f"{path[-1]}: {str(number)[:40]}") from error
+
+
 def _optional_number(element: etree._Element, *path: str) -> int | None:
     text = _text(element, *path)
     try:
-        return int(text) if text else None
+        return int(text) if text else None  # More digits than int() takes are a ValueError as well.
     except ValueError as error:
         raise refuse("ENV.SCHEMA", f"{path[-1]}: {text[:40]}") from error
 

@@ -10,10 +10,15 @@ from lxml import etree
 
 from axis.edxml.model import Business, Document, Message, Organization, ResponseFor, Staff, Status
 from axis.edxml.values import EDXML, PROFILE, format_date, format_timestamp, q
+from axis.errors import refuse
 
 
 def render(message: Message) -> bytes:
-    """Return a message as unsealed edXML, UTF-8."""
+    """Return a message as unsealed edXML, UTF-8.
+
+    Raises:
+        Refusal: ENV.NOT_WELL_FORMED; a text holds a character that XML has no way to write.
+    """
     root = etree.Element(q("edXML"), nsmap={None: EDXML})
     envelope = etree.SubElement(root, q("edXMLEnvelope"), nsmap={"edXML": EDXML, "axp": PROFILE})
     header = etree.SubElement(envelope, q("edXMLHeader"))
@@ -176,4 +181,13 @@ def _branch(parent: etree._Element, name: str) -> etree._Element:
 
 
 def _text(parent: etree._Element, name: str, value: str) -> None:
-    etree.SubElement(parent, q(name)).text = value or None
+    try:
+        etree.SubElement(parent, q(name)).text = value or None
+    except ValueError as error:  # Word processors leave vertical tabs in what is copied out of them.
+        raise refuse(
+            "ENV.NOT_WELL_FORMED",
+            f"{name} holds a control character",
+            detail_vi=f"{name} có ký tự điều khiển",
+            path=f"//edXML:{name}",
+            rule="xml:char",
+        ) from error

@@ -27,29 +27,36 @@ _MANIFEST = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLBody/edXML:edXMLManifes
 _NUMBER = re.compile(r"[0-9]{1,7}[0-9A-Za-zĐđ.-]{0,4}")
 _NOTATION = re.compile(r"[\w&.,()+-]+(?:[/ ][\w&.,()+-]+)*")
 # Characters that change how a name looks or where a file lands; a name is a label, and must be an honest one.
-_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_DEVICE_NAME = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_UNSAFE_NAME = re.compile(r"[/\\:*?\"<>|]")
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, directions, line ends.
+_DEVICE_NAME = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9]) *(?:\..*)?", re.IGNORECASE)
 _EXECUTABLE = frozenset(
     [
-        "exe",
-        "com",
         "bat",
         "cmd",
-        "scr",
-        "pif",
-        "msi",
-        "vbs",
-        "vbe",
-        "js",
-        "jse",
-        "wsf",
+        "com",
+        "cpl",
+        "dll",
+        "exe",
         "hta",
         "jar",
-        "ps1",
-        "sh",
-        "dll",
+        "js",
+        "jse",
         "lnk",
+        "msc",
+        "msi",
+        "msp",
+        "pif",
+        "ps1",
+        "psm1",
         "reg",
+        "scf",
+        "scr",
+        "sh",
+        "vbe",
+        "vbs",
+        "wsf",
+        "wsh",
     ]
 )
 T = TypeVar("T")
@@ -138,14 +145,15 @@ def _document_type(document: Document, _today: date) -> Iterator[Violation]:
 
 
 def _secrecy(document: Document, _today: date) -> Iterator[Violation]:
-    """A secret document is marked in its kind or its notation; a subject may speak of secrecy without being secret."""
+    """Secret documents are outside Decision 28/2018 and QCVN 102.
+
+    They are marked in their kind or their sphere; a subject may speak of secrecy without being secret.
+    """
     for text, path in (
         (document.type_name, f"{_HEADER}/edXML:DocumentType/edXML:TypeName"),
         (document.sphere, f"{_HEADER}/edXML:OtherInfo/edXML:SphereOfPromulgation"),
     ):
-        if codes.fold(text) in codes.SECRECY_MARKS or any(
-            codes.fold(text).endswith(f" {mark}") for mark in codes.SECRECY_MARKS
-        ):
+        if codes.is_marked_secret(text):
             yield violation("RULE.SECRET", text, path=path, rule="rule:secret.mark")
 
 
@@ -211,20 +219,24 @@ def name_problem(name: str) -> str:
     """Return why a file name cannot be accepted, or ""."""
     if not name.strip(". ") or len(name) > limits.MAX_NAME_CHARS:
         return "length"
-    if _UNSAFE_NAME.search(name):
+    if _UNSAFE_NAME.search(name) or any(map(_is_invisible, name)):
         return "character"
     if _DEVICE_NAME.fullmatch(name):
         return "device"
-    if name.rsplit(".", 1)[-1].casefold() in _EXECUTABLE and "." in name:
+    # Windows drops dots and spaces at the end, so "a.exe." is a program too.
+    _, dot, suffix = name.rstrip(". ").rpartition(".")
+    if dot and suffix.casefold() in _EXECUTABLE:
         return "executable"
     return ""
 
 
 def printable(text: str) -> str:
     """Return text with control and direction characters shown as code points."""
-    return _UNSAFE_NAME.sub(lambda found: f"[U+{ord(found[0]):04X}]" if not found[0].isprintable() else found[0], text)[
-        :120
-    ]
+    return "".join(f"[U+{ord(one):04X}]" if _is_invisible(one) else one for one in text)[:120]
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE
 
 
 def _status(status: Status) -> Iterator[Violation]:

@@ -25,7 +25,12 @@ def path(name: str) -> Path:
 
 @cache
 def gatekeeper(name: str) -> etree.XMLSchema:
-    """Return libxml2's compiled schema."""
+    """Return libxml2's compiled schema. Threads share it: its answer is the caller's, its error log is anybody's."""
+    return fresh_gatekeeper(name)
+
+
+def fresh_gatekeeper(name: str) -> etree.XMLSchema:
+    """Return libxml2's schema, compiled for one caller, who may read its error log."""
     return etree.XMLSchema(etree.parse(str(path(name))))
 
 

@@ -11,14 +11,21 @@ Spec: QCVN 102:2016 (AttachmentEncoded); docs/protocol/envelope.md.
 """
 
 import binascii
+import codecs
+import errno
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from io import SEEK_END
+from typing import IO, BinaryIO, Protocol, cast
 from xml.parsers import expat
 
 from axis.edxml import limits
-from axis.edxml.values import EDXML
+from axis.edxml.parse import UTF_8
+from axis.edxml.values import EDXML, collapse
 from axis.errors import Refusal, refuse
 
 _BLANKS = bytes.maketrans(b"", b"")
@@ -30,6 +37,9 @@ _CONTENT = "ContentTransferEncoded"
 _TEXTS = ("ContentId", "AttachmentName")
 _TEXT_MOST = 2000
 _FEED_BYTES = 256 * 1024
+_END_TAG = re.compile(rb"</(?:[^<>:]+:)?AttachmentEncoded\s*>")
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # What edXML uses; the others unpack without a bound.
+_MAX_DIRECTORY_BYTES = 512 * 1024  # `zipfile` reads the whole directory into memory before it can be asked anything.
 
 
 class Sink(Protocol):
@@ -61,14 +71,17 @@ class Splitter:
 
     def __init__(self, open_sink: Callable[[], Sink]) -> None:
         self._open_sink = open_sink
-        self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+        # The encoding is given, not asked of the message: one that declares another is refused.
+        self._parser = expat.ParserCreate("utf-8", _SEPARATOR)
         self._parser.buffer_text = True
         self._parser.buffer_size = _FEED_BYTES
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
         self._parser.StartDoctypeDeclHandler = self._doctype
+        self._parser.XmlDeclHandler = self._declaration
         self._parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("strict")
         self._kept = bytearray()
         self._pending = b""  # Fed, not yet known to be kept or cut.
         self._pending_from = 0  # Byte index of its first byte.
@@ -79,8 +92,11 @@ class Splitter:
         self._texts: dict[str, str] = {}
         self._sink: Sink | None = None
         self._carry = b""  # Base64 characters that do not make a group of four yet.
+        self._padded = False  # The base64 has ended with `=`.
         self._written = 0
         self._total = 0
+        self._siblings = 0  # Elements below the root so far.
+        self._attached = False  # AttachmentEncoded has been met.
         self._found: list[Inline] = []
 
     def feed(self, data: bytes) -> None:
@@ -93,12 +109,31 @@ class Splitter:
             self._feed(data[start : start + _FEED_BYTES])
 
     def _feed(self, data: bytes) -> None:
+        self._check_bytes(data)
         self._pending += data
         try:
             self._parser.Parse(data, False)
         except expat.ExpatError as error:
             raise _not_well_formed(error) from error
         self._settle()
+        # Expat waits for the end of what it has begun to read: a tag or a comment may not last for ever.
+        if len(self._pending) > limits.MAX_ENVELOPE_BYTES:
+            raise self._too_large()
+
+    def _check_bytes(self, data: bytes) -> None:
+        """Refuse what is not UTF-8 in the words of `parse`; expat would only say that it is no XML."""
+        try:
+            self._utf8.decode(data, not data)
+        except UnicodeDecodeError as error:
+            read = data[: max(error.start - (len(error.object) - len(data)), 0)]
+            raise refuse("ENV.ENCODING", "not UTF-8", line=self._line_after(read)) from error
+        if b"\0" in data:
+            raise refuse("ENV.ENCODING", "NUL", line=self._line_after(data[: data.index(b"\0")]))
+
+    def _line_after(self, read: bytes) -> int:
+        """Return the line on which we are when these bytes have been read too."""
+        # Expat stands at the last event, which is where the pending bytes begin or before their first line break.
+        return int(self._parser.CurrentLineNumber) + self._pending.count(b"\n") + read.count(b"\n")
 
     def close(self) -> Split:
         """Return the halves.
@@ -106,6 +141,7 @@ class Splitter:
         Raises:
             Refusal: ENV.* or ATT.*
         """
+        self._check_bytes(b"")
         try:
             self._parser.Parse(b"", True)
         except expat.ExpatError as error:
@@ -117,16 +153,15 @@ class Splitter:
     def _settle(self) -> None:
         """Keep or drop of the pending bytes what is decided.
 
-        Expat reports an element's start at its `<` and an end at the `<` of its
-        end tag, so the end of the cut is found by the next `>`.
+        Expat reports an element's start at its `<`, and its end at the `<` of its
+        end tag, or behind `/>`; either way it has seen the whole tag.
         """
         while self._cut:
-            first, end_tag = self._cut[0]
-            close = self._pending.find(b">", end_tag - self._pending_from)
-            if close < 0:
-                return
+            first, last = self._cut[0]
+            last -= self._pending_from
+            end_tag = _END_TAG.match(self._pending, last)
             self._keep(self._pending[: first - self._pending_from])
-            self._drop(close + 1)
+            self._drop(last if end_tag is None else end_tag.end())
             del self._cut[0]
         if self._cut_from is not None:
             keep = self._cut_from - self._pending_from
@@ -147,12 +182,19 @@ class Splitter:
 
     def _keep(self, data: bytes) -> None:
         if len(self._kept) + len(data) > limits.MAX_ENVELOPE_BYTES:
-            raise refuse("ENV.TOO_LARGE", f"> {limits.MAX_ENVELOPE_BYTES} bytes")
+            raise self._too_large()
         self._kept += data
+
+    def _too_large(self) -> Refusal:
+        return refuse("ENV.TOO_LARGE", f"> {limits.MAX_ENVELOPE_BYTES} bytes", line=self._parser.CurrentLineNumber)
 
     def _drop(self, count: int) -> None:
         self._pending = self._pending[count:]
         self._pending_from += count
+
+    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in UTF_8:
+            raise refuse("ENV.ENCODING", encoding[:40], line=1)
 
     def _doctype(self, *_: object) -> None:
         raise refuse("ENV.DTD", "DOCTYPE", line=self._parser.CurrentLineNumber)
@@ -161,10 +203,8 @@ class Splitter:
         self._depth += 1
         if self._depth > limits.MAX_DEPTH:
             raise refuse("ENV.TOO_COMPLEX", f"deeper than {limits.MAX_DEPTH}", line=self._parser.CurrentLineNumber)
-        if self._depth == 2 and name == _ENCODED:
-            if self._cut_from is not None or self._found:
-                raise refuse("ENV.SCHEMA", "AttachmentEncoded occurs twice", line=self._parser.CurrentLineNumber)
-            self._cut_from = self._parser.CurrentByteIndex
+        if self._depth == 2:
+            self._child_of_root(name)
             return
         if self._cut_from is None:
             return
@@ -177,9 +217,31 @@ class Splitter:
         elif self._depth == 4:
             self._field = local
             if local == _CONTENT:
+                if self._sink is not None:
+                    raise self._misshapen(f"{_CONTENT} occurs twice")
                 self._sink = self._open_sink()
                 self._carry = b""
+                self._padded = False
                 self._written = 0
+        elif self._depth > 4 and self._field == _CONTENT:
+            raise self._misshapen(f"{_CONTENT} holds an element")
+
+    def _child_of_root(self, name: str) -> None:
+        """Begin the cut at AttachmentEncoded, the second and last child of the root.
+
+        What stands elsewhere the schema would refuse; after the cut it could no longer see where it stood.
+        """
+        if self._attached:
+            raise self._misshapen("nothing may follow AttachmentEncoded")
+        self._siblings += 1
+        if name == _ENCODED:
+            if self._siblings == 1:
+                raise self._misshapen("AttachmentEncoded follows edXMLEnvelope")
+            self._attached = True
+            self._cut_from = self._parser.CurrentByteIndex
+
+    def _misshapen(self, why: str) -> Refusal:
+        return refuse("ENV.SCHEMA", why, line=self._parser.CurrentLineNumber)
 
     def _end(self, name: str) -> None:
         if self._cut_from is not None:
@@ -212,7 +274,10 @@ class Splitter:
             raise self._bad_base64() from error
         whole = len(encoded) - len(encoded) % 4
         self._carry = encoded[whole:]
+        if encoded and self._padded:
+            raise self._bad_base64()
         if whole:
+            self._padded = encoded[whole - 1 : whole] == b"="
             self._write(encoded[:whole])
 
     def _write(self, groups: bytes) -> None:
@@ -235,8 +300,8 @@ class Splitter:
     def _complete(self) -> None:
         if self._sink is None:
             raise refuse("ATT.MISSING", self._texts.get("AttachmentName", ""), line=self._parser.CurrentLineNumber)
-        content_id = self._texts.get("ContentId", "").strip().removeprefix("cid:")
-        self._found.append(Inline(content_id, self._texts.get("AttachmentName", "").strip(), self._sink))
+        content_id = collapse(self._texts.get("ContentId")).removeprefix("cid:")
+        self._found.append(Inline(content_id, collapse(self._texts.get("AttachmentName")), self._sink))
 
     def _bad_base64(self) -> Refusal:
         return refuse("ATT.ENCODING", self._texts.get("AttachmentName", "base64"), line=self._parser.CurrentLineNumber)
@@ -251,20 +316,51 @@ def unwrap(packed: BinaryIO) -> Iterator[bytes]:
     Raises:
         Refusal: ATT.ARCHIVE; it is not such a zip, or one made to harm.
     """
+    packed.seek(0, SEEK_END)
+    packed_bytes = packed.tell()
     try:
-        with zipfile.ZipFile(packed) as archive:
+        with zipfile.ZipFile(cast("IO[bytes]", _Sips(packed))) as archive:
             entries = archive.infolist()
             if len(entries) != 1 or entries[0].is_dir():
                 raise refuse("ATT.ARCHIVE", f"{len(entries)} entries")
             entry = entries[0]
             if entry.flag_bits & 0x1:
                 raise refuse("ATT.ARCHIVE", "encrypted")
-            most = min(limits.MAX_ATTACHMENT_BYTES, max(entry.compress_size, 1) * limits.MAX_ZIP_RATIO)
+            if entry.compress_type not in _ZIP_METHODS:
+                raise refuse("ATT.ARCHIVE", "method")
+            # The stated size is a claim; the file's is a fact.
+            ratio = min(entry.compress_size, packed_bytes) * limits.MAX_ZIP_RATIO
+            most = min(limits.MAX_ATTACHMENT_BYTES, max(ratio, limits.MAX_HARMLESS_BYTES))
             if entry.file_size > most:
                 raise refuse("ATT.ARCHIVE", "ratio")
             yield from _entry(archive, entry, most)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, zipfile.LargeZipFile) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise refuse("ATT.ARCHIVE", "not a readable zip") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # A disk that cannot be read says nothing about the archive.
+            raise
+        raise refuse("ATT.ARCHIVE", "not a readable zip") from error
+
+
+class _Sips:
+    """A file that hands out little at a time, so that no directory of a zip can fill the memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, count: int = -1) -> bytes:
+        """Read as a file does.
+
+        Raises:
+            ValueError: It is more than a directory of one entry can need.
+        """
+        taken = self._file.read(min(count, _MAX_DIRECTORY_BYTES + 1) if count >= 0 else _MAX_DIRECTORY_BYTES + 1)
+        if len(taken) > _MAX_DIRECTORY_BYTES:
+            raise ValueError("directory")
+        return taken
 
 
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> Iterator[bytes]:

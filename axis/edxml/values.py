@@ -22,6 +22,7 @@ _RIGHT = r"(?:[0-9A-Za-z]{2,3}\.){1,3}[A-Z][A-Z0-9]{1,2}"
 _LEFT = r"[A-Z][0-9A-Z]{1,2}(?:\.[0-9A-Z]{1,6}){0,4}"
 ORGAN_ID = re.compile(rf"(?:{_RIGHT}|{_LEFT})")
 
+_BLANKS = re.compile(r"[ \t\r\n]+")
 _DATE = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
 _TIME = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
 
@@ -29,6 +30,11 @@ _TIME = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-
 def q(name: str) -> str:
     """Return an edXML name in Clark notation."""
     return f"{{{EDXML}}}{name}"
+
+
+def collapse(text: str | None) -> str:
+    """Return text as `xs:token` has it, which is what the schema measured: XML's blanks alone, and never two of them."""
+    return _BLANKS.sub(" ", text or "").strip(" ")
 
 
 def parse_date(text: str) -> date:
@@ -59,7 +65,10 @@ def parse_timestamp(text: str) -> datetime:
     if found is None:
         raise ValueError(f"not a time of the form yyyy/MM/dd HH:mm:ss: {text[:25]}")
     year, month, day, hour, minute, second = map(int, found.groups())
-    return datetime(year, month, day, hour, minute, second, tzinfo=VIETNAM).astimezone(UTC)
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=VIETNAM).astimezone(UTC)
+    except OverflowError as error:  # The first hours of the year 1 were in the year 0 in Greenwich.
+        raise ValueError(f"not a time that can be counted: {text}") from error
 
 
 def format_timestamp(at: datetime) -> str:
