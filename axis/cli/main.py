@@ -1,47 +1,65 @@
-"""`axis`: the root of the command line, in the order in which one meets the commands."""
+"""`axis`: the root of the command line, in the order in which one meets the commands.
+
+A command's module is imported when the command is called: one that only looks
+at a file starts without the libraries of those that serve.
+"""
+
+import os
+import sys
+from importlib import import_module
 
 import typer
 
-from axis.cli import (
-    audit,
-    broker,
-    deadletters,
-    doctor,
-    lint,
-    office,
-    offices,
-    pki,
-    route,
-    seal,
-    send,
-    serve,
-    track,
-)
+# Name of the command: its module in axis.cli, and what stands in the list of commands.
+_COMMANDS = {
+    "up": ("serve", "Run the whole axis on this machine: broker, router and gateway."),
+    "router": ("serve", "Run a router: it takes envelopes and receipts from the broker and delivers."),
+    "gateway": ("serve", "Run a gateway: HTTP for offices."),
+    "office": ("office", "An office by an installed adapter: run, check."),
+    "send": ("send", "Send a document, and show the signed answer."),
+    "track": ("track", "Show where a document is, addressee by addressee."),
+    "lint": ("lint", "Check a file against the schema, the business rules and, with --trust, the seal."),
+    "seal": ("seal", "Sign envelopes; check the seals of envelopes and receipts."),
+    "pki": ("pki", "Make a certificate authority; issue and revoke office certificates."),
+    "offices": ("offices", "The roll of offices: list, check, load."),
+    "route": ("route", "Where an envelope would go, and why."),
+    "broker": ("broker", "Accounts of offices for a broker of one's own."),
+    "deadletters": ("deadletters", "Deliveries that were given up: list, show, replay."),
+    "audit": ("audit", "Check that every accepted document has one end for each addressee, or a reason why it waits."),
+    "doctor": ("doctor", "Look at settings, trust, certificates, roll, ledger, spool and broker."),
+}
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="The document axis: signed official documents between the offices of a province.",
-)
 
-app.command("up")(serve.up)
-app.command("router")(serve.router)
-app.command("gateway")(serve.gateway)
-app.add_typer(office.app, name="office")
-app.command("send")(send.send)
-app.command("track")(track.track)
-app.command("lint")(lint.lint)
-app.add_typer(seal.app, name="seal")
-app.add_typer(pki.app, name="pki")
-app.add_typer(offices.app, name="offices")
-app.add_typer(route.app, name="route")
-app.add_typer(broker.app, name="broker")
-app.add_typer(deadletters.app, name="deadletters")
-app.command("audit")(audit.audit)
-app.command("doctor")(doctor.doctor)
+def root(wanted: str | None = None) -> typer.Typer:
+    """Return the command line.
+
+    Args:
+        wanted: The only command that will be called; None if any of them may be.
+    """
+    made = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="The document axis: signed official documents between the offices of a province.",
+    )
+    for name, (module, text) in _COMMANDS.items():
+        if wanted not in (None, name):
+            made.command(name, help=text)(_not_wanted)
+            continue
+        room = import_module(f"axis.cli.{module}")
+        if hasattr(room, "app"):
+            made.add_typer(room.app, name=name, help=text)
+        else:
+            made.command(name, short_help=text)(getattr(room, name))
+    return made
+
+
+def _not_wanted() -> None:
+    """Stand in the list of commands for one that is not called."""
+    raise AssertionError("another command was wanted")
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    completing = "_AXIS_COMPLETE" in os.environ  # The shell asks about any of them.
+    root(None if completing else next(iter(sys.argv[1:]), ""))()
