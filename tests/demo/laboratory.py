@@ -1,0 +1,103 @@
+"""Laboratory: the processes of the demonstration, each a real one, ended by their ids."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_STOP_S = 25.0
+
+
+@dataclass(slots=True)
+class Running:
+    """A process and what it writes."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    reading: asyncio.Task[None]
+
+
+@dataclass(slots=True)
+class Laboratory:
+    """Starts processes under one folder and stops all of them."""
+
+    folder: Path
+    running: dict[str, Running] = field(default_factory=dict)
+
+    @property
+    def base(self) -> dict[str, str]:
+        """The environment that every process gets: ours, without settings of an axis that this machine may run."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("AXIS_")}
+
+    async def start_python(self, name: str, module: str, *arguments: str) -> Running:
+        """Start a Python module."""
+        return await self.start(name, sys.executable, "-m", module, *arguments)
+
+    async def start(
+        self,
+        name: str,
+        *command: str,
+        more: Mapping[str, str] | None = None,
+        heard: Callable[[dict[str, object]], None] | None = None,
+    ) -> Running:
+        """Start a process; its output goes to logs/NAME.log, and its JSON events to `heard`."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**self.base, **(more or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # A Ctrl-C is ours; the processes are told to stop, in order, by us.
+        )
+        one = Running(name, process, asyncio.create_task(self._read(name, process, heard)))
+        self.running[name] = one
+        return one
+
+    async def _read(
+        self, name: str, process: asyncio.subprocess.Process, heard: Callable[[dict[str, object]], None] | None
+    ) -> None:
+        assert process.stdout is not None
+        (self.folder / "logs").mkdir(exist_ok=True)
+        with (self.folder / "logs" / f"{name}.log").open("ab") as log:
+            async for line in process.stdout:
+                log.write(line)
+                log.flush()
+                if heard is not None and line.startswith(b"{"):
+                    try:
+                        heard(json.loads(line))
+                    except ValueError:
+                        continue
+
+    async def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
+        """End a process; return its exit code."""
+        one = self.running.pop(name)
+        if one.process.returncode is None:
+            one.process.send_signal(number)
+        try:
+            code = await asyncio.wait_for(one.process.wait(), _STOP_S)
+        except TimeoutError:
+            one.process.kill()
+            code = await one.process.wait()
+        await one.reading
+        return code
+
+    async def kill(self, name: str) -> None:
+        """End a process as a power cut does."""
+        await self.stop(name, signal.SIGKILL)
+
+    async def stop_all(self) -> dict[str, int]:
+        """End every process, the last started first."""
+        return {name: await self.stop(name) for name in reversed(list(self.running))}
+
+    def dead(self) -> list[str]:
+        """Return the processes that ended by themselves."""
+        return [name for name, one in self.running.items() if one.process.returncode is not None]
+
+
+def axis(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of `axis`, as it is installed beside this Python."""
+    return (str(Path(sys.executable).with_name("axis")), *arguments)
