@@ -8,8 +8,10 @@ too, because nothing behind the gate should meet the thirtieth of February.
 Spec: schemas/document-1.xsd, schemas/status-1.xsd; docs/protocol/envelope.md.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 import xmlschema
@@ -28,14 +30,17 @@ _MOST = 200  # Violations listed; beyond that the file is not what it claims to 
 
 
 def gate(received: Received) -> None:
-    """Let a message through whose shape is right.
+    """Let a message through whose shape is right and whose days exist.
 
     Raises:
         Refusal: ENV.SCHEMA and RULE.DATE, every one with line and path.
     """
-    found = [*_schema_violations(received.root, _SCHEMA[received.kind]), *_date_violations(received.root)]
-    if found:
-        raise Refusal(found[:_MOST])
+    shape = list(_schema_violations(received.root, _SCHEMA[received.kind]))
+    reported = {found.path for found in shape}
+    dates = (found for found in _date_violations(received.root) if found.path not in reported)
+    violations = [*shape, *islice(dates, _MOST - len(shape))]
+    if violations:
+        raise Refusal(violations)
 
 
 def schema_violations(root: etree._Element, name: str) -> list[Violation]:
@@ -59,7 +64,14 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
     own = schemas.fresh_gatekeeper(name)
     own.validate(root)
     for entry in own.error_log:
-        yield violation("ENV.SCHEMA", entry.message[:300], line=entry.line, rule=f"xsd:{entry.type_name.lower()}")
+        yield violation(
+            "ENV.SCHEMA",
+            _plain(entry.message)[:300],
+            detail_vi="kiểu hoặc giá trị không hợp lệ",
+            line=entry.line,
+            path=entry.path or "",
+            rule="xsd:invalid",
+        )
 
 
 def _explain(root: etree._Element, name: str) -> Iterator[Violation]:
@@ -120,7 +132,7 @@ def _words(error: xmlschema.XMLSchemaValidationError, element: etree._Element) -
             f"{name} lacks the attribute {_short(attribute)}",
             f"{name} thiếu thuộc tính {_short(attribute)}",
         )
-    if "attribute not allowed" in reason:
+    if "attribute" in reason and "not allowed" in reason:
         return "xsd:attribute", f"{name}: {_plain(reason)}", f"{name} có thuộc tính không được phép"
     if "has a fixed value" in reason or "fixed value" in reason:
         return (
@@ -176,18 +188,23 @@ def _date_violations(root: etree._Element) -> Iterator[Violation]:
         try:
             _DATES[str(element.tag)](text)
         except ValueError:
-            # A text of another shape has been reported by the pattern already.
-            if len(text) >= len("yyyy/MM/dd") and text[4:5] == text[7:8] == "/":
-                yield violation(
-                    "RULE.DATE",
-                    f"{_short(element.tag)} {text}",
-                    line=int(element.sourceline) if element.sourceline is not None else None,
-                    path=path_of(element),
-                    rule="rule:date.exists",
-                )
+            yield violation(
+                "RULE.DATE",
+                f"{_short(element.tag)} {text[:40]}",
+                line=int(element.sourceline) if element.sourceline is not None else None,
+                path=path_of(element),
+                rule="rule:date.exists",
+            )
 
 
-_PREFIX = {EDXML: "edXML:", PROFILE: "axp:", "http://www.w3.org/2000/09/xmldsig#": "ds:", "urn:axis:receipt:1": "rct:"}
+_PREFIX = {
+    EDXML: "edXML:",
+    PROFILE: "axp:",
+    "http://www.w3.org/2000/09/xmldsig#": "ds:",
+    "http://www.w3.org/2001/XMLSchema-instance": "xsi:",
+    "urn:axis:receipt:1": "rct:",
+}
+_CLARK = re.compile(r"\{[^{}\s]+\}[\w.-]+")
 
 
 def path_of(element: etree._Element) -> str:
@@ -217,6 +234,5 @@ def _short(tag: object) -> str:
 
 
 def _plain(reason: str) -> str:
-    for namespace, prefix in _PREFIX.items():
-        reason = reason.replace(f"{{{namespace}}}", prefix)
-    return reason
+    """Return a sentence of an engine with its Clark names in the short form."""
+    return _CLARK.sub(lambda name: _short(name[0]), reason)
