@@ -14,10 +14,10 @@ from axis import clock, ledger
 from axis.edxml.values import VIETNAM, local_date
 from tests.demo import reckoning
 from tests.demo.day import LARGE_BYTES, Day
-from tests.demo.laboratory import Laboratory
 from tests.demo.papers import Desk
 from tests.demo.province import Province
 from tests.demo.watch import Watch
+from tests.laboratory import Laboratory
 
 _SETTLE_S = 90.0
 _ENDED_WELL = (0, -signal.SIGTERM)  # A web server says by its signal that it was told to stop, after it has cleaned up.

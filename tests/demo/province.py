@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from axis import registry
-from tests.demo.laboratory import Laboratory, axis
+from tests.laboratory import Laboratory, axis
 
 REPOSITORY = Path(__file__).parents[2]
 OFFICES = {  # Code: its settings.

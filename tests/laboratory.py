@@ -1,4 +1,4 @@
-"""Laboratory: the processes of the demonstration, each a real one, ended by their ids."""
+"""Laboratory: real processes for the demonstration, the measurements and the faults, ended by their ids."""
 
 import asyncio
 import json
