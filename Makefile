@@ -21,7 +21,7 @@ test: $(READY)  ## Set up, and run all tests against a real RabbitMQ and Postgre
 check: $(READY)  ## Format, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy axis adapters tests
+	$(VENV)/bin/mypy axis adapters scripts tests
 	$(VENV)/bin/lint-imports
 
 bench: $(READY)  ## Measure the pipes against a bare client, in one run

@@ -96,7 +96,6 @@ CATALOGUE: dict[str, Entry] = {
     "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
     "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),
     "RULE.SELF_ADDRESSED": Entry("5.6.0", 400, _O, "Đơn vị gửi trùng nơi nhận: {detail}", "The originator is its own addressee: {detail}", _FIX),
-    "RULE.PRIORITY": Entry("5.6.0", 400, _O, "Độ khẩn không hợp lệ: {detail}", "The priority is not in the table: {detail}", _FIX),
     "RULE.CODE": Entry("5.6.0", 400, _O, "Số, ký hiệu không hợp lệ: {detail}", "The number or notation is not valid: {detail}", _FIX),
     "RULE.DOCUMENT_TYPE": Entry("5.6.0", 400, _O, "Loại văn bản không hợp lệ: {detail}", "The document type is not in the table: {detail}", _FIX),
     "RULE.ORGAN_ID": Entry("5.6.0", 400, _O, "Mã định danh không hợp lệ: {detail}", "The organ identifier is not valid: {detail}", _FIX),
@@ -110,11 +109,9 @@ CATALOGUE: dict[str, Entry] = {
     "MSG.CLOSED_ADDRESSEE": Entry("5.2.1", 422, _O, "Nơi nhận đã ngừng hoạt động: {detail}", "The addressee is closed: {detail}", "Gửi cho đơn vị kế thừa. / Send to its successor."),
     "MSG.NOT_ALLOWED": Entry("5.7.1", 403, _O, "Không được phép: {detail}", "Not allowed: {detail}", _ASK),
     "MSG.WRONG_SENDER": Entry("5.7.1", 403, _O, "Hệ thống gửi không phải là đơn vị gửi: {detail}", "The sending system is not the originator: {detail}", "Gửi bằng tài khoản của chính đơn vị. / Submit with the office's own account."),
-    "MSG.NO_ADDRESSEE": Entry("5.1.1", 422, _O, "Không còn nơi nhận nào hợp lệ.", "No addressee can be served.", _FIX),
     # --- receipts ----------------------------------------------------------------
     "RCT.INVALID": Entry("5.6.0", 422, _I, "Biên nhận không hợp lệ: {detail}", "The receipt is not valid: {detail}", _FIX),
     "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
-    "RCT.ORDER": Entry("5.5.0", 409, _N, "Biên nhận đến muộn, chỉ ghi nhận: {detail}", "The receipt came late; it is recorded and changes nothing: {detail}", ""),
     # --- delivery ----------------------------------------------------------------
     "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
     "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),

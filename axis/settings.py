@@ -73,8 +73,9 @@ class Dispatch(_Branch):
 class Limits(_Branch):
     """What is too much."""
 
-    attachment_bytes: PositiveInt = Field(2 * 1024**3, description="Largest attachment, in bytes.")
-    total_bytes: PositiveInt = Field(4 * 1024**3, description="Largest sum of one envelope's attachments, in bytes.")
+    attachment_bytes: PositiveInt = Field(
+        2 * 1024**3, le=2 * 1024**3, description="Largest file that the gateway takes by digest, in bytes."
+    )
 
 
 class Settings(BaseSettings):

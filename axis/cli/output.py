@@ -34,8 +34,8 @@ def as_json(value: object) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a table."""
-    grid = Table(title=title, title_justify="left", header_style="bold")
+    """Write a table; columns without names get no line of their own."""
+    grid = Table(title=title, title_justify="left", header_style="bold", show_header=any(columns))
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -1,0 +1,288 @@
+"""Tables: the pages of docs/reference/, written from the code that they describe.
+
+`python -m scripts.tables` writes them, `--check` says which are out of date and
+exits with 1. A table that a person had to keep would be wrong within a month.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from adapters.folder.options import FolderOptions
+from adapters.http.options import HttpOptions
+from axis.broker import topology
+from axis.cli.main import root
+from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
+from axis.errors import CATALOGUE
+from axis.office import OfficeSettings
+from axis.office import metrics as office_metrics
+from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
+from axis.receipts import SAID_BY, Level
+from axis.settings import Settings
+from axis.telemetry import metrics
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_MADE = "<!-- Written by `make docs` from the code. Edits here are lost. -->"
+_EXAMPLE = "H56.112"
+
+
+def pages() -> dict[str, str]:
+    """Return every page of the reference: name of the file, content."""
+    makers: dict[str, Callable[[], Iterator[str]]] = {
+        "errors.md": errors,
+        "states.md": states,
+        "settings.md": settings,
+        "metrics.md": series,
+        "commands.md": commands,
+        "topology.md": layout,
+    }
+    return {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for row in rows:
+        yield "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+    yield ""
+
+
+def errors() -> Iterator[str]:
+    """The catalogue of codes."""
+    yield from (
+        "# Codes",
+        "",
+        "Every no carries one of these codes: in the signed receipt, the HTTP answer and the command line alike.",
+        "`{detail}` stands for what exactly is wrong. A status that begins with 4 is transient: it was not judged, and is",
+        "tried again; one that begins with 5 is final. See [protocol/errors.md](../protocol/errors.md).",
+        "",
+    )
+    yield from _table(
+        ("Code", "HTTP", "RFC 3463", "Who must act", "Tiếng Việt", "English", "What happens next"),
+        [
+            (f"`{code}`", entry.http, entry.status, entry.actor, entry.vi, entry.en, entry.next)
+            for code, entry in CATALOGUE.items()
+        ],
+    )
+
+
+def states() -> Iterator[str]:
+    """What may happen to a delivery."""
+    yield from (
+        "# States of a delivery",
+        "",
+        "A delivery is one envelope on its way to one addressee. It ends in exactly one of",
+        f"{', '.join(f'`{state}`' for state in State if state in TERMINAL)}.",
+        "See [protocol/deliveries.md](../protocol/deliveries.md).",
+        "",
+        "## What a receipt does",
+        "",
+        "Rows are receipts with who may say them, columns are states. “late”: recorded, and changes nothing.",
+        "",
+    )
+    yield from _table(
+        ("Receipt", "Said by", *(f"in `{state}`" for state in State)),
+        [
+            (f"`{level}`", " or ".join(sorted(SAID_BY[level])), *(ANSWERS[level][state] or "late" for state in State))
+            for level in Level
+        ],
+    )
+    yield from ("## What the axis does by itself", "")
+    yield from _table(
+        ("Move", "From", "To"),
+        [(move, " or ".join(sorted(before)), after) for move, (before, after) in MOVES.items()],
+    )
+
+
+def settings() -> Iterator[str]:
+    """Every setting, where it is read from, what it is when nobody sets it."""
+    yield from (
+        "# Settings",
+        "",
+        "## The axis",
+        "",
+        "From `axis.toml` in the working directory and from the environment, which wins. `a.b` is the key `b` of the",
+        "table `[a]`. Durations are written as in ISO 8601 (`PT30S`, `P5D`), lists as JSON. An unknown key is an error.",
+        "A sample is [config/axis.toml](../../config/axis.toml).",
+        "",
+    )
+    columns = ("Key", "Variable", "When it is not set", "What it is")
+    yield from _table(
+        columns,
+        [(f"`{name}`", f"`{_variable(name)}`", _default(field), field.description) for name, field in leaves(Settings)],
+    )
+    yield from (
+        "## An office",
+        "",
+        "From the table `[office]` of the office's file and from the environment, which wins.",
+        "`AXIS_OFFICE_ROOT` says where relative paths begin; otherwise they begin at the file.",
+        "",
+    )
+    variables = {field: name for name, field in ENVIRONMENT.items()}
+    yield from _table(
+        columns,
+        [
+            (f"`{name}`", f"`{variables[name]}`", _default(field), field.description)
+            for name, field in leaves(OfficeSettings)
+            if name in variables
+        ],
+    )
+    for title, options in (("The folder adapter", FolderOptions), ("The HTTP adapter", HttpOptions)):
+        kind = options.model_fields["kind"].default
+        yield from (f"## {title}", "", f'From the table `[adapter]` with `kind = "{kind}"`.', "")
+        yield from _table(
+            columns,
+            [
+                (f"`{name}`", f"`{ADAPTER_PREFIX}{name.upper()}`", _default(field), field.description)
+                for name, field in leaves(options)
+                if name != "kind"
+            ],
+        )
+
+
+def leaves(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield each setting of a tree with its dotted name."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from leaves(kind, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", field
+
+
+def _variable(name: str) -> str:
+    return "AXIS_" + name.upper().replace(".", "__")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be set"
+    value = field.default
+    if value is PydanticUndefined:
+        return ""
+    if value in (None, ""):
+        return "—"
+    return f"`{_plain(value)}`"
+
+
+def _plain(value: object) -> str:
+    """Return a default as a person writes it in a file."""
+    written = TypeAdapter(type(value)).dump_python(value, mode="json")
+    return ", ".join(map(str, written)) if isinstance(written, list) else str(written)
+
+
+def series() -> Iterator[str]:
+    """What /metrics of each process shows."""
+    yield from (
+        "# Metrics",
+        "",
+        "In the Prometheus text format at `/metrics`. Gauges are read from the ledger, so that every router and gateway",
+        "shows the same. No label is an identifier of a document.",
+        "",
+        "## Router and gateway",
+        "",
+    )
+    yield from _series(metrics.REGISTRY)
+    yield from ("## Office", "")
+    yield from _series(office_metrics.REGISTRY)
+
+
+def _series(registry: CollectorRegistry) -> Iterator[str]:
+    rows = []
+    for collector in registry._collector_to_names:
+        (metric,) = cast("Any", collector).describe()
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        rows.append((f"`{name}`", metric.type, ", ".join(cast("Any", collector)._labelnames), metric.documentation))
+    yield from _table(("Series", "Kind", "Labels", "What it is"), rows)
+
+
+def commands() -> Iterator[str]:
+    """Every command with its example."""
+    yield from (
+        "# Commands",
+        "",
+        "`axis COMMAND --help` shows arguments and options. Exit codes: 0 done or accepted, 1 refused or something found,",
+        "2 wrong use, 3 the axis could not do it now. `--json` prints what a program would read.",
+        "",
+    )
+    for name, command in leaf_commands():
+        text = (command.help or "").strip()
+        said, _, example = text.partition("Example:")
+        yield f"## axis {name}"
+        yield ""
+        yield " ".join(said.split())
+        yield ""
+        if example:
+            yield from ("```", " ".join(example.split()), "```", "")
+
+
+def leaf_commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command that does something, with its full name."""
+
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield name, command
+            return
+        for word, one in inner.items():
+            yield from walk(f"{name} {word}".strip(), one)
+
+    yield from walk("", typer.main.get_command(root()))
+
+
+def layout() -> Iterator[str]:
+    """The broker's layout for one office."""
+    plan = topology.province([_EXAMPLE])
+    allowed = topology.permissions(_EXAMPLE)
+    yield from (
+        "# Layout at the broker",
+        "",
+        f"For one office, `{_EXAMPLE}`; each further office adds an exchange, an inbox and their bindings. All exchanges are",
+        "direct and durable. See [protocol/broker.md](../protocol/broker.md).",
+        "",
+    )
+    yield from _table(
+        ("Queue", "Arguments"),
+        [
+            (f"`{queue.name}`", ", ".join(f"`{key}={value}`" for key, value in queue.arguments.items()))
+            for queue in plan.queues
+        ],
+    )
+    yield from _table(
+        ("Exchange", "Routing key", "Queue"),
+        [(f"`{one.exchange}`", f"`{one.key}`", f"`{one.queue}`") for one in plan.bindings],
+    )
+    yield from _table(
+        ("Account", "configure", "write", "read"),
+        [(f"`{_EXAMPLE}`", f"`{allowed.configure}`", f"`{allowed.write}`", f"`{allowed.read}`")],
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or check them; return the exit code."""
+    made = pages()
+    if "--check" in arguments:
+        stale = [name for name, text in made.items() if _written(name) != text]
+        sys.stdout.writelines(f"out of date: docs/reference/{name}; run make docs\n" for name in stale)
+        return 1 if stale else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in made.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"docs/reference/{name}\n")
+    return 0
+
+
+def _written(name: str) -> str:
+    path = FOLDER / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
