@@ -54,11 +54,13 @@ class GatewayClient:
         cuts = 0
         while True:
             try:
-                offset = await self._offset(sha256, size_bytes)
+                offset = await self._offset(sha256)
                 if offset is None:
                     told(size_bytes)
                     return
-                await self._send(path, sha256, offset, size_bytes, told)
+                # Also at the very end: all bytes may be there of a file that nobody has looked at as a whole.
+                if await self._send(path, sha256, offset if offset <= size_bytes else 0, size_bytes, told):
+                    return
             except TransientError:
                 cuts += 1
                 if cuts >= _CUTS:
@@ -67,20 +69,16 @@ class GatewayClient:
             else:
                 cuts = 0
 
-    async def _offset(self, sha256: str, size_bytes: int) -> int | None:
-        """Return from which byte on the file is missing at the axis; None if it is there."""
+    async def _offset(self, sha256: str) -> int | None:
+        """Return how much of an upload has come; None if the file is in the spool."""
+        if (await self._ask("HEAD", f"/v1/attachments/{sha256}")).is_success:
+            return None
         answer = await self._ask("HEAD", f"/v1/uploads/{sha256}")
-        if answer.status_code == 404:
-            return 0
         _require_good(answer)
-        offset = int(answer.headers.get("Upload-Offset", "0"))
-        # An empty file has offset 0 both before and after; only the attachment itself tells.
-        if size_bytes == 0:
-            there = await self._ask("HEAD", f"/v1/attachments/{sha256}")
-            return None if there.is_success else 0
-        return None if offset >= size_bytes else offset
+        return int(answer.headers.get("Upload-Offset", "0"))
 
-    async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]) -> None:
+    async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]) -> bool:
+        """Send what is missing; return whether the axis has the whole file now."""
         answer = await self._ask(
             "PATCH",
             f"/v1/uploads/{sha256}",
@@ -93,6 +91,7 @@ class GatewayClient:
             content=_chunks(path, offset, told),
         )
         _require_good(answer)
+        return answer.status_code == 201
 
     async def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
         """Yield a file, going on after a cut. What it holds is not checked here.

@@ -1,0 +1,47 @@
+"""The services that tests speak to: a real RabbitMQ and a real PostgreSQL, started once when the first test asks."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from axis.broker import PrivateNode
+from tests.postgres import PrivatePostgres
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
+    """A broker of our own. Tests use queues and accounts that no other test uses."""
+    node = PrivateNode(tmp_path_factory.mktemp("broker"))
+    asyncio.run(node.start())
+    try:
+        yield node
+    finally:
+        asyncio.run(node.stop())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL of our own. It is not below pytest's folder, which only the user of the tests may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="axis-postgres-"))
+    server = PrivatePostgres(folder)
+    server.make()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=DATABASES)
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty ledger of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    return server.new_database()

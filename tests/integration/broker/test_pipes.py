@@ -1,0 +1,275 @@
+"""The pipes on a real broker: confirmed or an error, acked last, and nobody reads or writes what is another's."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import pytest
+from aio_pika.exceptions import AMQPError
+from structlog.testing import capture_logs
+
+from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.errors import PermanentError, TransientError
+
+_SOON_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def office() -> str:
+    """An office that no other test has."""
+    return f"H56.{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def pipes(rabbitmq: PrivateNode, office: str) -> AsyncIterator[Broker]:
+    async with Broker.connect(rabbitmq.url, name="test") as opened:
+        await opened.declare(topology.province([office]))
+        yield opened
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_SOON_S):
+        while not true():  # noqa: ASYNC110 - What is waited for happens elsewhere, and rings no bell.
+            await asyncio.sleep(0.02)
+
+
+async def _deliver(pipes: Broker, office: str, body: bytes) -> None:
+    await pipes.publish(topology.DELIVER, office, body, type="envelope", headers={"envelope-id": "e1"})
+
+
+async def test_layout_is_declared_as_often_as_one_likes(pipes: Broker, office: str) -> None:
+    await pipes.declare(topology.province([office]))
+    assert await pipes.depth(topology.inbox(office)) == 0
+
+
+async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabbitmq: PrivateNode) -> None:
+    code = f"H56.{uuid4().hex[:8]}"
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        await channel.declare_queue(topology.inbox(code), durable=True)
+    with pytest.raises(PermanentError) as caught:
+        await pipes.declare(topology.province([code]))
+    assert caught.value.code == "CFG.INVALID"
+
+
+async def test_message_arrives_with_its_headers(pipes: Broker, office: str) -> None:
+    arrived: list[Incoming] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        arrived.extend(messages)
+
+    await _deliver(pipes, office, b"<x/>")
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=10, prefetch=10)
+    await _until(lambda: bool(arrived))
+    await consumer.stop()
+    assert (arrived[0].body, arrived[0].type, arrived[0].headers["envelope-id"]) == (b"<x/>", "envelope", "e1")
+    assert await pipes.depth(topology.inbox(office)) == 0
+
+
+@pytest.mark.parametrize(("exchange", "key"), [("office.nobody", "submit"), (topology.DELIVER, "nobody")])
+async def test_message_that_reaches_no_queue_is_an_error(pipes: Broker, office: str, exchange: str, key: str) -> None:
+    with pytest.raises(TransientError) as caught:
+        await pipes.publish(exchange, key, b"<x/>", type="envelope")
+    assert caught.value.code == "SYS.BROKER"
+    await _deliver(pipes, office, b"<y/>")  # The pipe itself is well.
+
+
+async def test_what_is_there_at_once_comes_as_one_batch(pipes: Broker, office: str) -> None:
+    batches: list[int] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        batches.append(len(messages))
+        await asyncio.sleep(0.2)  # While this one is worked on, the next one gathers.
+
+    for _ in range(30):
+        await _deliver(pipes, office, b"<x/>")
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=20, prefetch=40)
+    await _until(lambda: sum(batches) == 30)
+    await consumer.stop()
+    assert max(batches) > 1
+    assert max(batches) <= 20
+
+
+async def test_message_whose_room_failed_comes_again(pipes: Broker, office: str) -> None:
+    seen: list[tuple[bytes, bool]] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        seen.extend((message.body, message.redelivered) for message in messages)
+        if len(seen) == 1:
+            raise RuntimeError
+
+    await _deliver(pipes, office, b"<x/>")
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=10, prefetch=10)
+    await _until(lambda: len(seen) == 2)
+    await consumer.stop()
+    assert seen == [(b"<x/>", False), (b"<x/>", True)]
+
+
+async def test_given_back_message_comes_again_and_the_others_do_not(pipes: Broker, office: str) -> None:
+    seen: list[bytes] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        for message in messages:
+            seen.append(message.body)
+            if message.body == b"2" and not message.redelivered:
+                message.give_back()
+
+    for body in (b"1", b"2", b"3"):
+        await _deliver(pipes, office, body)
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=10, prefetch=10)
+    await _until(lambda: len(seen) == 4)
+    await consumer.stop()
+    assert sorted(seen) == [b"1", b"2", b"2", b"3"]
+    assert await pipes.depth(topology.inbox(office)) == 0
+
+
+async def test_message_that_is_never_acked_ends_in_the_dead_queue(pipes: Broker, office: str) -> None:
+    deaths: list[Incoming] = []
+    handed = 0
+
+    async def refuse(messages: Sequence[Incoming]) -> None:
+        nonlocal handed
+        for message in messages:
+            handed += 1
+            message.give_back()
+
+    async def bury(messages: Sequence[Incoming]) -> None:
+        deaths.extend(messages)
+
+    body = office.encode()
+    await _deliver(pipes, office, body)
+    inbox = await pipes.consume_batches(topology.inbox(office), refuse, max_batch=1, prefetch=1)
+    dead = await pipes.consume_batches(topology.DEAD, bury, max_batch=10, prefetch=10)
+    await _until(lambda: any(one.body == body for one in deaths))
+    await inbox.stop()
+    await dead.stop()
+    (grave,) = [one for one in deaths if one.body == body]
+    assert (grave.died_in, grave.type, grave.headers["envelope-id"]) == (topology.inbox(office), "envelope", "e1")
+    assert handed == 21
+
+
+async def test_stopped_consumer_finishes_its_batch_and_leaves_the_rest(pipes: Broker, office: str) -> None:
+    begun, finished = asyncio.Event(), []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        begun.set()
+        await asyncio.sleep(0.2)
+        finished.extend(messages)
+
+    for _ in range(5):
+        await _deliver(pipes, office, b"<x/>")
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await begun.wait()
+    await consumer.stop()
+    assert len(finished) == 1
+    await _until_depth(pipes, office, 4)
+
+
+async def _until_depth(pipes: Broker, office: str, depth: int) -> None:
+    async with asyncio.timeout(_SOON_S):
+        while await pipes.depth(topology.inbox(office)) != depth:  # noqa: ASYNC110 - The broker rings no bell.
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(180)
+async def test_lines_come_back_after_the_broker_was_killed_and_it_forgot_nothing(
+    rabbitmq: PrivateNode, pipes: Broker, office: str
+) -> None:
+    arrived: list[bytes] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        arrived.extend(message.body for message in messages)
+
+    # RabbitMQ 3.10 puts the names of its queues on the disk every half second; docs/operations.md.
+    await asyncio.sleep(2)
+    await _deliver(pipes, office, b"before")
+    rabbitmq.kill()
+    with pytest.raises(TransientError):
+        await pipes.publish(topology.DELIVER, office, b"during", type="envelope", timeout=5)
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=10, prefetch=10)
+    await rabbitmq.start()
+    await _again(lambda: _deliver(pipes, office, b"after"))
+    await _until(lambda: len(arrived) >= 2)
+    await consumer.stop()
+    assert arrived == [b"before", b"after"]
+
+
+async def _again(call: Callable[[], Any]) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await call()
+            except TransientError:
+                await asyncio.sleep(0.2)
+
+
+# --- accounts -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def account(rabbitmq: PrivateNode, pipes: Broker, office: str) -> AsyncIterator[aio_pika.abc.AbstractConnection]:
+    """A connection with the account of an office; another office is there beside it."""
+    await pipes.declare(topology.province([f"{office}x"]))
+    await rabbitmq.set_offices({office: "word", f"{office}x": "other"})
+    connection = await aio_pika.connect(rabbitmq.url_of(office, "word"))
+    async with connection:
+        yield connection
+
+
+async def test_office_writes_to_its_exchange_and_reads_its_inbox(
+    account: aio_pika.abc.AbstractConnection, pipes: Broker, office: str
+) -> None:
+    await _deliver(pipes, office, b"<x/>")
+    channel = await account.channel(publisher_confirms=True)
+    exchange = await channel.get_exchange(topology.office_exchange(office), ensure=False)
+    for key in topology.OFFICE_KEYS:
+        await exchange.publish(aio_pika.Message(b"<y/>"), key, mandatory=True)
+    inbox = await channel.get_queue(topology.inbox(office), ensure=False)
+    got = await inbox.get(timeout=5)
+    assert got is not None
+    assert got.body == b"<x/>"
+    await got.ack()
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    ["write another's exchange", "write to inboxes", "read another's inbox", "read intake", "read the dead", "make"],
+)
+async def test_office_can_do_nothing_else(
+    account: aio_pika.abc.AbstractConnection, office: str, forbidden: str
+) -> None:
+    async def publish(exchange: str, key: str) -> None:
+        place = await channel.get_exchange(exchange, ensure=False)
+        await place.publish(aio_pika.Message(b"<x/>"), key, mandatory=True)
+
+    async def read(queue: str) -> None:
+        await (await channel.get_queue(queue, ensure=False)).get(timeout=5, fail=False)
+
+    channel = await account.channel(publisher_confirms=True)
+    deeds: dict[str, Callable[[], Any]] = {
+        "write another's exchange": lambda: publish(topology.office_exchange(f"{office}x"), "submit"),
+        "write to inboxes": lambda: publish(topology.DELIVER, f"{office}x"),
+        "read another's inbox": lambda: read(topology.inbox(f"{office}x")),
+        "read intake": lambda: read(topology.SUBMIT),
+        "read the dead": lambda: read(topology.DEAD),
+        "make": lambda: channel.declare_queue(f"{office}.own"),
+    }
+    with pytest.raises(AMQPError, match=r"(?i)refused"):
+        await deeds[forbidden]()
+    with contextlib.suppress(AMQPError, RuntimeError):
+        await channel.close()
+
+
+async def test_nobody_else_gets_in(rabbitmq: PrivateNode) -> None:
+    for user, word in (("guest", "guest"), ("axis", "axis")):
+        with pytest.raises(AMQPError):
+            await aio_pika.connect(rabbitmq.url_of(user, word), timeout=5)

@@ -1,0 +1,205 @@
+"""Custody: one commit, one answer, on each kind of ledger."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from axis import edxml, ledger
+from axis.edxml import Organization, ResponseFor
+from axis.errors import Refusal
+from axis.intake import Rejected
+from axis.ledger import Ledger, tables
+from axis.ledger.engine import open_engine, transaction
+from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, together
+from tests.province import AT
+
+
+async def test_migrations_build_the_tables_of_the_code_and_do_so_once(ledger_url: str) -> None:
+    await ledger.migrate(ledger_url)
+    await ledger.migrate(ledger_url)
+    engine = open_engine(ledger_url)
+    async with transaction(engine, reading=True) as connection:
+        differences = await connection.run_sync(
+            lambda plain: compare_metadata(MigrationContext.configure(plain), tables.METADATA)
+        )
+    await engine.dispose()
+    assert differences == []
+
+
+async def test_several_processes_may_migrate_at_once(ledger_url: str) -> None:
+    assert await together(*(ledger.migrate(ledger_url) for _ in range(4))) == [None] * 4
+
+
+async def test_acceptance_holds_everything_that_must_be_true_together(home: House) -> None:
+    file = await home.bring(SENDER, b"%PDF-1.7")
+    envelope = home.seal(home.document(to=(COMMUNE, OTHER, "H56.888"), priority=2), {"125.pdf": b"%PDF-1.7"})
+    answer = await home.accept(envelope)
+    rows = {row.addressee: row for row in await home.ledger.deliveries_of(answer.envelope_id)}
+    assert {code: row.state for code, row in rows.items()} == {
+        COMMUNE: "queued",
+        OTHER: "queued",
+        "H56.888": "refused",
+    }
+    assert rows["H56.888"].code == "MSG.UNKNOWN_ADDRESSEE"
+    accepted = home.read(answer.receipt_xml)
+    assert [(code, verdict) for code, verdict, _ in accepted.addressees] == [
+        (COMMUNE, "served"),
+        (OTHER, "served"),
+        ("H56.888", "refused"),
+    ]
+    assert await home.ledger.sealed(answer.envelope_id) == envelope
+    assert [row.sha256 for row in await home.ledger.attachments_of(answer.envelope_id)] == [file]
+    levels = [one.level for one in await home.ledger.receipts_of(answer.envelope_id)]
+    assert sorted(levels) == ["accepted", "rejected"]
+    notices = await home.ledger.notices_due(home.at, 10)
+    assert [notice.target for notice in notices] == [SENDER, SENDER]
+    assert (await home.ledger.audit(home.at)).findings == ()
+
+
+async def test_same_envelope_again_gets_the_first_answer(home: House) -> None:
+    document = home.document()
+    first = await home.accept(home.seal(document))
+    home.pass_time(timedelta(days=1))
+    again = await home.accept(home.seal(document))  # Sealed anew: ECDSA gives other bytes.
+    assert (again.envelope_id, again.receipt_xml, again.duplicate) == (first.envelope_id, first.receipt_xml, True)
+    assert len(await home.ledger.envelopes()) == 1
+    assert len(await home.ledger.notices_due(home.at, 10)) == 2  # Who asks again over AMQP is told again.
+
+
+async def test_same_id_with_other_content_is_a_conflict(home: House) -> None:
+    document = home.document()
+    await home.accept(home.seal(document))
+    with pytest.raises(Rejected) as caught:
+        await home.accept(home.seal(home.document(document_id=document.document_id, subject="V/v khác")))
+    assert caught.value.code == "MSG.CONFLICT"
+    assert len(await home.ledger.envelopes()) == 1
+
+
+async def test_one_of_many_that_come_at_once_takes_custody(home: House, ledger_url: str) -> None:
+    """Two processes, eight submissions of the same document."""
+    document = home.document()
+    async with Ledger.open(ledger_url) as second:
+        other = home.intake.__class__(
+            **{
+                **{name: getattr(home.intake, name) for name in home.intake.__dataclass_fields__},
+                "ledger": second,
+                "commits": home.intake.commits.__class__(second.take_custody, most=64),
+            }
+        )
+        doors = [home.intake, other]
+        answers = await asyncio.gather(
+            *(doors[number % 2].accept(home.seal(document), submitter=SENDER, via="http") for number in range(8))
+        )
+    assert sum(not answer.duplicate for answer in answers) == 1
+    assert len({answer.receipt_xml for answer in answers}) == 1
+
+
+async def test_batch_with_an_envelope_twice_takes_it_once(home: House) -> None:
+    document = home.document()
+    one, two, third = await asyncio.gather(
+        home.accept(home.seal(document)), home.accept(home.seal(document)), home.accept(home.seal(home.document()))
+    )
+    assert {one.duplicate, two.duplicate} == {True, False}
+    assert one.envelope_id == two.envelope_id != third.envelope_id
+
+
+async def test_exact_bytes_keep_their_acceptance_when_today_would_refuse_them(home: House) -> None:
+    envelope = home.seal(home.document())
+    first = await home.accept(envelope)
+    home.pass_time(timedelta(days=2000))  # Every certificate has expired.
+    again = await home.accept(envelope)
+    assert (again.duplicate, again.receipt_xml) == (True, first.receipt_xml)
+    with pytest.raises(Rejected) as caught:
+        await home.accept(home.seal(home.document()))
+    assert caught.value.code == "KEY.EXPIRED"
+
+
+async def test_refusal_is_on_record_with_every_violation_and_told_once(home: House) -> None:
+    envelope = home.seal(home.document(type_name="Thư tình", code_notation="?"))
+    with pytest.raises(Rejected) as first:
+        await home.accept(envelope)
+    with pytest.raises(Rejected) as second:
+        await home.accept(envelope)
+    assert first.value.receipt_xml == second.value.receipt_xml
+    (row,) = await home.ledger.rejections()
+    assert [found["rule"] for found in row["violations"]] == ["rule:code.notation", "rule:type.decree-30"]
+    said = home.read(first.value.receipt_xml)
+    assert [found.as_dict() for found in said.violations] == row["violations"]
+    assert {notice.target for notice in await home.ledger.notices_due(home.at, 10)} == {SENDER}
+
+
+async def test_account_of_another_office_is_refused(home: House) -> None:
+    with pytest.raises(Rejected) as caught:
+        await home.accept(home.seal(home.document()), by=STRANGER)
+    assert caught.value.code == "MSG.WRONG_SENDER"
+
+
+@pytest.mark.parametrize("who", [None, STRANGER])
+async def test_file_that_the_originator_did_not_bring_is_missing(home: House, who: str | None) -> None:
+    """That another office has it is no help: a digest is no key."""
+    if who is not None:
+        await home.bring(who, b"secret of others")
+    with pytest.raises(Rejected) as caught:
+        await home.accept(home.seal(home.document(), {"a.pdf": b"secret of others"}))
+    assert [(one.code, one.rule) for one in caught.value.refusal.violations] == [("ATT.MISSING", "attachment:uploaded")]
+
+
+async def test_addressee_may_read_what_it_was_sent_and_send_it_on(home: House) -> None:
+    digest = await home.bring(SENDER, b"%PDF-1.7")
+    assert not await home.ledger.may_read(COMMUNE, digest)
+    await home.accept(home.seal(home.document(to=(COMMUNE, "H56.888")), {"a.pdf": b"%PDF-1.7"}))
+    assert await home.ledger.may_read(COMMUNE, digest)
+    assert not await home.ledger.may_read(OTHER, digest)
+    assert not await home.ledger.may_read("H56.888", digest)
+    onward = home.document(originator=Organization(COMMUNE), to=(OTHER,), document_id="H56.112,2026/08/26,1/UBND")
+    await home.accept(home.seal(onward, {"a.pdf": b"%PDF-1.7"}, by=COMMUNE), by=COMMUNE)
+    assert await home.ledger.may_read(OTHER, digest)
+
+
+async def test_every_status_about_a_document_is_an_envelope_of_its_own(home: House) -> None:
+    def status(code: str) -> edxml.Status:
+        about = ResponseFor(SENDER, "1/SKHCN", "H56.05,2026/08/25,1/SKHCN", None)
+        return edxml.Status(
+            originator=Organization(COMMUNE), response_for=about, status_code=code, description="", at=AT
+        )
+
+    for code in ("03", "05", "06", "06"):
+        await home.accept(home.seal(status(code), by=COMMUNE), by=COMMUNE)
+    rows = await home.ledger.envelopes()
+    assert sorted(row.subject for row in rows) == ["Trạng thái 03", "Trạng thái 05", "Trạng thái 06"]
+    assert {row.addressee for row in await home.ledger.deliveries_in("queued")} == {SENDER}
+
+
+async def test_envelope_is_found_as_a_person_names_it(home: House) -> None:
+    document = home.document()
+    answer = await home.accept(home.seal(document))
+    for text in (document.document_id, document.code, answer.envelope_id, answer.envelope_id[:6]):
+        assert [row.envelope_id for row in await home.ledger.find_envelopes(text)] == [answer.envelope_id]
+    assert await home.ledger.find_envelopes(answer.envelope_id[:5]) == []
+    assert await home.ledger.find_envelopes("%") == []
+
+
+async def test_roll_reads_back_equal_and_replaces_the_one_before(home: House) -> None:
+    rows = await home.ledger.registry_rows()
+    assert type(home.roll).from_rows(rows).version == home.roll.version == await home.ledger.registry_version()
+    smaller = type(home.roll).of([home.roll.by_code[SENDER]], [home.roll.tiers["department"]])
+    await home.ledger.load_registry(smaller.to_rows(), smaller.version, AT)
+    assert [row["code"] for row in await home.ledger.registry_rows() if row["kind"] == "office"] == [SENDER]
+
+
+async def test_broken_seal_is_refused_before_anything_is_asked(home: House) -> None:
+    envelope = home.seal(home.document()).replace("rà soát".encode(), "rà suát".encode())
+    with pytest.raises(Rejected) as caught:
+        await home.accept(envelope)
+    assert isinstance(caught.value.refusal, Refusal)
+    assert caught.value.code == "SIG.DIGEST"
+
+
+def test_postgres_url_with_its_usual_name_is_understood(tmp_path: Path) -> None:
+    for scheme in ("postgres", "postgresql"):
+        assert isinstance(open_engine(f"{scheme}://axis@127.0.0.1:1/axis").dialect, sa.engine.Dialect)

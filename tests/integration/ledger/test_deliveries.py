@@ -1,0 +1,335 @@
+"""Deliveries: attempts, answers, silence, expiry, dead letters and lanes, on each kind of ledger."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from axis.dispatch.retry import RetrySchedule
+from axis.edxml import Priority
+from axis.errors import Refusal
+from axis.ledger import Ledger, Outcome
+from axis.ledger.engine import transaction
+from axis.office.answers import Delivered, Refused, Registered
+from axis.office.speech import About, Deferred, Failed, say
+from axis.receipts import read_receipt
+from axis.receipts.voice import Voice
+from tests.house import COMMUNE, OTHER, WAIT, House, together
+
+MINUTE = timedelta(minutes=1)
+
+
+async def _accepted(home: House, **fields: Any) -> str:
+    return (await home.accept(home.seal(home.document(**fields)))).envelope_id
+
+
+async def _levels(home: House, envelope_id: str) -> list[str]:
+    return sorted(one.level for one in await home.ledger.receipts_of(envelope_id))
+
+
+async def test_registered_ends_a_delivery_and_tells_the_originator(home: House) -> None:
+    envelope_id = await _accepted(home)
+    (attempt,) = await home.attempt()
+    assert (attempt.envelope_id, attempt.addressee, attempt.attempt_no) == (envelope_id, COMMUNE, 1)
+    await home.say(Registered("417"), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert (row.state, row.business, row.next_at) == ("delivered", "03", None)
+    assert await _levels(home, envelope_id) == ["accepted", "delivered", "registered"]
+    assert len(await home.ledger.notices_due(home.at, 10)) == 3
+    assert (await home.ledger.audit(home.at)).terminal == 1
+
+
+async def test_attempt_is_on_record_before_it_is_made(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    assert (row.state, row.attempts, row.next_at) == ("sent", 1, home.at + 5 * MINUTE)
+    assert await home.attempt() == []  # It is nobody else's to make.
+
+
+async def test_two_dispatchers_never_make_one_attempt(home: House, ledger_url: str) -> None:
+    ids = [await _accepted(home, to=(COMMUNE, OTHER)) for _ in range(10)]
+    async with Ledger.open(ledger_url) as second:
+        made = await together(
+            *(book.begin_attempts(home.at, 5 * MINUTE, 7) for book in (home.ledger, second) for _ in range(3))
+        )
+    taken = [attempt.delivery_id for batch in made for attempt in batch]
+    assert len(taken) == len(set(taken)) == 2 * len(ids)
+
+
+async def test_urgent_documents_go_first(home: House) -> None:
+    for priority in (Priority.ORDINARY, Priority.EXPRESS, Priority.URGENT):
+        await _accepted(home, priority=priority)
+    assert [attempt.priority for attempt in await home.attempt()] == [3, 1, 0]
+
+
+async def test_same_receipt_twice_changes_nothing(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    said = await home.say(Delivered(), await home.row(envelope_id))
+    before = await home.row(envelope_id)
+    home.pass_time(MINUTE)
+    await home.answers.take(said[0].xml, submitter=COMMUNE, now=home.at)
+    assert await home.row(envelope_id) == before
+    assert await _levels(home, envelope_id) == ["accepted", "delivered"]
+
+
+async def test_registered_that_overtakes_delivered_is_both(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    about = [*(await _unsaid(home, Registered("417"), row))]
+    for one in reversed(about):
+        await home.answers.take(one, submitter=COMMUNE, now=home.at)
+    after = await home.row(envelope_id)
+    assert (after.state, after.business) == ("delivered", "03")
+    assert await _levels(home, envelope_id) == ["accepted", "delivered", "registered"]
+
+
+async def _unsaid(home: House, outcome: Any, row: Any) -> list[bytes]:
+    """Sign an answer and do not hand it in."""
+    about = About(
+        envelope_id=row.envelope_id,
+        envelope_digest=row.digest,
+        originator=row.originator,
+        document_id=row.document_id,
+    )
+    voice = Voice(row.addressee, home.province.signer(row.addressee))
+    said = say(outcome, about, voice=voice, previous=row.chain_head, attempt=1, at=home.at)
+    return [one.xml for one in said]
+
+
+async def test_receipt_of_an_office_about_anothers_delivery_is_refused(home: House) -> None:
+    envelope_id = await _accepted(home, to=(COMMUNE, OTHER))
+    (xml,) = await _unsaid(home, Delivered(), await home.row(envelope_id, OTHER))
+    with pytest.raises(Refusal) as caught:
+        await home.answers.take(xml, submitter=COMMUNE, now=home.at)
+    assert caught.value.code == "RCT.INVALID"
+    assert (await home.row(envelope_id, OTHER)).state == "queued"
+
+
+async def test_receipt_about_no_delivery_is_refused(home: House) -> None:
+    envelope_id = await _accepted(home)
+    row = await home.row(envelope_id)
+    object.__setattr__(row, "envelope_id", "0" * 32)
+    (xml,) = await _unsaid(home, Delivered(), row)
+    with pytest.raises(Refusal) as caught:
+        await home.answers.take(xml, submitter=COMMUNE, now=home.at)
+    assert caught.value.code == "RCT.UNKNOWN"
+
+
+async def test_deferred_is_due_again_and_told_once(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Deferred("đang bảo trì"), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert (row.state, row.next_at, row.code, row.who_must_act) == (
+        "deferred",
+        home.at + WAIT,
+        "DLV.OFFICE_UNAVAILABLE",
+        "addressee",
+    )
+    assert "đang bảo trì" in row.reason
+    assert await home.attempt() == []
+    told = len(await home.ledger.notices_due(home.at, 10))
+    home.pass_time(WAIT)
+    await home.attempt()
+    await home.say(Deferred("đang bảo trì"), await home.row(envelope_id))
+    assert len(await home.ledger.notices_due(home.at, 10)) == 0
+    home.pass_time(timedelta(hours=1))  # Now the delay is news again.
+    await home.attempt()
+    await home.say(Deferred("đang bảo trì"), await home.row(envelope_id))
+    due = await home.ledger.notices_due(home.at, 10)
+    assert len(due) == told + 1  # And the earlier ones, whose claims have run out.
+
+
+async def test_refused_by_the_office_is_the_end(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Refused("sai thẩm quyền"), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert (row.state, row.business, row.code, row.reason) == ("refused", "02", "DLV.REFUSED", "sai thẩm quyền")
+    home.pass_time(timedelta(days=1))
+    assert await home.attempt() == []
+
+
+async def test_dead_letter_waits_for_a_person_and_is_replayed_once(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Failed("DLV.FAILED", "cột quá ngắn"), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert (row.state, row.who_must_act) == ("dead", "addressee")
+    assert await home.attempt() == []
+    assert await home.ledger.replay(row.delivery_id, by="an", reason="đã sửa", now=home.at)
+    assert not await home.ledger.replay(row.delivery_id, by="an", reason="đã sửa", now=home.at)
+    (attempt,) = await home.attempt()
+    assert attempt.attempt_no == 2
+    await home.say(Registered("1"), await home.row(envelope_id))
+    assert (await home.row(envelope_id)).state == "delivered"
+    story = [event["event"] for event in await home.ledger.events_of(envelope_id)]
+    assert "delivery.replayed" in story
+    assert (await home.ledger.audit(home.at)).findings == ()
+
+
+async def test_delivery_expires_with_a_signed_receipt(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    home.pass_time(timedelta(days=5))
+    (row,) = await home.ledger.expiring(home.at, 10)
+    await home.answers.expire(row, home.at)
+    row = await home.row(envelope_id)
+    assert (row.state, row.code) == ("expired", "DLV.EXPIRED")
+    said = {one.level: home.read(one.xml) for one in await home.ledger.receipts_of(envelope_id)}
+    assert said["expired"].addressee == COMMUNE
+    assert await home.ledger.expiring(home.at, 10) == []
+
+
+async def test_delivered_after_expiry_is_kept_and_moves_nothing(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    home.pass_time(timedelta(days=5))
+    await home.answers.expire(row, home.at)
+    await home.say(Delivered(), row)
+    assert (await home.row(envelope_id)).state == "expired"
+    assert await _levels(home, envelope_id) == ["accepted", "delivered", "expired"]
+    assert "receipt.delivered.late" in [one["event"] for one in await home.ledger.events_of(envelope_id)]
+
+
+async def test_silence_is_told_and_moves_no_state(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    home.pass_time(5 * MINUTE)
+    (row,) = await home.ledger.unanswered(home.at, 10)
+    await home.answers.warn(row, home.at)
+    await home.answers.warn(await home.row(envelope_id), home.at)
+    assert (await home.row(envelope_id)).state == "sent"
+    assert await _levels(home, envelope_id) == ["accepted", "deferred"]
+    await home.ledger.extend_wait([row.delivery_id], home.at + MINUTE)
+    assert await home.ledger.unanswered(home.at, 10) == []
+    home.pass_time(MINUTE)
+    await home.ledger.put_back([row.delivery_id], home.at, "DLV.NO_ANSWER", "")
+    assert [attempt.attempt_no for attempt in await home.attempt()] == [2]
+
+
+async def test_delivery_that_moved_meanwhile_is_looked_at_again(home: House) -> None:
+    """A receipt that was prepared for another state is not recorded by halves."""
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    stale = await home.row(envelope_id)
+    await home.say(Delivered(), stale)
+    (late,) = await _unsaid(home, Refused("muộn"), stale)
+    signed = read_receipt(late, home.province.trust(), at=home.at)
+    entry = home.answers._entry(signed, stale, home.at)
+    assert await home.ledger.record(entry) is Outcome.MOVED_ELSEWHERE
+    assert await _levels(home, envelope_id) == ["accepted", "delivered"]
+    await home.answers.record(signed, stale, home.at)
+    assert (await home.row(envelope_id)).business == "02"
+    assert (await home.row(envelope_id)).state == "delivered"
+
+
+async def test_breaker_lets_one_probe_through_and_closes_when_the_office_answers(home: House) -> None:
+    ids = [await _accepted(home) for _ in range(4)]
+    await home.attempt()
+    for envelope_id in ids[:3]:
+        await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    (lane,) = await home.ledger.lanes()
+    assert (lane.office, lane.failures, lane.open_until) == (COMMUNE, 3, home.at + WAIT)
+    home.pass_time(WAIT)
+    probe = await home.attempt()
+    assert len(probe) == 1
+    assert await home.attempt() == []
+    await home.say(Delivered(), await home.row(probe[0].envelope_id))
+    (lane,) = await home.ledger.lanes()
+    assert (lane.failures, lane.open_until) == (0, None)
+    assert len(await home.attempt()) == 2  # What waited is due at once.
+
+
+async def test_heartbeat_after_a_silence_makes_everything_due(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.ledger.heartbeat(COMMUNE, home.at, "1")
+    await home.attempt()
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    for second in range(1, 3):
+        home.pass_time(timedelta(seconds=second))
+        await home.ledger.heartbeat(COMMUNE, home.at, "1")
+        assert await home.attempt() == []  # It was there all the time, and waits its turn.
+    home.pass_time(WAIT)
+    await home.attempt()
+    home.answers = replace(home.answers, schedule=RetrySchedule(waits=(timedelta(hours=1),), spread=0))
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    home.pass_time(timedelta(seconds=80))
+    assert await home.attempt() == []
+    await home.ledger.heartbeat(COMMUNE, home.at, "1")
+    assert len(await home.attempt()) == 1
+
+
+async def test_notice_is_claimed_by_one_and_due_again_if_it_was_not_sent(home: House, ledger_url: str) -> None:
+    await _accepted(home)
+    async with Ledger.open(ledger_url) as second:
+        (mine,) = await home.ledger.notices_due(home.at, 10)
+        assert await second.notices_due(home.at, 10) == []
+        home.pass_time(timedelta(seconds=31))
+        (again,) = await second.notices_due(home.at, 10)
+    assert again.xml == mine.xml
+    await home.ledger.notices_sent([mine.id])
+    home.pass_time(timedelta(seconds=31))
+    assert await home.ledger.notices_due(home.at, 10) == []
+
+
+async def test_what_the_broker_gave_up_is_kept_once(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    for _ in range(2):
+        await home.ledger.bury(
+            queue="inbox.H56.112",
+            kind="envelope",
+            digest="0" * 64,
+            body=b"<x/>",
+            headers={"a": [1]},
+            at=home.at,
+        )
+    await home.answers.give_up(await home.row(envelope_id), home.at, code="DLV.POISON", detail=COMMUNE)
+    row = await home.row(envelope_id)
+    assert (row.state, row.code, row.who_must_act) == ("dead", "DLV.POISON", "operator")
+
+
+async def test_figures_are_those_of_the_book(home: House) -> None:
+    for priority in (Priority.ORDINARY, Priority.EXPRESS):
+        await _accepted(home, priority=priority)
+    home.pass_time(MINUTE)
+    figures = await home.ledger.figures(home.at)
+    assert figures.deliveries["queued"] == 2
+    assert figures.oldest_s == {0: 60.0, 1: 0.0, 2: 0.0, 3: 60.0, 4: 0.0}
+    assert (figures.envelopes, figures.outbox_lag_s, figures.dead_letters) == (2, 60.0, 0)
+
+
+# --- audit -----------------------------------------------------------------------------
+
+_FAULTS = {
+    "no delivery": ("DELETE FROM deliveries", "I1"),
+    "delivered without a receipt": ("UPDATE deliveries SET state = 'delivered'", "I3"),
+    "waits without a next step": ("UPDATE deliveries SET next_at = NULL", "I1"),
+    "an acceptance that is gone": ("DELETE FROM outbox; DELETE FROM receipts", "I3"),
+    "a chain with a hole": ("UPDATE receipts SET previous = 'gone'", "I3"),
+}
+
+
+@pytest.mark.parametrize("fault", _FAULTS)
+async def test_audit_finds_what_is_wrong(home: House, fault: str) -> None:
+    await _accepted(home)
+    statements, rule = _FAULTS[fault]
+    async with transaction(home.ledger._engine) as connection:
+        for statement in statements.split("; "):
+            await connection.execute(sa.text(statement))
+    report = await home.ledger.audit(home.at)
+    assert {finding.rule for finding in report.findings} == {rule}
+    assert report.as_dict()["lost"] == len(report.findings)
+
+
+async def test_audit_finds_what_the_clock_has_forgotten(home: House) -> None:
+    await _accepted(home)
+    assert (await home.ledger.audit(home.at + 9 * MINUTE)).findings == ()
+    assert len((await home.ledger.audit(home.at + 11 * MINUTE)).findings) == 1

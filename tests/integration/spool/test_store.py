@@ -1,0 +1,198 @@
+"""The spool on a local folder: a blob is there whole or not at all, and an upload goes on where it was cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from axis.errors import PermanentError, Refusal, TransientError
+from axis.spool import Blob, Spool
+
+CONTENT = bytes(range(256)) * 5000  # 1.28 MB: more than one chunk.
+DIGEST = sha256(CONTENT).hexdigest()
+OFFICE = "H56.05"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Spool]:
+    async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging") as opened:
+        yield opened
+
+
+async def _pieces(content: bytes, size: int = 100_000, *, cut_after: int | None = None) -> AsyncIterator[bytes]:
+    """Yield content in pieces; a line that is cut ends with an error, as a caller that goes away does."""
+    for start in range(0, len(content), size):
+        if cut_after is not None and start >= cut_after:
+            raise ConnectionResetError
+        yield content[start : start + size]
+
+
+async def _read(store: Spool, digest: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([chunk async for chunk in store.stream(digest, start, end)])
+
+
+async def test_staged_file_becomes_a_blob_under_its_digest(store: Spool, tmp_path: Path) -> None:
+    staged = store.stage()
+    staged.write(CONTENT)
+    assert await store.exists(DIGEST) is None
+    assert await store.commit(staged) == Blob(DIGEST, len(CONTENT))
+    assert await store.exists(DIGEST) == len(CONTENT)
+    assert await _read(store, DIGEST) == CONTENT
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+async def test_discarded_file_leaves_nothing(store: Spool, tmp_path: Path) -> None:
+    staged = store.stage()
+    staged.write(CONTENT)
+    staged.discard()
+    assert list((tmp_path / "staging").iterdir()) == []
+    assert await store.used_bytes() == 0
+
+
+async def test_same_content_is_kept_once(store: Spool) -> None:
+    for _ in range(3):
+        staged = store.stage()
+        staged.write(CONTENT)
+        await store.commit(staged)
+    assert await store.used_bytes() == len(CONTENT)
+
+
+async def test_ranges_are_read_exactly(store: Spool) -> None:
+    staged = store.stage()
+    staged.write(CONTENT)
+    await store.commit(staged)
+    size = len(CONTENT)
+    for start, end in ((0, 1), (1_048_575, 1_048_577), (size - 1, size), (0, size), (5, 5), (size, size)):
+        assert await _read(store, DIGEST, start, end) == CONTENT[start:end]
+    assert await _read(store, DIGEST, size - 3, size + 100) == CONTENT[-3:]
+
+
+async def test_upload_goes_on_where_it_was_cut(store: Spool) -> None:
+    with pytest.raises(TransientError):
+        await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT, cut_after=300_000))
+    offset = await store.upload_offset(OFFICE, DIGEST)
+    assert offset == 300_000
+    done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
+    assert done == Blob(DIGEST, len(CONTENT))
+    assert await store.upload_offset(OFFICE, DIGEST) == 0
+    assert await _read(store, DIGEST) == CONTENT
+
+
+async def test_upload_survives_a_restart(tmp_path: Path) -> None:
+    places = (f"file://{tmp_path / 'spool'}", tmp_path / "staging")
+    async with Spool.open(*places) as first:
+        assert await first.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:7])) == 7
+    async with Spool.open(*places) as second:
+        assert await second.upload_offset(OFFICE, DIGEST) == 7
+
+
+async def test_upload_that_nobody_looked_at_as_a_whole_is_finished_by_an_empty_piece(
+    store: Spool, tmp_path: Path
+) -> None:
+    """The process may die between the last byte and the look."""
+    await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT) + 1, chunks=_pieces(CONTENT))
+    assert await store.upload_offset(OFFICE, DIGEST) == len(CONTENT)
+    assert await store.exists(DIGEST) is None
+    done = await store.append(OFFICE, DIGEST, offset=len(CONTENT), total=len(CONTENT), chunks=_pieces(b""))
+    assert done == Blob(DIGEST, len(CONTENT))
+
+
+async def test_upload_at_another_offset_is_refused_with_the_right_one(store: Spool) -> None:
+    await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:10]))
+    for offset in (0, 9, 11):
+        with pytest.raises(Refusal) as caught:
+            await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT))
+        assert caught.value.code == "API.OFFSET"
+        assert "10" in caught.value.violations[0].en
+
+
+async def test_upload_of_another_file_is_refused_and_begins_anew(store: Spool) -> None:
+    other = bytes(len(CONTENT))
+    with pytest.raises(Refusal) as caught:
+        await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(other))
+    assert caught.value.code == "ATT.DIGEST"
+    assert await store.exists(DIGEST) is None
+    assert await store.upload_offset(OFFICE, DIGEST) == 0
+    assert await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT)) == Blob(
+        DIGEST, len(CONTENT)
+    )
+
+
+async def test_upload_longer_than_announced_is_refused(store: Spool) -> None:
+    with pytest.raises(Refusal) as caught:
+        await store.append(OFFICE, DIGEST, offset=0, total=10, chunks=_pieces(CONTENT))
+    assert caught.value.code == "ATT.SIZE"
+
+
+async def test_upload_that_grew_beyond_its_file_begins_anew(store: Spool) -> None:
+    await store.append(OFFICE, DIGEST, offset=0, total=2 * len(CONTENT), chunks=_pieces(CONTENT + b"x"))
+    done = await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+    assert done == Blob(DIGEST, len(CONTENT))
+
+
+async def test_uploads_of_two_offices_do_not_meet(store: Spool) -> None:
+    await store.append("H56.VP", DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:100]))
+    assert await store.upload_offset(OFFICE, DIGEST) == 0
+
+
+async def test_only_one_writes_an_upload_at_a_time(store: Spool) -> None:
+    going, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield CONTENT[:1000]
+        going.set()
+        await go_on.wait()
+        yield CONTENT[1000:]
+
+    first = asyncio.create_task(store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=slowly()))
+    await going.wait()
+    with pytest.raises(Refusal) as caught:
+        await store.append(OFFICE, DIGEST, offset=1000, total=len(CONTENT), chunks=_pieces(CONTENT[1000:]))
+    assert caught.value.code == "API.OFFSET"
+    go_on.set()
+    assert await first == Blob(DIGEST, len(CONTENT))
+
+
+async def test_empty_file_is_a_file(store: Spool) -> None:
+    nothing = sha256(b"").hexdigest()
+    assert await store.append(OFFICE, nothing, offset=0, total=0, chunks=_pieces(b"")) == Blob(nothing, 0)
+    assert await store.exists(nothing) == 0
+    assert await _read(store, nothing) == b""
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+async def test_what_is_no_digest_names_nothing(store: Spool, digest: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        await store.exists(digest)
+    assert caught.value.code == "API.NOT_FOUND"
+
+
+async def test_absent_blob_is_not_found(store: Spool) -> None:
+    with pytest.raises(PermanentError) as caught:
+        await _read(store, DIGEST)
+    assert caught.value.code == "API.NOT_FOUND"
+
+
+async def test_address_of_another_kind_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError) as caught:
+        async with Spool.open("ftp://example.vn/spool", tmp_path / "staging"):
+            pass
+    assert caught.value.code == "CFG.INVALID"
+
+
+async def test_bucket_that_cannot_be_reached_is_transient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("AWS_ENDPOINT", "http://127.0.0.1:9"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("AWS_REGION", "x"),
+        ("AWS_MAX_RETRIES", "0"),
+    ):
+        monkeypatch.setenv(name, value)
+    async with Spool.open("s3://axis-spool/province", tmp_path / "staging") as store:
+        with pytest.raises(TransientError) as caught:
+            await asyncio.wait_for(store.ping(), 60)
+    assert caught.value.code == "SYS.SPOOL"

@@ -1,0 +1,116 @@
+"""A private PostgreSQL for tests: its own folder, its own port on loopback, and no trust in what the machine runs.
+
+PostgreSQL refuses to run as root; where we are root it runs as `postgres`, the
+account of Debian's package.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_ACCOUNT = "postgres"
+_USER = "axis"
+_START_S = 30.0
+
+
+def _programs() -> Path:
+    """Return the folder of the newest installed version."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise RuntimeError("postgresql is not installed: scripts/system-packages test")
+    return found[-1].parent
+
+
+@dataclass(slots=True)
+class PrivatePostgres:
+    """One server under one folder, which the server's account can reach."""
+
+    folder: Path
+    port: int = 0
+    _server: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def make(self) -> None:
+        """Make the cluster and start it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, _ACCOUNT)
+        self._run("initdb", "--pgdata", str(self._data), "--username", _USER, "--auth", "trust", "--encoding", "UTF8")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        self.start()
+
+    def start(self) -> None:
+        """Start the server; returns when it takes connections."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self.folder / "server.log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [str(_programs() / "postgres"), "-D", str(self._data), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **self._account(),
+            )
+        deadline = time.monotonic() + _START_S
+        while subprocess.run([*self._client("pg_isready")], capture_output=True, check=False).returncode:
+            if time.monotonic() > deadline or self._server.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start; see {self.folder / 'server.log'}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the server in order."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the server and its children at once, as a power cut would."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGKILL)
+        self._server.wait(_START_S)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._server is not None and self._server.poll() is None:
+            self._server.send_signal(number)
+            self._server.wait(_START_S)
+
+    def new_database(self) -> str:
+        """Make an empty database; return its URL for the ledger."""
+        name = f"axis_{secrets.token_hex(6)}"
+        subprocess.run([*self._client("createdb"), name], check=True, capture_output=True)
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _client(self, program: str) -> tuple[str, ...]:
+        return (str(_programs() / program), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(_programs() / program), *arguments],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            **self._account(),
+        )
+
+    def _account(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        account = pwd.getpwnam(_ACCOUNT)
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
