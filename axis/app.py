@@ -36,6 +36,7 @@ from axis.telemetry.health import HealthServer
 
 _ROLL_EVERY = timedelta(seconds=2)
 _GAUGES_EVERY = timedelta(seconds=5)
+_NODE_EVERY = timedelta(seconds=1)
 
 
 class LiveRoll:
@@ -286,7 +287,7 @@ async def _alone(settings: Settings) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator[str]:
-    """Yield the address of the broker: the one that is given, or a private node of ours."""
+    """Yield the address of the broker: the one that is given, or a private node of ours, started again if it dies."""
     settings = rooms.settings
     if settings.broker_url:
         yield settings.broker_url
@@ -298,7 +299,15 @@ async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator
         codes = [office.code for office in rooms.roll()[0].offices() if office.tier != "axis"]
         await node.set_offices(office_passwords(secrets_folder, codes))
         _leave(settings.data / "broker.address", node.address)
-        yield node.url
+
+        async def watch() -> bool:
+            if node.pid is None:
+                said("broker: it ended by itself")
+                await node.start()
+            return False
+
+        async with looping("broker", watch, _NODE_EVERY):
+            yield node.url
     finally:
         await node.stop()
 

@@ -208,10 +208,11 @@ class PrivateNode:
     def _launch(self) -> None:
         with (self._folder / "log" / "start.log").open("ab") as log:
             # A session of its own: a Ctrl-C meant for us must not reach the node before we have stopped it in order.
-            subprocess.Popen(
+            node = subprocess.Popen(
                 [str(_BIN / "rabbitmq-server")],
                 env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
             )  # fmt: skip
+        node.returncode = 0  # It may outlive us; whoever stops it goes by its pid file, not by this object.
         deadline = time.monotonic() + 5
         while self.pid is None and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,0 +1,356 @@
+"""The gateway on a real ledger and spool: what an office may do over HTTP, and what nobody else may."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from structlog.testing import capture_logs
+
+from axis import clock, edxml, gateway, seal
+from axis.edxml.inline import inline
+from axis.edxml.lint import lint
+from axis.edxml.values import local_date
+from axis.errors import CATALOGUE
+from axis.office.answers import Registered
+from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.province import AT
+
+PDF = b"%PDF-1.7" + bytes(300_000)
+DIGEST = sha256(PDF).hexdigest()
+_MOST = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+async def home(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(clock, "now", lambda: AT)
+    async with house(ledger_url, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(home: House) -> FastAPI:
+    trust = home.province.trust()
+
+    async def ready() -> dict[str, str]:
+        return {"ledger": "ok"}
+
+    return gateway.build(
+        intake=home.intake,
+        ledger=home.ledger,
+        spool=home.spool,
+        roll=lambda: (home.roll, trust),
+        metrics_text=lambda: b"axis 1\n",
+        ready=ready,
+        attachment_bytes=_MOST,
+        per_office=4,
+        ring=lambda: None,
+    )
+
+
+@asynccontextmanager
+async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
+    token = seal.make_token(office, home.province.signer(office), AT)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://axis", headers={"Authorization": f"Bearer {token}"}
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def sender(app: FastAPI, home: House) -> AsyncIterator[httpx.AsyncClient]:
+    async with _caller(app, home, SENDER) as client:
+        yield client
+
+
+def _problem(answer: httpx.Response, code: str) -> dict[str, Any]:
+    """Return the problem document, once it has the right shape."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    said: dict[str, Any] = answer.json()
+    assert (said["code"], answer.status_code) == (code, CATALOGUE[code].http)
+    assert said["status"] == answer.status_code
+    assert {"type", "title", "detail", "violations"} <= set(said)
+    assert set(said["violations"][0]) == {"code", "line", "path", "rule", "vi", "en", "who_must_act", "next"}
+    return said
+
+
+# --- attachments up -------------------------------------------------------------------
+
+
+async def test_file_comes_in_pieces_and_goes_on_after_a_cut(sender: httpx.AsyncClient) -> None:
+    url = f"/v1/uploads/{DIGEST}"
+    assert (await sender.head(url)).headers["Upload-Offset"] == "0"
+    length = {"Upload-Length": str(len(PDF))}
+    first = await sender.patch(url, content=PDF[:1000], headers={"Upload-Offset": "0"} | length)
+    assert (first.status_code, first.headers["Upload-Offset"]) == (204, "1000")
+    assert (await sender.head(url)).headers["Upload-Offset"] == "1000"
+    rest = await sender.patch(url, content=PDF[1000:], headers={"Upload-Offset": "1000"} | length)
+    assert (rest.status_code, rest.headers["Upload-Offset"]) == (201, str(len(PDF)))
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).content == PDF
+    again = await sender.put(url, content=b"anything: it is here already")
+    assert again.status_code == 201
+
+
+async def test_whole_file_comes_at_once(sender: httpx.AsyncClient) -> None:
+    assert (await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)).status_code == 201
+
+
+async def test_piece_at_another_offset_is_refused(sender: httpx.AsyncClient) -> None:
+    answer = await sender.patch(
+        f"/v1/uploads/{DIGEST}", content=PDF, headers={"Upload-Offset": "5", "Upload-Length": str(len(PDF))}
+    )
+    _problem(answer, "API.OFFSET")
+
+
+async def test_other_file_is_refused(sender: httpx.AsyncClient) -> None:
+    _problem(await sender.put(f"/v1/uploads/{DIGEST}", content=bytes(len(PDF))), "ATT.DIGEST")
+    assert (await sender.head(f"/v1/attachments/{DIGEST}")).status_code == 404
+
+
+async def test_file_that_is_too_large_is_refused_before_it_comes(sender: httpx.AsyncClient) -> None:
+    headers = {"Upload-Offset": "0", "Upload-Length": str(_MOST + 1)}
+    _problem(await sender.patch(f"/v1/uploads/{DIGEST}", content=b"", headers=headers), "ATT.SIZE")
+
+
+async def test_compressed_body_is_refused(sender: httpx.AsyncClient) -> None:
+    for call in (
+        sender.put(f"/v1/uploads/{DIGEST}", content=PDF, headers={"Content-Encoding": "gzip"}),
+        sender.post("/v1/envelopes", content=b"<x/>", headers={"Content-Encoding": "gzip"}),
+    ):
+        _problem(await call, "ENV.ENCODING")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/uploads/ABC", {"Upload-Offset": "0", "Upload-Length": "1"}),
+        (f"/v1/uploads/{DIGEST}", {"Upload-Offset": "-1", "Upload-Length": "1"}),
+        (f"/v1/uploads/{DIGEST}", {"Upload-Offset": "0"}),
+    ],
+)
+async def test_wrong_parameter_is_a_coded_problem(
+    sender: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    _problem(await sender.patch(path, content=b"x", headers=headers), "API.PARAMETER")
+
+
+# --- attachments down -----------------------------------------------------------------
+
+
+async def test_ranges_are_served(sender: httpx.AsyncClient) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    url, size = f"/v1/attachments/{DIGEST}", len(PDF)
+    for wanted, start, end in (
+        ("bytes=0-0", 0, 1),
+        (f"bytes={size - 1}-", size - 1, size),
+        ("bytes=-10", size - 10, size),
+        (f"bytes=5-{size * 2}", 5, size),
+    ):
+        answer = await sender.get(url, headers={"Range": wanted})
+        assert (answer.status_code, answer.content) == (206, PDF[start:end])
+        assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
+    for whole in ("bytes=0-", "bytes=0-1,5-6", "pages=1-2", ""):
+        answer = await sender.get(url, headers={"Range": whole})
+        assert (answer.status_code, len(answer.content)) == (200, size)
+    _problem(await sender.get(url, headers={"Range": f"bytes={size}-"}), "API.RANGE")
+
+
+async def test_file_is_served_as_something_to_be_saved(sender: httpx.AsyncClient) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    for answer in (
+        await sender.get(f"/v1/attachments/{DIGEST}"),
+        await sender.head(f"/v1/attachments/{DIGEST}"),
+    ):
+        assert answer.headers["Content-Type" if answer.content else "Content-Length"] in (
+            "application/octet-stream",
+            str(len(PDF)),
+        )
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+# --- envelopes --------------------------------------------------------------------------
+
+
+async def test_envelope_is_accepted_once_and_shown_to_its_offices(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    document = home.document(to=(COMMUNE, OTHER))
+    envelope = home.seal(document, {"125.pdf": PDF})
+    first = await sender.post("/v1/envelopes", content=envelope)
+    again = await sender.post("/v1/envelopes", content=home.seal(document, {"125.pdf": PDF}))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json() | {"duplicate": True}
+    envelope_id = first.json()["envelope_id"]
+    assert home.read(first.json()["receipt"].encode()).level == "accepted"
+    await home.attempt()
+    await home.say(Registered("417"), await home.row(envelope_id))
+    seen = (await sender.get(f"/v1/envelopes/{envelope_id}")).json()
+    assert {one["addressee"]: one["state"] for one in seen["deliveries"]} == {COMMUNE: "delivered", OTHER: "sent"}
+    levels = [one["level"] for one in (await sender.get(f"/v1/envelopes/{envelope_id}/receipts")).json()["receipts"]]
+    assert sorted(levels) == ["accepted", "delivered", "registered"]
+    async with _caller(app, home, OTHER) as other:
+        theirs = (await other.get(f"/v1/envelopes/{envelope_id}")).json()
+        assert [one["addressee"] for one in theirs["deliveries"]] == [OTHER]
+        said = (await other.get(f"/v1/envelopes/{envelope_id}/receipts")).json()["receipts"]
+        assert [one["level"] for one in said] == ["accepted"]
+        assert (await other.get(f"/v1/envelopes/{envelope_id}/content")).content == envelope
+        assert (await other.get(f"/v1/attachments/{DIGEST}")).content == PDF
+
+
+async def test_message_with_its_files_inside_is_taken(sender: httpx.AsyncClient, home: House) -> None:
+    document = home.document()
+    envelope = home.seal(document, {"125.pdf": PDF})
+    refs = edxml.read_manifest(_manifest(envelope))
+    whole = b"".join(inline(envelope, [(ref, [PDF]) for ref in refs]))
+    answer = await sender.post("/v1/envelopes", content=whole)
+    assert answer.status_code == 201, answer.text
+    content = await sender.get(f"/v1/envelopes/{answer.json()['envelope_id']}/content")
+    assert content.content == envelope
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).content == PDF
+
+
+def _manifest(envelope: bytes) -> Any:
+    return edxml.parse(envelope).part("manifest")
+
+
+async def test_file_inside_that_is_not_what_was_sealed_is_refused(sender: httpx.AsyncClient, home: House) -> None:
+    envelope = home.seal(home.document(), {"125.pdf": PDF})
+    refs = edxml.read_manifest(_manifest(envelope))
+    whole = b"".join(inline(envelope, [(ref, [PDF[:-1]]) for ref in refs]))
+    _problem(await sender.post("/v1/envelopes", content=whole), "ATT.DIGEST")
+    assert await home.spool.used_bytes() == 0
+
+
+async def test_refusal_lists_what_lint_lists_and_brings_the_signed_receipt(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    envelope = home.seal(home.document(code_number="không số", type_name="Thư tình"))
+    said = _problem(await sender.post("/v1/envelopes", content=envelope), "RULE.CODE")
+    report = lint([envelope], today=local_date(AT), open_scratch=lambda: open("/dev/null", "w+b"))  # noqa: SIM115
+    shown = [{**one.as_dict(), "line": None} for one in report.violations]
+    assert [{**one, "line": None} for one in said["violations"]] == shown
+    receipt = home.read(said["receipt"].encode())
+    assert [one.as_dict() for one in receipt.violations] == said["violations"]
+
+
+async def test_no_has_its_code(sender: httpx.AsyncClient, home: House) -> None:
+    document = home.document()
+    await sender.post("/v1/envelopes", content=home.seal(document))
+    other = home.document(document_id=document.document_id, subject="V/v khác")
+    for content, code in (
+        (home.seal(other), "MSG.CONFLICT"),
+        (home.seal(home.document(), {"a.pdf": PDF}), "ATT.MISSING"),
+        (home.seal(home.document(to=("H56.888",))), "MSG.UNKNOWN_ADDRESSEE"),
+        (edxml.render(home.document()), "SIG.POSITION"),
+        (b"<x", "ENV.NOT_WELL_FORMED"),
+        (b"", "ENV.NOT_WELL_FORMED"),
+    ):
+        answer = await sender.post("/v1/envelopes", content=content)
+        said = answer.json()
+        assert said["code"] in (code, "SIG.MISSING" if code == "SIG.POSITION" else code), said
+        _problem(answer, said["code"])
+
+
+async def test_envelope_of_another_office_is_refused(app: FastAPI, home: House) -> None:
+    async with _caller(app, home, STRANGER) as client:
+        answer = await client.post("/v1/envelopes", content=home.seal(home.document()))
+    _problem(answer, "MSG.WRONG_SENDER")
+
+
+# --- who may call ------------------------------------------------------------------------
+
+
+def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
+            for method in route.methods:
+                yield method, route.path
+
+
+async def test_nobody_sees_what_is_another_offices(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
+    """Every route, with real digests and ids, as an office that is neither originator nor addressee."""
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    unfinished = sha256(b"unfinished").hexdigest()
+    await sender.patch(
+        f"/v1/uploads/{unfinished}", content=b"unfin", headers={"Upload-Offset": "0", "Upload-Length": "10"}
+    )
+    answer = await sender.post("/v1/envelopes", content=home.seal(home.document(), {"125.pdf": PDF}))
+    envelope_id = answer.json()["envelope_id"]
+    asked = 0
+    async with _caller(app, home, STRANGER) as stranger:
+        for method, path in _routes(app):
+            if method not in ("GET", "HEAD"):
+                continue
+            for digest in (DIGEST, unfinished):
+                url = path.replace("{digest}", digest).replace("{envelope_id}", envelope_id)
+                seen = await stranger.request(method, url)
+                absent = re.sub(r"[0-9a-f]{64}", "0" * 64, re.sub(r"[0-9a-f]{32}(?![0-9a-f])", "0" * 32, url))
+                nothing = await stranger.request(method, absent)
+                asked += 1
+                # There is no telling between what is another's and what is not there.
+                assert (seen.status_code, seen.content) == (nothing.status_code, nothing.content), url
+                assert seen.headers.get("Upload-Offset") in (None, "0")
+        assert (await stranger.get(f"/v1/attachments/{DIGEST}")).status_code == 404
+    assert asked >= 12
+
+
+async def test_every_route_wants_a_token(app: FastAPI) -> None:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
+        for method, path in _routes(app):
+            url = path.replace("{digest}", DIGEST).replace("{envelope_id}", "0" * 32)
+            for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic eDp5"}):
+                answer = await client.request(
+                    method, url, headers={**headers, "Upload-Offset": "0", "Upload-Length": "1", "Content-Length": "0"}
+                )
+                assert answer.status_code == 401, (method, url)
+
+
+async def test_old_token_opens_nothing(app: FastAPI, home: House) -> None:
+    token = seal.make_token(SENDER, home.province.signer(SENDER), AT - seal.token.LIFETIME * 2)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
+        answer = await client.get(f"/v1/attachments/{DIGEST}", headers={"Authorization": f"Bearer {token}"})
+    _problem(answer, "API.AUTH")
+
+
+async def test_one_office_gets_so_many_places_and_not_more(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    app.state.busy[SENDER] = 4
+    answer = await sender.get(f"/v1/attachments/{DIGEST}")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (429, "API.BUSY", "2")
+    async with _caller(app, home, OTHER) as other:
+        assert (await other.get(f"/v1/attachments/{DIGEST}")).status_code == 404
+    app.state.busy[SENDER] = 0
+    await sender.get(f"/v1/attachments/{DIGEST}")
+    assert app.state.busy[SENDER] == 0
+
+
+async def test_unknown_path_is_a_coded_problem(sender: httpx.AsyncClient) -> None:
+    _problem(await sender.get("/v1/nothing"), "API.NOT_FOUND")
+
+
+async def test_health_and_metrics_need_no_token_and_show_no_content(app: FastAPI) -> None:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
+        assert (await client.get("/healthz")).json() == {"alive": True}
+        assert (await client.get("/readyz")).json() == {"ledger": "ok"}
+        assert (await client.get("/metrics")).text == "axis 1\n"
+        described = (await client.get("/openapi.json")).json()
+    assert "/v1/envelopes" in described["paths"]
