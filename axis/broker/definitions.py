@@ -13,14 +13,19 @@ from typing import Any
 from axis.broker import topology
 
 
-def definitions(passwords: Mapping[str, str], *, vhost: str = "/") -> dict[str, Any]:
+def definitions(
+    passwords: Mapping[str, str], *, vhost: str = "/", own: tuple[str, str] | None = None
+) -> dict[str, Any]:
     """Return the definitions that give each office its account.
 
     Args:
         passwords: Password by office code; the code is the name of the account.
         vhost: The virtual host of the axis.
+        own: Name and password of the axis's own account, which may do everything in the virtual host; None leaves it out.
     """
     permissions = []
+    if own is not None:
+        permissions.append({"user": own[0], "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"})
     for code in passwords:
         allowed = topology.permissions(code)
         permissions.append(
@@ -28,7 +33,7 @@ def definitions(passwords: Mapping[str, str], *, vhost: str = "/") -> dict[str, 
         )
     return {
         "vhosts": [{"name": vhost}],
-        "users": [_user(code, word) for code, word in passwords.items()],
+        "users": [_user(name, word) for name, word in (*([own] if own else ()), *passwords.items())],
         "permissions": permissions,
     }
 

@@ -27,10 +27,13 @@ def definitions(
         typer.Option(file_okay=False, help="Folder of the passwords, one file for each office; missing ones are made."),
     ],
     vhost: Annotated[str, typer.Option(help="Virtual host of the axis.")] = "/",
+    own: Annotated[
+        str, typer.Option(help="Name of the axis's own account, to be made too; its password is a file of that name.")
+    ] = "",
 ) -> None:
     """Print what `rabbitmqctl import_definitions` takes: an account for each office, allowed its own exchange and inbox.
 
-    Example: axis broker definitions --offices trust/offices.toml --secrets secrets/ > definitions.json
+    Example: axis broker definitions --offices trust/offices.toml --secrets secrets/ --own axis > definitions.json
     """
 
     async def read() -> registry.Registry:
@@ -38,4 +41,6 @@ def definitions(
 
     roll = output.run(read())
     codes = [office.code for office in roll.offices() if office.tier != "axis"]
-    typer.echo(json.dumps(definitions_of(office_passwords(secrets, codes), vhost=vhost), indent=2))
+    passwords = office_passwords(secrets, codes)
+    account = (own, office_passwords(secrets, [own])[own]) if own else None
+    typer.echo(json.dumps(definitions_of(passwords, vhost=vhost, own=account), indent=2))
