@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 UV     := .uv/bin/uv
 READY  := $(VENV)/.ready
+comma  := ,
 
 .PHONY: help demo test check bench fault docs clean
 
@@ -30,7 +31,7 @@ bench: $(READY)  ## Measure the pipes against a bare client, in one run
 
 fault: $(READY)  ## Kill, cut and purge real processes, and look what is lost
 	@scripts/system-packages run test
-	$(VENV)/bin/pytest -p no:randomly tests/fault
+	F=$(F) SEEDS=$(or $(SEEDS),1$(comma)2) $(VENV)/bin/pytest -q -p no:randomly -m '' tests/fault
 
 docs: $(READY)  ## Write the tables of docs/ that come from the code
 	$(VENV)/bin/python -m scripts.tables

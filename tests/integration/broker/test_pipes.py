@@ -158,7 +158,8 @@ async def test_message_that_is_never_acked_ends_in_the_dead_queue(pipes: Broker,
 
 
 async def test_stopped_consumer_finishes_its_batch_and_leaves_the_rest(pipes: Broker, office: str) -> None:
-    begun, finished = asyncio.Event(), []
+    begun = asyncio.Event()
+    finished: list[Incoming] = []
 
     async def take(messages: Sequence[Incoming]) -> None:
         begun.set()
@@ -207,7 +208,8 @@ async def _again(call: Callable[[], Any]) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
-                return await call()
+                await call()
+                return
             except TransientError:
                 await asyncio.sleep(0.2)
 

@@ -278,7 +278,7 @@ async def test_envelope_of_another_office_is_refused(app: FastAPI, home: House) 
 def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
-            for method in route.methods:
+            for method in sorted(route.methods or ()):
                 yield method, route.path
 
 

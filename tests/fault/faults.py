@@ -1,0 +1,75 @@
+"""The faults: what is done to a trial, and how often. Each is a coroutine that leaves everything running again."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from axis.broker import topology
+from tests.fault.trial import ADDRESSEES, SENDER, Trial
+
+Deed = Callable[[Trial, random.Random], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of fault."""
+
+    what: str
+    deed: Deed
+    times: int
+
+
+async def _kill_axis(trial: Trial, _draw: random.Random) -> None:
+    await trial.laboratory.kill("axis")
+    await trial.start_axis()
+
+
+async def _stop_axis(trial: Trial, _draw: random.Random) -> None:
+    """SIGTERM, as an administrator's restart; the private node is stopped with it."""
+    await trial.laboratory.stop("axis")
+    await trial.start_axis()
+
+
+async def _freeze_axis(trial: Trial, draw: random.Random) -> None:
+    process = trial.laboratory.running["axis"].process
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(draw.uniform(0.5, 3))
+    process.send_signal(signal.SIGCONT)
+
+
+async def _kill_addressee(trial: Trial, draw: random.Random) -> None:
+    code = draw.choice(ADDRESSEES)
+    await trial.laboratory.kill(code)
+    await trial.start_office(code)
+
+
+async def _kill_sender(trial: Trial, _draw: random.Random) -> None:
+    await trial.laboratory.kill(SENDER)
+    await trial.start_office(SENDER)
+
+
+async def _kill_broker(trial: Trial, _draw: random.Random) -> None:
+    """The axis starts it again by itself."""
+    await asyncio.to_thread(trial.node.kill)
+    async with asyncio.timeout(60):
+        while trial.node.pid is None:  # noqa: ASYNC110 - Another process starts it.
+            await asyncio.sleep(0.1)
+
+
+async def _purge(trial: Trial, draw: random.Random) -> None:
+    """An operator purges queues: whatever was in them is gone."""
+    for queue in (topology.SUBMIT, topology.RECEIPTS, topology.inbox(draw.choice(ADDRESSEES)), topology.inbox(SENDER)):
+        await trial.node.ctl("purge_queue", queue)
+
+
+FAULTS = {
+    "F01": Fault("router and gateway: kill -9", _kill_axis, 3),
+    "F02": Fault("an addressee's office: kill -9", _kill_addressee, 4),
+    "F03": Fault("the sender's office: kill -9", _kill_sender, 4),
+    "F04": Fault("everything but the offices: SIGTERM and start", _stop_axis, 1),
+    "F05": Fault("router and gateway: frozen for seconds", _freeze_axis, 3),
+    "F09": Fault("broker: kill -9", _kill_broker, 2),
+    "F11": Fault("queues purged by an operator", _purge, 3),
+}
