@@ -1,7 +1,7 @@
 # The axis and its adapters in one image: `axis router`, `axis gateway`, `axis office run ...`.
 # Built from uv.lock, run by a user of its own. The broker and the database are other images.
 FROM python:3.11.14-slim-bookworm AS build
-RUN pip install --no-cache-dir uv==0.9.5
+RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
 ENV UV_PROJECT_ENVIRONMENT=/opt/axis UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 COPY pyproject.toml uv.lock README.md ./

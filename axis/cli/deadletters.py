@@ -8,7 +8,6 @@ import typer
 
 from axis import clock
 from axis.cli import ledgers, options, output
-from axis.telemetry import events
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries that were given up: list, show, replay.")
 
@@ -89,12 +88,7 @@ def replay(
         outcomes = []
         async with ledgers.opened(data) as book:
             for number in numbers:
-                row = await book.delivery_by_id(number)
                 done = await book.replay(number, by=who, reason=reason, now=clock.now())
-                if done and row is not None:
-                    events.delivery_replayed(
-                        envelope_id=row.envelope_id, addressee=row.addressee, by=who, reason=reason
-                    )
                 outcomes.append({"delivery_id": number, "replayed": done})
         return outcomes
 

@@ -94,6 +94,8 @@ class Dispatch:
     async def _send(self) -> bool:
         """Send what is due, deliveries and notices side by side."""
         now = self._now()
+        if not await self._ledger.due(now):  # To ask takes no lock; to look for work does, on SQLite the only one.
+            return False
         return any(await asyncio.gather(self._outbound.send_due(now), self._outbound.send_notices(now)))
 
     async def _tend(self) -> bool:

@@ -26,7 +26,7 @@ from xml.parsers import expat
 from axis.edxml import limits
 from axis.edxml.parse import UTF_8
 from axis.edxml.values import EDXML, collapse
-from axis.errors import Refusal, refuse
+from axis.errors import Refusal, TransientError, refuse
 
 _BLANKS = bytes.maketrans(b"", b"")
 _WHITE = b" \t\r\n"
@@ -315,6 +315,7 @@ def unwrap(packed: BinaryIO) -> Iterator[bytes]:
 
     Raises:
         Refusal: ATT.ARCHIVE; it is not such a zip, or one made to harm.
+        TransientError: SYS.SPOOL; it cannot be read just now.
     """
     packed.seek(0, SEEK_END)
     packed_bytes = packed.tell()
@@ -337,8 +338,8 @@ def unwrap(packed: BinaryIO) -> Iterator[bytes]:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
         raise refuse("ATT.ARCHIVE", "not a readable zip") from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # A disk that cannot be read says nothing about the archive.
-            raise
+        if error.errno != errno.EINVAL:
+            raise TransientError("SYS.SPOOL") from error
         raise refuse("ATT.ARCHIVE", "not a readable zip") from error
 
 
@@ -356,8 +357,13 @@ class _Sips:
 
         Raises:
             ValueError: It is more than a directory of one entry can need.
+            TransientError: SYS.SPOOL
         """
-        taken = self._file.read(min(count, _MAX_DIRECTORY_BYTES + 1) if count >= 0 else _MAX_DIRECTORY_BYTES + 1)
+        try:
+            taken = self._file.read(min(count, _MAX_DIRECTORY_BYTES + 1) if count >= 0 else _MAX_DIRECTORY_BYTES + 1)
+        except OSError as error:
+            # `zipfile` would take it for an archive that is broken; a disk that cannot be read says nothing about it.
+            raise TransientError("SYS.SPOOL") from error
         if len(taken) > _MAX_DIRECTORY_BYTES:
             raise ValueError("directory")
         return taken

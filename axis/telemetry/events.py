@@ -114,11 +114,6 @@ def delivery_dead_lettered(*, envelope_id: str, addressee: str, code: str) -> No
     _log.error("delivery.dead_lettered", envelope_id=envelope_id, addressee=addressee, code=code)
 
 
-def delivery_replayed(*, envelope_id: str, addressee: str, by: str, reason: str) -> None:
-    """A person sent a dead letter on its way again."""
-    _log.info("delivery.replayed", envelope_id=envelope_id, addressee=addressee, by=by, reason=reason)
-
-
 def receipt_refused(*, submitter: str, digest: str, code: str) -> None:
     """A receipt was not accepted; the delivery it speaks of is unchanged."""
     _log.warning("receipt.refused", submitter=submitter, digest=digest, code=code)
@@ -132,11 +127,6 @@ def message_dead_lettered(*, queue: str, kind: str, digest: str) -> None:
 def registry_loaded(*, version: str, offices: int) -> None:
     """The roll of offices changed."""
     _log.info("registry.loaded", version=version, offices=offices)
-
-
-def handler_failed(*, envelope_id: str, office: str, error: BaseException) -> None:
-    """An office's own code raised; the document is tried again."""
-    _log.warning("handler.failed", envelope_id=envelope_id, office=office, exc_info=error)
 
 
 def inbox_audited(*, office: str, waiting: int, republished: int) -> None:

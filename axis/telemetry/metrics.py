@@ -63,28 +63,6 @@ HTTP_REQUESTS = Counter(
 )  # route: path templates; status: 2xx..5xx
 
 
-OFFICE_REGISTRY = CollectorRegistry()  # What an office's runtime exports; the axis itself does not.
-
-OFFICE_ATTEMPTS = Counter(
-    "axis_office_attempts_total",
-    "Documents brought to the office's system, by what came of it.",
-    ["level"],
-    registry=OFFICE_REGISTRY,
-)  # level: receipts.Level
-OFFICE_SUBMISSIONS = Counter(
-    "axis_office_submissions_total", "Documents handed in, by the axis' answer.", ["level"], registry=OFFICE_REGISTRY
-)  # level: accepted, rejected
-OFFICE_RECEIPTS = Counter(
-    "axis_office_receipts_total", "Receipts that came for the office's documents.", ["level"], registry=OFFICE_REGISTRY
-)  # level: receipts.Level
-OFFICE_UNSENT = Gauge("axis_office_unsent_receipts", "Receipts that wait for the broker.", registry=OFFICE_REGISTRY)
-
-
 def exposition() -> bytes:
     """Return all series in the Prometheus text format."""
     return generate_latest(REGISTRY)
-
-
-def office_exposition() -> bytes:
-    """Return the series of an office's runtime."""
-    return generate_latest(OFFICE_REGISTRY)

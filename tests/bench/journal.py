@@ -1,0 +1,70 @@
+"""Journal: what the measured originator saw of each document, one line each, with the time of day.
+
+Times of the journal and of the ledger come from one clock, because everything
+runs on one machine. Nothing is forced to the disk: a journal is not a promise.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RECEIPTS = ("accepted", "delivered", "registered")  # Of each document, for one addressee.
+
+
+@dataclass(slots=True)
+class Seen:
+    """One document, as its originator saw it. Seconds since 1970."""
+
+    due: float = 0.0  # When it was to be handed in; a late generator makes nothing look fast.
+    kept: float = 0.0  # When `send` returned.
+    heard: dict[str, float] = field(default_factory=dict)  # When each receipt reached the handler.
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything about it has been heard."""
+        return bool(self.kept) and all(level in self.heard for level in RECEIPTS)
+
+    @property
+    def ended(self) -> float:
+        """When the last receipt was heard."""
+        return max(self.heard.values())
+
+
+class Journal:
+    """A file that one process writes and another reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def sent(self, document_id: str, due: float) -> None:
+        """Note that a document was handed in."""
+        self._write("sent", document_id, due, time.time())
+
+    def heard(self, document_id: str, level: str) -> None:
+        """Note a receipt."""
+        self._write("heard", document_id, level, time.time())
+
+    def _write(self, *words: object) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write("\t".join(map(str, words)) + "\n")
+
+    def read(self) -> dict[str, Seen]:
+        """Return what was seen so far, by document id."""
+        if not self._path.exists():
+            return {}
+        return _read(self._path.read_text(encoding="utf-8").splitlines(keepends=True))
+
+
+def _read(lines: Iterable[str]) -> dict[str, Seen]:
+    found: dict[str, Seen] = {}
+    for line in lines:
+        if not line.endswith("\n"):
+            break  # It is being written.
+        what, document_id, third, at = line.rstrip("\n").split("\t")
+        seen = found.setdefault(document_id, Seen())
+        if what == "sent":
+            seen.due, seen.kept = float(third), float(at)
+        else:
+            seen.heard[third] = float(at)
+    return found

@@ -1,0 +1,98 @@
+"""Meters: what a process has used, what a machine is, and how figures are put together."""
+
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a figure is spread over documents, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Spread":
+        """Return the spread of some times."""
+        return cls(*(round(percentile(seconds, part) * 1000, 1) for part in (50, 95, 99)))
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Return the smallest value that `part` percent of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * part / 100) - 1)]
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime, stime
+
+
+def memory_bytes(pid: int, field: str) -> int:
+    """Return a size of /proc/PID/status: VmRSS is the memory held now, VmHWM the most that was held."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"/proc/{pid}/status has no {field}")
+
+
+def forget_peak(pid: int) -> None:
+    """Let VmHWM begin again from what is held now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the figures were taken on."""
+
+    cores: int
+    gib: float
+    model: str
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """Return this machine, as far as this process may use it."""
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return cls(len(os.sched_getaffinity(0)), round(pages / 1024**3, 1), _model())
+
+
+def _model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is measured; the broker's is asked of the broker."""
+    return {
+        "python": platform.python_version(),
+        "package": version("document-axis"),
+        "commit": _git("describe", "--always", "--dirty", "--exclude=*") or "unknown",
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=_REPOSITORY, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command line of a module of ours."""
+    return (sys.executable, "-m", module, *arguments)

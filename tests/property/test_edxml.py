@@ -1,0 +1,146 @@
+"""Whatever is written reads back equal, and what is cut out of a message was put into it."""
+
+import io
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from hashlib import sha256
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from axis import edxml
+from axis.edxml import AttachmentRef, Business, BusinessType, Document, Organization, Priority, Splitter, Staff
+from axis.edxml.inline import inline
+from axis.edxml.model import Kind, Message, ResponseFor, Status
+from axis.edxml.split import unwrap
+
+# Letters of the country and characters that XML must write as references; no blank at the ends, none twice.
+_LETTERS = st.characters(codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters="\ufffe\uffff")
+
+
+def _text(most: int, least: int = 0) -> st.SearchStrategy[str]:
+    words = st.lists(st.text(_LETTERS, min_size=1, max_size=12), max_size=6).map(" ".join)
+    return words.map(lambda text: text[:most].strip()).filter(lambda text: len(text) >= least)
+
+
+_CODES = st.sampled_from(["H56.05", "H56.112", "000.00.05.H56", "H56", "H37.DN.001"])
+_ORGANS = st.builds(
+    Organization, organ_id=_CODES, name=_text(200), in_charge=_text(200), email=_text(100), telephone=_text(50)
+)
+_DAYS = st.dates(date(1945, 9, 2), date(2999, 12, 31))
+_RESPONSES = st.builds(ResponseFor, _CODES, code=_text(50), document_id=_text(200), promulgated_on=st.none() | _DAYS)
+_BUSINESS = st.builds(
+    Business,
+    type=st.sampled_from([BusinessType.NEW, BusinessType.RECALL]),
+    reason=_text(500),
+    paper=st.booleans(),
+    staff=st.none() | st.builds(Staff, department=_text(300), staff=_text(300), email=_text(100), mobile=_text(50)),
+)
+_REFS = st.builds(
+    AttachmentRef,
+    content_id=st.from_regex(r"[a-z0-9-]{1,20}", fullmatch=True),
+    name=_text(255, 1),
+    content_type=st.just("application/pdf"),
+    sha256=st.binary(max_size=9).map(lambda octets: sha256(octets).hexdigest()),
+    size_bytes=st.integers(0, 2**31),
+    description=_text(500),
+)
+DOCUMENTS = st.builds(
+    Document,
+    originator=_ORGANS,
+    addressees=st.lists(_ORGANS, min_size=1, max_size=4).map(tuple),
+    document_id=_text(200, 1),
+    code_number=_text(11, 1),
+    code_notation=_text(30, 1),
+    place=_text(150),
+    promulgated_on=_DAYS,
+    type_group=st.integers(0, 999),
+    type_detail=st.none() | st.integers(0, 999),
+    type_name=_text(100, 1),
+    subject=_text(500, 1),
+    content=_text(500),
+    signer_competence=_text(100),
+    signer_position=_text(100),
+    signer_name=_text(50, 1),
+    due_on=st.none() | _DAYS,
+    priority=st.sampled_from(Priority),
+    sphere=_text(100),
+    typer=_text(10),
+    copies=st.none() | st.integers(0, 999_999),
+    pages=st.none() | st.integers(0, 999_999),
+    direction=st.none() | st.booleans(),
+    appendixes=st.lists(_text(500, 1), max_size=3).map(tuple),
+    responses=st.lists(_RESPONSES, max_size=3).map(tuple),
+    steering=st.integers(0, 2),
+    to_places=st.lists(_text(1000, 1), max_size=3).map(tuple),
+    business=_BUSINESS,
+    attachments=st.lists(_REFS, max_size=3, unique_by=lambda ref: ref.content_id).map(tuple),
+)
+STATUSES = st.builds(
+    Status,
+    originator=_ORGANS,
+    response_for=st.builds(ResponseFor, _CODES, code=_text(50, 1), document_id=_text(200, 1), promulgated_on=_DAYS),
+    status_code=st.sampled_from(["01", "02", "03", "04", "05", "06", "13", "15", "16"]),
+    description=_text(1000),
+    at=st.integers(86_400, 32_000_000_000).map(lambda second: datetime.fromtimestamp(second, UTC)),
+)
+
+
+def _read(message: bytes) -> Message:
+    received = edxml.parse(message)
+    edxml.gate(received)
+    parts = {name: part for name in edxml.PARTS[received.kind] if (part := received.part(name)) is not None}
+    return edxml.read_trees(received.kind, parts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DOCUMENTS)
+def test_document_fits_the_schema_and_reads_back_equal(document: Document) -> None:
+    read = _read(edxml.render(document))
+    assert isinstance(read, Document)
+    assert replace(read, traces=()) == document
+
+
+@settings(max_examples=60, deadline=None)
+@given(STATUSES)
+def test_status_fits_the_schema_and_reads_back_equal(status: Status) -> None:
+    message = edxml.render(status)
+    assert edxml.parse(message).kind is Kind.STATUS
+    assert _read(message) == status
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=5000), max_size=4), st.integers(1, 5000))
+def test_what_is_put_inside_comes_out(files: list[bytes], piece: int) -> None:
+    refs = tuple(
+        AttachmentRef(f"a{number}", f"{number}.pdf", "application/pdf", sha256(content).hexdigest(), len(content))
+        for number, content in enumerate(files)
+    )
+    sealed = edxml.render(replace(_PLAIN, attachments=refs))
+    whole = b"".join(inline(sealed, [(ref, [content]) for ref, content in zip(refs, files, strict=True)]))
+    sinks: list[io.BytesIO] = []
+
+    def open_sink() -> io.BytesIO:
+        sinks.append(io.BytesIO())
+        return sinks[-1]
+
+    splitter = Splitter(open_sink)
+    for start in range(0, len(whole), piece):
+        splitter.feed(whole[start : start + piece])
+    split = splitter.close()
+    assert split.sealed == sealed
+    assert [b"".join(unwrap(sink)) for sink in sinks] == files
+    assert [one.content_id for one in split.attachments] == [ref.content_id for ref in refs]
+
+
+_PLAIN = Document(
+    originator=Organization("H56.05"),
+    addressees=(Organization("H56.112"),),
+    document_id="H56.05,2026/08/25,1/SKHCN",
+    code_number="1",
+    code_notation="SKHCN",
+    place="Thanh Hóa",
+    promulgated_on=date(2026, 8, 25),
+    subject="V/v",
+    signer_name="Nguyễn Văn A",
+)
