@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 
 from axis import receipts, seal
 from axis.dispatch.retry import RetrySchedule, is_news
-from axis.dispatch.states import BUSINESS, State, after
+from axis.dispatch.states import BUSINESS, TERMINAL, State, after
 from axis.errors import CATALOGUE, PermanentError, refuse
-from axis.ledger import DeliveryRow, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow
-from axis.receipts import Level, SignedReceipt
+from axis.ledger import DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
+from axis.receipts import Level, Receipt, SignedReceipt
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.telemetry import events, metrics
@@ -56,41 +56,23 @@ class Answers:
         office = roll.find(said.issuer)
         if office is None or office.code != submitter or said.addressee != submitter:
             raise refuse("RCT.INVALID", f"{said.issuer} ≠ {submitter}")
-        row = await self.ledger.delivery(said.envelope_id, submitter)
-        if row is None or row.digest != said.envelope_digest:
-            raise refuse("RCT.UNKNOWN", said.envelope_id)
-        await self.record(signed, row, now)
-        metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
 
-    async def record(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> None:
-        """Store a believed receipt and move its delivery; repeat if somebody moved it meanwhile."""
-        while True:
-            outcome = await self.ledger.record(self._entry(signed, row, now))
-            if outcome is not Outcome.MOVED_ELSEWHERE:
-                break
-            fresh = await self.ledger.delivery(row.envelope_id, row.addressee)
-            if fresh is None:
-                raise AssertionError("a delivery is never deleted")
-            row = fresh
-        if outcome is Outcome.RECORDED:
-            await self._tend_lane(signed, row, now)
+        def decide(row: DeliveryRow | None) -> ReceiptEntry:
+            if row is None or row.digest != said.envelope_digest:
+                raise refuse("RCT.UNKNOWN", said.envelope_id)
+            return self._entry(signed, row, now)
+
+        self._tell(await self.ledger.record(said.envelope_id, submitter, decide), said)
+        metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
 
     def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> ReceiptEntry:
         """Return the one commit that this receipt makes."""
         said = signed.receipt
-        before = State(row.state)
         state = _state_after(signed, row)
-        next_at = None
-        if state is State.DEFERRED:
-            next_at = now + self.schedule.wait(
-                attempts=max(row.attempts, 1), priority=row.priority, draw=random.random()
-            )
-        moved = state is not None and state is not before
-        tells = said.level is not Level.DEFERRED or is_news(
-            age=now - row.accepted_at,
-            told_at_age=None if row.told_at is None else row.told_at - row.accepted_at,
-            marks=self.notices_after,
-        )
+        wait = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
+        tells = said.level is not Level.DEFERRED or self._is_news(row, now)
+        own_word = said.issuer == row.addressee  # Where the axis speaks, the office has shown nothing.
+        deferred = said.level is Level.DEFERRED
         return ReceiptEntry(
             receipt=ReceiptRow(
                 digest=signed.digest,
@@ -101,81 +83,86 @@ class Answers:
                 at=said.at,
                 xml=signed.xml,
             ),
-            delivery_id=row.delivery_id,
-            envelope_id=row.envelope_id,
-            expect_state=row.state,
             new_state=state.value if state is not None else None,
             business=said.status_code if said.level in BUSINESS else None,
             code=said.code,
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
-            next_at=next_at,
+            next_at=now + wait if state is State.DEFERRED else None,
             notices=(Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
-            event=f"receipt.{said.level.value}" if moved or state is not None else f"receipt.{said.level.value}.late",
+            event=f"receipt.{said.level.value}" + ("" if state is not None else ".late"),
             at=now,
+            office_answered=own_word and not deferred,
+            failure=Failure(threshold=self.breaker_after, probe_after=wait) if own_word and deferred else None,
         )
 
-    async def _tend_lane(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> None:
-        """Let the office's lane learn from its answer, and tell who watches."""
-        said = signed.receipt
-        state = _state_after(signed, row)
+    def _is_news(self, row: DeliveryRow, now: datetime) -> bool:
+        told_at_age = None if row.told_at is None else row.told_at - row.accepted_at
+        return is_news(age=now - row.accepted_at, told_at_age=told_at_age, marks=self.notices_after)
+
+    def _tell(self, recorded: Recorded, said: Receipt) -> None:
+        """Tell those who watch."""
+        row, entry = recorded.row, recorded.entry
+        if recorded.outcome is not Outcome.RECORDED or row is None or entry is None:
+            return
         metrics.ATTEMPTS.labels(said.level.value).inc()
-        if said.level is Level.DELIVERED and row.accepted_at is not None:
-            metrics.DELIVERY_SECONDS.observe(max(0.0, (now - row.accepted_at).total_seconds()))
+        if said.level is Level.DELIVERED:
+            metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.accepted_at).total_seconds()))
         events.delivery_changed(
             envelope_id=row.envelope_id,
             addressee=row.addressee,
             level=said.level.value,
-            state=(state or State(row.state)).value,
+            state=entry.new_state or row.state,
             attempt=row.attempts,
-            next_at=None,
+            next_at=entry.next_at,
         )
-        if state is State.DEAD and State(row.state) is not State.DEAD:
+        if entry.new_state == State.DEAD and row.state != State.DEAD:
             events.delivery_dead_lettered(
                 envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "DLV.FAILED"
             )
-        if said.issuer != row.addressee:
-            return  # The axis spoke; the office has shown nothing.
-        if said.level is Level.DEFERRED:
-            probe_after = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
-            await self.ledger.lane_failed(row.addressee, now, threshold=self.breaker_after, probe_after=probe_after)
-        else:
-            await self.ledger.lane_answered(row.addressee, now)
 
     async def expire(self, row: DeliveryRow, now: datetime) -> None:
         """End a delivery whose lifetime is over, with a signed receipt."""
-        await self.say(row, Level.EXPIRED, "DLV.EXPIRED", now)
+        await self._say(row, Level.EXPIRED, "DLV.EXPIRED", now)
 
     async def give_up(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
         """Make a dead letter of a delivery, with a signed receipt."""
-        await self.say(row, Level.FAILED, code, now, detail=detail)
+        await self._say(row, Level.FAILED, code, now, detail=detail)
 
     async def warn(self, row: DeliveryRow, now: datetime) -> None:
         """Tell the originator that the addressee has not answered, if that is news."""
-        age = now - row.accepted_at
-        told = None if row.told_at is None else row.told_at - row.accepted_at
-        if is_news(age=age, told_at_age=told, marks=self.notices_after):
-            await self.say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
+        if self._is_news(row, now):
+            await self._say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
 
-    async def say(self, row: DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
-        """Sign a receipt of the axis about one delivery, and record it."""
+    async def _say(self, about: DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
+        """Sign a receipt of the axis about a delivery that still waits, and record it."""
         entry = CATALOGUE[code]
-        signed = self.voice.say(
-            level=level,
-            originator=row.originator,
-            document_id=row.document_id,
-            envelope_id=row.envelope_id,
-            envelope_digest=row.digest,
-            addressee=row.addressee,
-            previous=row.chain_head,
-            at=now,
-            status=entry.status,
-            code=code,
-            reason=entry.vi.format(detail=detail),
-            attempt=row.attempts,
-            who_must_act=entry.actor,
-        )
-        await self.record(signed, row, now)
+        said: list[Receipt] = []
+
+        def decide(row: DeliveryRow | None) -> ReceiptEntry | None:
+            if row is None or State(row.state) in TERMINAL:
+                return None  # It has ended meanwhile.
+            signed = self.voice.say(
+                level=level,
+                originator=row.originator,
+                document_id=row.document_id,
+                envelope_id=row.envelope_id,
+                envelope_digest=row.digest,
+                addressee=row.addressee,
+                previous=row.chain_head,
+                at=now,
+                status=entry.status,
+                code=code,
+                reason=entry.vi.format(detail=detail),
+                attempt=row.attempts,
+                who_must_act=entry.actor,
+            )
+            said.append(signed.receipt)
+            return self._entry(signed, row, now)
+
+        recorded = await self.ledger.record(about.envelope_id, about.addressee, decide)
+        if said:
+            self._tell(recorded, said[-1])
 
     async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str, now: datetime) -> None:
         """Put a refused receipt on record; nothing else changes."""

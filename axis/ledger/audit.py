@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from axis.ledger import tables as t
 from axis.ledger.values import Figures
@@ -59,60 +58,60 @@ class AuditReport:
         return asdict(self) | {"lost": len(self.findings)}
 
 
-async def audit(connection: AsyncConnection, now: datetime) -> AuditReport:
+def audit(connection: sa.Connection, now: datetime) -> AuditReport:
     """Check the whole book."""
     findings = [
-        *await _without_deliveries(connection),
-        *await _without_acceptance(connection),
-        *await _uncovered(connection),
-        *await _forgotten(connection, now),
-        *await _broken_chains(connection),
+        *_without_deliveries(connection),
+        *_without_acceptance(connection),
+        *_uncovered(connection),
+        *_forgotten(connection, now),
+        *_broken_chains(connection),
     ]
-    states = await _states(connection)
+    states = _states(connection)
     dead = states.get("dead", 0)
     waiting = sum(states.get(state, 0) for state in ("queued", "sent", "deferred"))
     total = sum(states.values())
     return AuditReport(
-        documents=await _count(connection, t.envelopes),
+        documents=_count(connection, t.envelopes),
         deliveries=total,
         terminal=total - waiting - dead,
         waiting=waiting,
         dead=dead,
-        receipts=await _count(connection, t.receipts),
-        rejections=await _count(connection, t.rejections),
-        notices_waiting=await _count(connection, t.outbox),
+        receipts=_count(connection, t.receipts),
+        rejections=_count(connection, t.rejections),
+        notices_waiting=_count(connection, t.outbox),
         findings=tuple(findings[:_MOST]),
     )
 
 
-async def _states(connection: AsyncConnection) -> dict[str, int]:
-    found = await connection.execute(sa.select(_d.state, sa.func.count().label("number")).group_by(_d.state))
+def _states(connection: sa.Connection) -> dict[str, int]:
+    found = connection.execute(sa.select(_d.state, sa.func.count().label("number")).group_by(_d.state))
     return {row.state: row.number for row in found}
 
 
-async def _count(connection: AsyncConnection, table: sa.Table) -> int:
-    return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return int((connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
 
 
-async def _without_deliveries(connection: AsyncConnection) -> list[AuditFinding]:
-    found = await connection.execute(sa.select(_e.id).where(~sa.exists().where(_d.envelope_id == _e.id)).limit(_MOST))
+def _without_deliveries(connection: sa.Connection) -> list[AuditFinding]:
+    found = connection.execute(sa.select(_e.id).where(~sa.exists().where(_d.envelope_id == _e.id)).limit(_MOST))
     return [AuditFinding("I1", row.id, "", "accepted, but has no delivery") for row in found]
 
 
-async def _without_acceptance(connection: AsyncConnection) -> list[AuditFinding]:
-    found = await connection.execute(
+def _without_acceptance(connection: sa.Connection) -> list[AuditFinding]:
+    found = connection.execute(
         sa.select(_e.id).where(~sa.exists().where(_r.envelope_id == _e.id, _r.level == "accepted")).limit(_MOST)
     )
     return [AuditFinding("I3", row.id, "", "in custody without a receipt of acceptance") for row in found]
 
 
-async def _uncovered(connection: AsyncConnection) -> list[AuditFinding]:
+def _uncovered(connection: sa.Connection) -> list[AuditFinding]:
     findings = []
     for state, levels in _COVER.items():
         covered = sa.exists().where(
             _r.envelope_id == _d.envelope_id, _r.addressee == _d.addressee, _r.level.in_(levels)
         )
-        found = await connection.execute(
+        found = connection.execute(
             sa.select(_d.envelope_id, _d.addressee).where(_d.state == state, ~covered).limit(_MOST)
         )
         findings += [
@@ -122,10 +121,10 @@ async def _uncovered(connection: AsyncConnection) -> list[AuditFinding]:
     return findings
 
 
-async def _forgotten(connection: AsyncConnection, now: datetime) -> list[AuditFinding]:
+def _forgotten(connection: sa.Connection, now: datetime) -> list[AuditFinding]:
     """Find what waits without a next step, or whose next step is long past."""
     late = now - _OVERDUE
-    found = await connection.execute(
+    found = connection.execute(
         sa.select(_d.envelope_id, _d.addressee, _d.state, _d.next_at)
         .where(
             sa.or_(
@@ -143,9 +142,9 @@ async def _forgotten(connection: AsyncConnection, now: datetime) -> list[AuditFi
     ]
 
 
-async def _broken_chains(connection: AsyncConnection) -> list[AuditFinding]:
+def _broken_chains(connection: sa.Connection) -> list[AuditFinding]:
     earlier = t.receipts.alias()
-    found = await connection.execute(
+    found = connection.execute(
         sa.select(_r.envelope_id, _r.addressee, _r.digest)
         .where(_r.previous.is_not(None), ~sa.exists().where(earlier.c.digest == _r.previous))
         .limit(_MOST)
@@ -158,23 +157,23 @@ async def _broken_chains(connection: AsyncConnection) -> list[AuditFinding]:
     ]
 
 
-async def figures(connection: AsyncConnection, now: datetime) -> Figures:
+def figures(connection: sa.Connection, now: datetime) -> Figures:
     """Return what the gauges show."""
-    states = await _states(connection)
+    states = _states(connection)
     oldest = (
-        await connection.execute(
+        connection.execute(
             sa.select(_d.priority, sa.func.min(_d.accepted_at).label("since"))
             .where(_d.state.in_(("queued", "sent", "deferred", "dead")))
             .group_by(_d.priority)
         )
     ).all()
-    lag = (await connection.execute(sa.select(sa.func.min(_o.created_at)))).scalar()
+    lag = (connection.execute(sa.select(sa.func.min(_o.created_at)))).scalar()
     return Figures(
         deliveries=dict.fromkeys(("queued", "sent", "deferred", *_COVER), 0) | states,
         oldest_s=dict.fromkeys(range(5), 0.0) | {row.priority: (now - row.since).total_seconds() for row in oldest},
         outbox_lag_s=0.0 if lag is None else max(0.0, (now - lag).total_seconds()),
         dead_letters=states.get("dead", 0),
-        envelopes=await _count(connection, t.envelopes),
-        receipts=await _count(connection, t.receipts),
-        rejections=await _count(connection, t.rejections),
+        envelopes=_count(connection, t.envelopes),
+        receipts=_count(connection, t.receipts),
+        rejections=_count(connection, t.rejections),
     )

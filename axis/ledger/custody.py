@@ -6,21 +6,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from axis.ledger import tables as t
 from axis.ledger.values import Conflict, Custody, CustodyAnswer, Known, Notice, ReceiptRow, Rejection, Row, Taken
 
 
-def insert(connection: AsyncConnection, table: sa.Table) -> Any:
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """Return an INSERT that knows ON CONFLICT, for the database at hand."""
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-async def take(connection: AsyncConnection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
+def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
     """Take envelopes into custody; those whose key is taken are told apart by their content."""
     statement = insert(connection, t.envelopes).on_conflict_do_nothing().returning(t.envelopes.c.id)
-    taken = set((await connection.execute(statement, [_envelope(one) for one in batch])).scalars())
+    taken = set((connection.execute(statement, [_envelope(one) for one in batch])).scalars())
     fresh = [one for one in batch if one.envelope_id in taken]
     for table, rows in (
         (t.envelope_attachments, [row for one in fresh for row in _attachments(one)]),
@@ -30,16 +29,16 @@ async def take(connection: AsyncConnection, batch: Sequence[Custody]) -> list[Cu
         (t.events, [_event(one) for one in fresh]),
     ):
         if rows:
-            await connection.execute(sa.insert(table), rows)
-    return [Taken() if one.envelope_id in taken else await _known(connection, one) for one in batch]
+            connection.execute(sa.insert(table), rows)
+    return [Taken() if one.envelope_id in taken else _known(connection, one) for one in batch]
 
 
-async def _known(connection: AsyncConnection, custody: Custody) -> CustodyAnswer:
+def _known(connection: sa.Connection, custody: Custody) -> CustodyAnswer:
     """Say what stands under a key that was taken before."""
     e = t.envelopes.c
     originator, kind, document_id, business_type = custody.key
     row = (
-        await connection.execute(
+        connection.execute(
             sa.select(e.id, e.digest).where(
                 e.originator == originator,
                 e.kind == kind,
@@ -50,32 +49,48 @@ async def _known(connection: AsyncConnection, custody: Custody) -> CustodyAnswer
     ).one()
     if row.digest != custody.digest:
         return Conflict(row.id)
-    return Known(row.id, await accepted_xml(connection, row.id))
+    return Known(row.id, accepted_xml(connection, row.id))
 
 
-async def accepted_xml(connection: AsyncConnection, envelope_id: str) -> bytes:
+def accepted_xml(connection: sa.Connection, envelope_id: str) -> bytes:
     """Return the acceptance receipt of an envelope."""
     r = t.receipts.c
-    found = await connection.execute(sa.select(r.xml).where(r.envelope_id == envelope_id, r.level == "accepted"))
+    found = connection.execute(sa.select(r.xml).where(r.envelope_id == envelope_id, r.level == "accepted"))
     return bytes(found.scalar_one())
 
 
-async def accepted_bytes(connection: AsyncConnection, originator: str, sealed_digest: str) -> Known | None:
+def may_read(connection: sa.Connection, office: str, sha256: str) -> bool:
+    """Tell whether an office brought, sent or was sent a file."""
+    return connection.execute(_MAY_READ, {"office": office, "sha256": sha256}).first() is not None
+
+
+_e, _a, _d, _u = t.envelopes.c, t.envelope_attachments.c, t.deliveries.c, t.uploads.c
+_office: sa.BindParameter[str] = sa.bindparam("office")
+_sha256: sa.BindParameter[str] = sa.bindparam("sha256")
+_MAY_READ = sa.union_all(
+    sa.select(sa.literal(1)).where(_u.office == _office, _u.sha256 == _sha256),
+    sa.select(sa.literal(1)).where(_a.sha256 == _sha256, _e.id == _a.envelope_id, _e.originator == _office),
+    # A delivery that was refused never gave its addressee anything.
+    sa.select(sa.literal(1)).where(
+        _a.sha256 == _sha256, _d.envelope_id == _a.envelope_id, _d.addressee == _office, _d.state != "refused"
+    ),
+).limit(1)
+
+
+def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: str) -> Known | None:
     """Return the acceptance of exactly these bytes from this office, if there was one."""
     e = t.envelopes.c
     envelope_id = (
-        await connection.execute(
-            sa.select(e.id).where(e.sealed_digest == sealed_digest, e.originator == originator).limit(1)
-        )
+        connection.execute(sa.select(e.id).where(e.sealed_digest == sealed_digest, e.originator == originator).limit(1))
     ).scalar()
-    return None if envelope_id is None else Known(envelope_id, await accepted_xml(connection, envelope_id))
+    return None if envelope_id is None else Known(envelope_id, accepted_xml(connection, envelope_id))
 
 
-async def reject(connection: AsyncConnection, rejection: Rejection) -> bytes:
+def reject(connection: sa.Connection, rejection: Rejection) -> bytes:
     """Put a refusal on record; return its receipt, or the first one if the same bytes were refused for the same reason."""
     r = t.rejections.c
     known = (
-        await connection.execute(
+        connection.execute(
             sa.select(t.receipts.c.xml, t.receipts.c.digest, r.violations)
             .join(t.receipts, t.receipts.c.digest == r.receipt_digest)
             .where(
@@ -86,8 +101,8 @@ async def reject(connection: AsyncConnection, rejection: Rejection) -> bytes:
     receipt = rejection.receipt
     digest, xml = (receipt.digest, receipt.xml) if known is None else (known.digest, bytes(known.xml))
     if known is None:
-        await connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
-        await connection.execute(
+        connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
+        connection.execute(
             insert(connection, t.rejections).on_conflict_do_nothing(),
             [
                 {
@@ -103,17 +118,17 @@ async def reject(connection: AsyncConnection, rejection: Rejection) -> bytes:
         )
     if rejection.notice is not None:
         notice = Notice(target=rejection.notice.target, receipt_digest=digest)
-        await connection.execute(sa.insert(t.outbox), [notice_row(notice, rejection.at)])
+        connection.execute(sa.insert(t.outbox), [notice_row(notice, rejection.at)])
     return xml
 
 
-async def notify_again(connection: AsyncConnection, envelope_id: str, target: str, at: datetime) -> None:
+def notify_again(connection: sa.Connection, envelope_id: str, target: str, at: datetime) -> None:
     """Send the acceptance of an envelope once more: its originator asked again."""
     r = t.receipts.c
     digest = (
-        await connection.execute(sa.select(r.digest).where(r.envelope_id == envelope_id, r.level == "accepted"))
+        connection.execute(sa.select(r.digest).where(r.envelope_id == envelope_id, r.level == "accepted"))
     ).scalar_one()
-    await connection.execute(sa.insert(t.outbox), [notice_row(Notice(target=target, receipt_digest=digest), at)])
+    connection.execute(sa.insert(t.outbox), [notice_row(Notice(target=target, receipt_digest=digest), at)])
 
 
 def receipt_row(receipt: ReceiptRow, envelope_id: str) -> Row:

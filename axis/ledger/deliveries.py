@@ -4,16 +4,15 @@ Every change names the state it expects, so that two processes that act on one
 delivery cannot both succeed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from axis.ledger import tables as t
 from axis.ledger.custody import insert, notice_row, receipt_row
-from axis.ledger.values import Attempt, DeliveryRow, DueNotice, LaneRow, Outcome, ReceiptEntry
+from axis.ledger.values import Attempt, DeliveryRow, DueNotice, Failure, LaneRow, Outcome, ReceiptEntry, Recorded
 
 _WAITING = ("queued", "sent", "deferred", "dead")
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
@@ -30,27 +29,27 @@ _ROW = (
 )  # fmt: skip
 
 
-class Moved(Exception):
-    """The delivery is no longer where the entry expects it."""
-
-
-async def rows(
-    connection: AsyncConnection, *where: sa.ColumnElement[bool], limit: int | None = None
-) -> list[DeliveryRow]:
+def rows(connection: sa.Connection, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[DeliveryRow]:
     """Return deliveries, oldest first."""
-    found = await connection.execute(_ROW.where(*where).order_by(_d.accepted_at, _d.id).limit(limit))
+    found = connection.execute(_ROW.where(*where).order_by(_d.accepted_at, _d.id).limit(limit))
     return [DeliveryRow(**row._mapping) for row in found]
 
 
-async def one(connection: AsyncConnection, envelope_id: str, addressee: str) -> DeliveryRow | None:
+def one(connection: sa.Connection, envelope_id: str, addressee: str) -> DeliveryRow | None:
     """Return the delivery of an envelope to an office."""
-    found = await rows(connection, _d.envelope_id == envelope_id, _d.addressee == addressee)
+    found = rows(connection, _d.envelope_id == envelope_id, _d.addressee == addressee)
     return found[0] if found else None
 
 
-async def begin_attempts(
-    connection: AsyncConnection, now: datetime, answer_within: timedelta, limit: int
-) -> list[Attempt]:
+def due(connection: sa.Connection, now: datetime) -> bool:
+    """Tell, without locking anything, whether an attempt or a notice is due."""
+    o = t.outbox.c
+    attempt = sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= now).limit(1)
+    notice = sa.select(sa.literal(1)).where(o.due_at <= now).limit(1)
+    return any(connection.execute(question).first() is not None for question in (attempt, notice))
+
+
+def begin_attempts(connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
     """Record attempts for what is due, urgent first, and return them to be made.
 
     A lane that is paused, or whose breaker is open, is passed over; one whose
@@ -71,7 +70,7 @@ async def begin_attempts(
     )
     chosen: list[Any] = []
     probed: set[str] = set()
-    for row in (await connection.execute(due)).all():
+    for row in (connection.execute(due)).all():
         if row.open_until is not None:
             if row.addressee in probed:
                 continue
@@ -79,7 +78,7 @@ async def begin_attempts(
         chosen.append(row)
     if not chosen:
         return []
-    await connection.execute(
+    connection.execute(
         sa.update(t.deliveries)
         .where(_d.id.in_([row.id for row in chosen]))
         .values(
@@ -91,15 +90,15 @@ async def begin_attempts(
         )
     )
     if probed:
-        await connection.execute(sa.update(t.lanes).where(_l.office.in_(probed)).values(open_until=now + answer_within))
-    await connection.execute(
+        connection.execute(sa.update(t.lanes).where(_l.office.in_(probed)).values(open_until=now + answer_within))
+    connection.execute(
         sa.insert(t.events),
         [
             {"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.attempted", "at": now, "detail": {"attempt": row.attempts + 1}}
             for row in chosen
         ],
     )  # fmt: skip
-    found = await connection.execute(
+    found = connection.execute(
         sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_({row.envelope_id for row in chosen}))
     )
     bytes_of = {row.id: (row.digest, bytes(row.sealed)) for row in found}
@@ -118,38 +117,47 @@ async def begin_attempts(
     ]
 
 
-async def put_back(connection: AsyncConnection, ids: Sequence[int], next_at: datetime, code: str, reason: str) -> None:
+def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, code: str, reason: str) -> None:
     """Queue attempts again whose message did not get through, or got lost."""
-    await connection.execute(
+    connection.execute(
         sa.update(t.deliveries)
         .where(_d.id.in_(ids), _d.state == "sent")
         .values(state="queued", next_at=next_at, code=code, reason=reason)
     )
 
 
-async def extend_wait(connection: AsyncConnection, ids: Sequence[int], next_at: datetime) -> None:
+def extend_wait(connection: sa.Connection, ids: Sequence[int], next_at: datetime) -> None:
     """Look after these attempts later: their message is still in the inbox."""
-    await connection.execute(sa.update(t.deliveries).where(_d.id.in_(ids), _d.state == "sent").values(next_at=next_at))
+    connection.execute(sa.update(t.deliveries).where(_d.id.in_(ids), _d.state == "sent").values(next_at=next_at))
 
 
-async def unanswered(connection: AsyncConnection, now: datetime, limit: int) -> list[DeliveryRow]:
+def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return attempts that nobody answered in time."""
-    return await rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit)
+    return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit)
 
 
-async def expiring(connection: AsyncConnection, now: datetime, limit: int) -> list[DeliveryRow]:
+def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return deliveries whose lifetime is over."""
-    return await rows(connection, _d.state.in_(_WAITING), _d.expires_at <= now, limit=limit)
+    return rows(connection, _d.state.in_(_WAITING), _d.expires_at <= now, limit=limit)
 
 
-async def record(connection: AsyncConnection, entry: ReceiptEntry) -> Outcome:
-    """Store a receipt, move its delivery and write its notices; raises Moved to undo all of it."""
-    stored = await connection.execute(
+def record(
+    connection: sa.Connection,
+    envelope_id: str,
+    addressee: str,
+    decide: Callable[[DeliveryRow | None], ReceiptEntry | None],
+) -> Recorded:
+    """Ask what a receipt does to a delivery as it stands, and do all of it."""
+    row = _locked(connection, envelope_id, addressee)
+    entry = decide(row)
+    if row is None or entry is None:
+        return Recorded(Outcome.NOTHING, row, entry)
+    stored = connection.execute(
         insert(connection, t.receipts).on_conflict_do_nothing().returning(t.receipts.c.digest),
-        [receipt_row(entry.receipt, entry.envelope_id)],
+        [receipt_row(entry.receipt, envelope_id)],
     )
     if stored.first() is None:
-        return Outcome.REPEATED
+        return Recorded(Outcome.REPEATED, row, entry)
     values: dict[str, Any] = {"updated_at": entry.at}
     if entry.new_state is not None:
         values |= {
@@ -159,37 +167,47 @@ async def record(connection: AsyncConnection, entry: ReceiptEntry) -> Outcome:
             "reason": entry.reason,
             "who_must_act": entry.who_must_act,
         }
-        if entry.new_state != entry.expect_state or entry.next_at is not None:
+        if entry.new_state != row.state or entry.next_at is not None:
             values["next_at"] = entry.next_at
     if entry.business is not None:
         values["business"] = entry.business
     if entry.notices:
         values["told_at"] = entry.at
-    moved = await connection.execute(
-        sa.update(t.deliveries).where(_d.id == entry.delivery_id, _d.state == entry.expect_state).values(**values)
-    )
-    if moved.rowcount == 0:
-        raise Moved
-    if entry.notices:
-        await connection.execute(sa.insert(t.outbox), [notice_row(notice, entry.at) for notice in entry.notices])
-    await connection.execute(
+        connection.execute(sa.insert(t.outbox), [notice_row(notice, entry.at) for notice in entry.notices])
+    connection.execute(sa.update(t.deliveries).where(_d.id == row.delivery_id).values(**values))
+    connection.execute(
         sa.insert(t.events),
         [
             {
-                "envelope_id": entry.envelope_id,
-                "addressee": entry.receipt.addressee,
+                "envelope_id": envelope_id,
+                "addressee": addressee,
                 "event": entry.event,
                 "at": entry.at,
                 "detail": {"digest": entry.receipt.digest, "state": entry.new_state, "code": entry.code},
             }
         ],
     )
-    return Outcome.RECORDED
+    if entry.failure is not None:
+        _lane_failed(connection, addressee, entry.at, entry.failure)
+    elif entry.office_answered:
+        _lane_answered(connection, addressee, entry.at)
+    return Recorded(Outcome.RECORDED, row, entry)
 
 
-async def replay(connection: AsyncConnection, delivery_id: int, by: str, reason: str, now: datetime) -> bool:
+def _locked(connection: sa.Connection, envelope_id: str, addressee: str) -> DeliveryRow | None:
+    """Return a delivery that nobody else can move before this transaction ends."""
+    found = connection.execute(
+        _ROW.where(_d.envelope_id == sa.bindparam("envelope"), _d.addressee == sa.bindparam("office")).with_for_update(
+            of=t.deliveries
+        ),
+        {"envelope": envelope_id, "office": addressee},
+    ).first()
+    return None if found is None else DeliveryRow(**found._mapping)
+
+
+def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, now: datetime) -> bool:
     """Send a dead letter on its way again; False if it is none."""
-    moved = await connection.execute(
+    moved = connection.execute(
         sa.update(t.deliveries)
         .where(_d.id == delivery_id, _d.state == "dead")
         .values(state="queued", next_at=now, updated_at=now)
@@ -198,76 +216,72 @@ async def replay(connection: AsyncConnection, delivery_id: int, by: str, reason:
     row = moved.first()
     if row is None:
         return False
-    await connection.execute(
+    connection.execute(
         sa.insert(t.events),
         [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.replayed", "at": now, "detail": {"by": by, "reason": reason}}],
     )  # fmt: skip
     return True
 
 
-async def lane_failed(
-    connection: AsyncConnection, office: str, now: datetime, threshold: int, probe_after: timedelta
-) -> None:
-    """Count a failure; after `threshold` in a row the breaker opens until a probe may be made."""
-    await _ensure_lane(connection, office)
-    row = (
-        await connection.execute(
-            sa.update(t.lanes).where(_l.office == office).values(failures=_l.failures + 1).returning(_l.failures)
-        )
+def _lane_failed(connection: sa.Connection, office: str, now: datetime, failure: Failure) -> None:
+    """Count a failure; after some in a row the breaker opens until a probe may be made."""
+    _ensure_lane(connection, office)
+    row = connection.execute(
+        sa.update(t.lanes).where(_l.office == office).values(failures=_l.failures + 1).returning(_l.failures)
     ).one()
-    if row.failures >= threshold:
-        await connection.execute(sa.update(t.lanes).where(_l.office == office).values(open_until=now + probe_after))
+    if row.failures >= failure.threshold:
+        connection.execute(sa.update(t.lanes).where(_l.office == office).values(open_until=now + failure.probe_after))
 
 
-async def lane_answered(connection: AsyncConnection, office: str, now: datetime) -> None:
+def _lane_answered(connection: sa.Connection, office: str, now: datetime) -> None:
     """Close an office's breaker; if it was open, what waits for the office is due now.
 
     Only then: one document that always fails must not be tried again each time another one succeeds.
     """
-    row = (await connection.execute(sa.select(_l.failures, _l.open_until).where(_l.office == office))).first()
+    row = connection.execute(sa.select(_l.failures, _l.open_until).where(_l.office == office)).first()
     if row is None or (row.failures == 0 and row.open_until is None):
         return
-    await connection.execute(sa.update(t.lanes).where(_l.office == office).values(failures=0, open_until=None))
+    connection.execute(sa.update(t.lanes).where(_l.office == office).values(failures=0, open_until=None))
     if row.open_until is not None:
-        await _drive_again(connection, office, now)
+        _drive_again(connection, office, now)
 
 
-async def heartbeat(connection: AsyncConnection, office: str, now: datetime, version: str) -> None:
+def heartbeat(connection: sa.Connection, office: str, now: datetime, version: str) -> None:
     """Note that an office is there; what it put off while it was away is due now."""
-    await _ensure_lane(connection, office)
-    before = (await connection.execute(sa.select(_l.heartbeat_at).where(_l.office == office))).scalar_one()
+    _ensure_lane(connection, office)
+    before = (connection.execute(sa.select(_l.heartbeat_at).where(_l.office == office))).scalar_one()
     values: dict[str, Any] = {"heartbeat_at": now, "version": version}
     if before is None or now - before > _SILENT:
         values |= {"failures": 0, "open_until": None}
-        await _drive_again(connection, office, now)
-    await connection.execute(sa.update(t.lanes).where(_l.office == office).values(**values))
+        _drive_again(connection, office, now)
+    connection.execute(sa.update(t.lanes).where(_l.office == office).values(**values))
 
 
-async def _ensure_lane(connection: AsyncConnection, office: str) -> None:
-    await connection.execute(insert(connection, t.lanes).on_conflict_do_nothing(), [{"office": office}])
+def _ensure_lane(connection: sa.Connection, office: str) -> None:
+    connection.execute(insert(connection, t.lanes).on_conflict_do_nothing(), [{"office": office}])
 
 
-async def _drive_again(connection: AsyncConnection, office: str, now: datetime) -> None:
-    await connection.execute(
+def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
+    connection.execute(
         sa.update(t.deliveries)
         .where(_d.addressee == office, _d.state.in_(("queued", "deferred")), _d.next_at > now)
         .values(next_at=now)
     )
 
 
-async def lanes(connection: AsyncConnection) -> list[LaneRow]:
+def lanes(connection: sa.Connection) -> list[LaneRow]:
     """Return every lane that has shown anything."""
-    found = await connection.execute(
+    found = connection.execute(
         sa.select(_l.office, _l.failures, _l.open_until, _l.paused, _l.heartbeat_at, _l.version).order_by(_l.office)
     )
     return [LaneRow(**row._mapping) for row in found]
 
 
-async def notices_due(connection: AsyncConnection, now: datetime, claim: timedelta, limit: int) -> list[DueNotice]:
+def notices_due(connection: sa.Connection, now: datetime, claim: timedelta, limit: int) -> list[DueNotice]:
     """Claim notices to publish; a claim that is not kept runs out."""
     o, r = t.outbox.c, t.receipts.c
     found = (
-        await connection.execute(
+        connection.execute(
             sa.select(o.id, o.target, r.envelope_id, r.xml)
             .join(t.receipts, r.digest == o.receipt_digest)
             .where(o.due_at <= now)
@@ -277,12 +291,10 @@ async def notices_due(connection: AsyncConnection, now: datetime, claim: timedel
         )
     ).all()
     if found:
-        await connection.execute(
-            sa.update(t.outbox).where(o.id.in_([row.id for row in found])).values(due_at=now + claim)
-        )
+        connection.execute(sa.update(t.outbox).where(o.id.in_([row.id for row in found])).values(due_at=now + claim))
     return [DueNotice(id=row.id, target=row.target, envelope_id=row.envelope_id, xml=bytes(row.xml)) for row in found]
 
 
-async def notices_sent(connection: AsyncConnection, ids: Sequence[int]) -> None:
+def notices_sent(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Remove notices that the broker has confirmed; the receipts stay."""
-    await connection.execute(sa.delete(t.outbox).where(t.outbox.c.id.in_(ids)))
+    connection.execute(sa.delete(t.outbox).where(t.outbox.c.id.in_(ids)))

@@ -1,33 +1,126 @@
-"""Engine: how the ledger is opened, and how a transaction begins and fails.
+"""Engine: how the ledger is opened, and how work on it begins, shares a commit and fails.
+
+Work is a plain function of a connection. Reading runs beside everything else.
+Writes that are ready at the same moment share one transaction, and so one sync
+of the disk; a lone one never waits. If one of them fails, it fails alone: the
+others are done again without it.
 
 SQLite runs in WAL with synchronous=FULL, so that a commit is on the disk when
-we say so, and every write begins IMMEDIATE, so that two processes wait for each
-other instead of failing half-way. What a database cannot do just now is a
-TransientError; what it will never do is our bug and is raised as it is.
+we say so, in one thread that writes and a few that read: a driver that crosses
+threads for every statement costs more than the statement. Every write begins
+IMMEDIATE, so that two processes wait for each other instead of failing
+half-way. What a database cannot do just now is a TransientError; what it will
+never do is our bug and is raised as it is.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from axis.errors import PermanentError, TransientError
 
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
 _BUSY_S = 10
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_READERS = 4
+_MOST = 64  # Works that share one transaction.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x61786973  # "axis": one process migrates, the others wait.
 
 
-def open_engine(url: str) -> AsyncEngine:
-    """Return an engine for `sqlite:///path` or `postgresql://...`.
+class _Driver(Protocol):
+    """Runs works in one transaction, in order."""
+
+    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+        """Return what each returned; raise what the first failing one raised, with nothing written."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class Database:
+    """An open database; made by `open_database`."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that writes nothing.
+
+        Raises:
+            TransientError: SYS.LEDGER
+        """
+        (result,) = await self._run([work], reading=True)
+        return result  # type: ignore[no-any-return]
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work in a transaction; what it wrote is on the disk when this returns.
+
+        Raises:
+            TransientError: SYS.LEDGER; nothing was written, or whether it was is unknown.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, future))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                await self._commit(batch)
+        finally:
+            self._writing = None
+
+    async def _commit(self, batch: Sequence[tuple[Work[Any], asyncio.Future[Any]]]) -> None:
+        try:
+            results = await self._run([work for work, _ in batch], reading=False)
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, TransientError):
+                for one in batch:
+                    await self._commit([one])
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():  # The caller may have gone away; the commit stands all the same.
+                    future.set_result(result)
+
+    async def _run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+        try:
+            return await self._driver.run(works, reading=reading)
+        except (IntegrityError, ProgrammingError):
+            raise
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            raise TransientError("SYS.LEDGER") from error
+
+    async def close(self) -> None:
+        """Finish what is being written, and let go."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        await self._driver.close()
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Open `sqlite:///path` or `postgresql://...`; nothing is connected before it is used.
 
     Raises:
         PermanentError: CFG.INVALID
@@ -35,15 +128,42 @@ def open_engine(url: str) -> AsyncEngine:
     scheme, found, rest = url.partition("://")
     if not found or scheme not in _DRIVERS:
         raise PermanentError("CFG.INVALID", "ledger_url must be sqlite:///PATH or postgresql://...")
-    address = f"{_DRIVERS[scheme]}://{rest}"
-    if scheme == "sqlite":
-        engine = create_async_engine(
-            address, connect_args={"timeout": _BUSY_S}, pool_size=8, max_overflow=0, pool_timeout=30
+    database = Database(_DRIVERS[scheme](rest))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+# --- SQLite -----------------------------------------------------------------------------
+
+
+class _Sqlite:
+    def __init__(self, path: str) -> None:
+        self._engine = sa.create_engine(
+            f"sqlite://{path}",
+            connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+            poolclass=sa.QueuePool,
+            pool_size=_READERS + 1,
+            max_overflow=0,
         )
-        sa.event.listen(engine.sync_engine, "connect", _tune_sqlite)
-        sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
-    return create_async_engine(address, pool_size=10, max_overflow=10, pool_timeout=30, pool_pre_ping=True)
+        sa.event.listen(self._engine, "connect", _tune_sqlite)
+        sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger reader")
+
+    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+        thread = self._readers if reading else self._writer
+        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, reading))
+
+    def _transact(self, works: Sequence[Work[Any]], reading: bool) -> list[Any]:
+        with self._engine.connect().execution_options(axis_reading=reading) as connection, connection.begin():
+            return [work(connection) for work in works]
+
+    async def close(self) -> None:
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown)
+        self._engine.dispose()
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
@@ -59,22 +179,31 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-@asynccontextmanager
-async def transaction(engine: AsyncEngine, *, reading: bool = False) -> AsyncIterator[AsyncConnection]:
-    """Run a block in one transaction.
+# --- PostgreSQL --------------------------------------------------------------------------
 
-    Raises:
-        TransientError: SYS.LEDGER; nothing was written, or whether it was is unknown.
-    """
-    try:
-        async with engine.connect() as connection:
-            await connection.execution_options(axis_reading=reading)
-            async with connection.begin():
-                yield connection
-    except (IntegrityError, ProgrammingError):
-        raise
-    except (DBAPIError, PoolTimeoutError, OSError) as error:
-        raise TransientError("SYS.LEDGER") from error
+
+class _Postgresql:
+    def __init__(self, rest: str) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            f"postgresql+asyncpg://{rest}", pool_size=10, max_overflow=10, pool_timeout=30, pool_pre_ping=True
+        )
+
+    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+        async with self._engine.connect() as connection, connection.begin():
+            return await connection.run_sync(lambda plain: [work(plain) for work in works])
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+_DRIVERS: dict[str, Callable[[str], _Driver]] = {
+    "sqlite": _Sqlite,
+    "postgresql": _Postgresql,
+    "postgres": _Postgresql,
+}
+
+
+# --- the schema ----------------------------------------------------------------------------
 
 
 async def migrate(url: str) -> None:
@@ -83,23 +212,14 @@ async def migrate(url: str) -> None:
     Raises:
         TransientError: SYS.LEDGER
     """
-    engine = open_engine(url)
-    try:
-        async with transaction(engine) as connection:
-            if connection.dialect.name == "postgresql":
-                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            await connection.run_sync(_upgrade)
-    finally:
-        await engine.dispose()
+    async with open_database(url) as database:
+        await database.write(_upgrade)
 
 
 def _upgrade(connection: sa.Connection) -> None:
-    command.upgrade(migration_config(connection), "head")
-
-
-def migration_config(connection: sa.Connection | None) -> Config:
-    """Return Alembic's configuration, on an open connection."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    return config
+    command.upgrade(config, "head")

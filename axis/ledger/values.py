@@ -1,7 +1,7 @@
 """Values: what goes into the ledger and what comes out of it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -173,13 +173,18 @@ class EnvelopeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An office could not take a delivery: what that does to its lane."""
+
+    threshold: int  # Failures in a row after which the breaker opens.
+    probe_after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptEntry:
-    """One receipt and what it does, to be recorded in one commit."""
+    """One receipt and what it does to a delivery, to be recorded in one commit."""
 
     receipt: ReceiptRow
-    delivery_id: int
-    envelope_id: str
-    expect_state: str  # The delivery must still be there.
     new_state: str | None  # None: the receipt is late and moves nothing.
     business: str | None
     code: str | None
@@ -189,6 +194,8 @@ class ReceiptEntry:
     notices: tuple[Notice, ...]
     event: str
     at: datetime
+    office_answered: bool  # The office has shown that it is there.
+    failure: Failure | None  # It has shown that it cannot.
 
 
 class Outcome(Enum):
@@ -196,7 +203,16 @@ class Outcome(Enum):
 
     RECORDED = auto()
     REPEATED = auto()  # It was there already; nothing changed.
-    MOVED_ELSEWHERE = auto()  # The delivery is in another state now; nothing changed.
+    NOTHING = auto()  # There was nothing to record.
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of recording a receipt, with the delivery as it was before."""
+
+    outcome: Outcome
+    row: DeliveryRow | None
+    entry: ReceiptEntry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,17 @@
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from axis import edxml, ledger
 from axis.edxml import Organization, ResponseFor
-from axis.errors import Refusal
+from axis.errors import PermanentError, Refusal
 from axis.intake import Rejected
 from axis.ledger import Ledger, tables
-from axis.ledger.engine import open_engine, transaction
+from axis.ledger.engine import open_database
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, together
 from tests.province import AT
 
@@ -22,12 +20,8 @@ from tests.province import AT
 async def test_migrations_build_the_tables_of_the_code_and_do_so_once(ledger_url: str) -> None:
     await ledger.migrate(ledger_url)
     await ledger.migrate(ledger_url)
-    engine = open_engine(ledger_url)
-    async with transaction(engine, reading=True) as connection:
-        differences = await connection.run_sync(
-            lambda plain: compare_metadata(MigrationContext.configure(plain), tables.METADATA)
-        )
-    await engine.dispose()
+    async with open_database(ledger_url) as database:
+        differences = await database.read(lambda c: compare_metadata(MigrationContext.configure(c), tables.METADATA))
     assert differences == []
 
 
@@ -200,6 +194,9 @@ async def test_broken_seal_is_refused_before_anything_is_asked(home: House) -> N
     assert caught.value.code == "SIG.DIGEST"
 
 
-def test_postgres_url_with_its_usual_name_is_understood(tmp_path: Path) -> None:
-    for scheme in ("postgres", "postgresql"):
-        assert isinstance(open_engine(f"{scheme}://axis@127.0.0.1:1/axis").dialect, sa.engine.Dialect)
+@pytest.mark.parametrize("url", ["mysql://axis@db/axis", "ledger.sqlite", ""])
+async def test_address_of_another_kind_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        async with Ledger.open(url):
+            pass
+    assert caught.value.code == "CFG.INVALID"

@@ -10,11 +10,9 @@ import sqlalchemy as sa
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import Priority
 from axis.errors import Refusal
-from axis.ledger import Ledger, Outcome
-from axis.ledger.engine import transaction
+from axis.ledger import Ledger
 from axis.office.answers import Delivered, Refused, Registered
 from axis.office.speech import About, Deferred, Failed, say
-from axis.receipts import read_receipt
 from axis.receipts.voice import Voice
 from tests.house import COMMUNE, OTHER, WAIT, House, together
 
@@ -214,19 +212,45 @@ async def test_silence_is_told_and_moves_no_state(home: House) -> None:
     assert [attempt.attempt_no for attempt in await home.attempt()] == [2]
 
 
-async def test_delivery_that_moved_meanwhile_is_looked_at_again(home: House) -> None:
-    """A receipt that was prepared for another state is not recorded by halves."""
+async def test_refusal_after_delivery_is_business_and_moves_no_state(home: House) -> None:
     envelope_id = await _accepted(home)
     await home.attempt()
-    stale = await home.row(envelope_id)
-    await home.say(Delivered(), stale)
-    (late,) = await _unsaid(home, Refused("muộn"), stale)
-    signed = read_receipt(late, home.province.trust(), at=home.at)
-    entry = home.answers._entry(signed, stale, home.at)
-    assert await home.ledger.record(entry) is Outcome.MOVED_ELSEWHERE
-    assert await _levels(home, envelope_id) == ["accepted", "delivered"]
-    await home.answers.record(signed, stale, home.at)
-    assert (await home.row(envelope_id)).business == "02"
+    before = await home.row(envelope_id)
+    await home.say(Delivered(), before)
+    (late,) = await _unsaid(home, Refused("muộn"), before)
+    await home.answers.take(late, submitter=COMMUNE, now=home.at)
+    row = await home.row(envelope_id)
+    assert (row.state, row.business) == ("delivered", "02")
+    assert await _levels(home, envelope_id) == ["accepted", "delivered", "refused"]
+
+
+async def test_receipts_that_come_at_once_are_each_recorded_once(home: House, ledger_url: str) -> None:
+    """Two routers, every receipt twice, all at the same moment."""
+    ids = [await _accepted(home) for _ in range(5)]
+    await home.attempt()
+    said = [xml for one in ids for xml in await _unsaid(home, Registered("1"), await home.row(one))]
+    async with Ledger.open(ledger_url) as second:
+        other = replace(home.answers, ledger=second)
+        done = await together(
+            *(door.take(xml, submitter=COMMUNE, now=home.at) for xml in said for door in (home.answers, other))
+        )
+    assert done == [None] * 20
+    for one in ids:
+        assert await _levels(home, one) == ["accepted", "delivered", "registered"]
+        assert (await home.row(one)).state == "delivered"
+    assert len(await home.ledger.notices_due(home.at, 100)) == 15
+    assert (await home.ledger.audit(home.at)).findings == ()
+
+
+async def test_receipt_that_cannot_be_believed_does_not_spoil_those_beside_it(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    good = await _unsaid(home, Registered("1"), row)
+    object.__setattr__(row, "envelope_id", "0" * 32)
+    bad = await _unsaid(home, Registered("1"), row)
+    done = await together(*(home.answers.take(xml, submitter=COMMUNE, now=home.at) for xml in (*bad, *good)))
+    assert [type(one).__name__ for one in done] == ["Refusal", "Refusal", "NoneType", "NoneType"]
     assert (await home.row(envelope_id)).state == "delivered"
 
 
@@ -321,9 +345,8 @@ _FAULTS = {
 async def test_audit_finds_what_is_wrong(home: House, fault: str) -> None:
     await _accepted(home)
     statements, rule = _FAULTS[fault]
-    async with transaction(home.ledger._engine) as connection:
-        for statement in statements.split("; "):
-            await connection.execute(sa.text(statement))
+    for statement in statements.split("; "):
+        await home.ledger._database.write(lambda c, text=statement: c.execute(sa.text(text)))  # type: ignore[misc]
     report = await home.ledger.audit(home.at)
     assert {finding.rule for finding in report.findings} == {rule}
     assert report.as_dict()["lost"] == len(report.findings)
