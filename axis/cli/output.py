@@ -60,10 +60,16 @@ def stop(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's asynchronous part; the axis' own errors become sentences and exit codes."""
+def run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
+    """Run a command's asynchronous part; the axis' own errors become sentences and exit codes.
+
+    Args:
+        work: The part.
+        loop_factory: The event loop of one that serves; a command that is done at once needs none of its own.
+    """
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(work)
     except Refusal as refusal:
         violations(refusal.violations)
         raise typer.Exit(REFUSED) from refusal

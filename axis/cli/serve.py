@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import uvloop
+
 from axis import app as processes
 from axis.cli import options, output
 from axis.settings import Settings
@@ -48,4 +50,4 @@ def _serve(
         events.configure(level=settings.log_level, json=as_json, service=name)
         await process(settings, lambda text: output.console.print(text, markup=False))
 
-    output.run(work())
+    output.run(work(), loop_factory=uvloop.new_event_loop)

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, seal
 from axis.errors import AxisError, PermanentError, refuse
@@ -83,6 +84,7 @@ def build(
         ring=ring,
     )
     app.state.busy = Counter[str]()
+    app.state.tokens = seal.Tokens()
     app.add_exception_handler(AxisError, problems.of_axis)
     app.add_exception_handler(HTTPException, problems.of_http)
     app.add_exception_handler(RequestValidationError, problems.of_parameters)
@@ -91,7 +93,7 @@ def build(
     _add_uploads(app)
     _add_attachments(app)
     _add_envelopes(app)
-    _add_counting(app)
+    app.add_middleware(_Counting)
     return app
 
 
@@ -110,7 +112,8 @@ async def _office(request: Request, authorization: Annotated[str | None, Header(
     if scheme.casefold() != "bearer" or not token:
         raise refuse("API.AUTH", "Bearer token")
     roll, trust = rooms.roll()
-    office = roll.find(seal.check_token(token, trust, clock.now()))
+    tokens: seal.Tokens = request.app.state.tokens
+    office = roll.find(tokens.check(token, trust, clock.now()))
     if office is None:
         raise refuse("API.AUTH", "office")
     busy: Counter[str] = request.app.state.busy
@@ -237,7 +240,7 @@ def _add_attachments(app: FastAPI) -> None:
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
         return StreamingResponse(
-            rooms.spool.stream(digest, start, end),
+            rooms.spool.stream(digest, start, end, size=size),
             status_code=status,
             headers=headers,
             media_type="application/octet-stream",
@@ -330,10 +333,24 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
     }
 
 
-def _add_counting(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        route = request.scope.get("route")
-        metrics.HTTP_REQUESTS.labels(getattr(route, "path", "unknown"), f"{response.status_code // 100}xx").inc()
-        return response
+class _Counting:
+    """Counts answers by route and class of status.
+
+    Plain ASGI: the framework's own kind of middleware puts every answer through a queue of its own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "unknown")
+                metrics.HTTP_REQUESTS.labels(route, f"{message['status'] // 100}xx").inc()
+            await send(message)
+
+        await self._app(scope, receive, counting)

@@ -9,7 +9,7 @@ Spec: docs/protocol/receipts.md.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
@@ -25,6 +25,7 @@ from axis.receipts import Level, SignedReceipt
 from axis.telemetry import events
 
 _AT_ONCE = 16
+_MOST_KEPT = 1000
 _TAKE_WITHIN_S = 60.0
 _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900))  # The last one repeats.
 _ENDS = {Level.ACCEPTED: "accepted", Level.REJECTED: "rejected"}
@@ -39,6 +40,7 @@ class Hearing:
     state: State
     handlers: Handlers
     now: Clock
+    _verified: dict[str, SignedReceipt] = field(default_factory=dict, init=False)
 
     async def take(self, message: Incoming) -> None:
         """Keep one receipt; when this returns, it cannot be lost.
@@ -54,6 +56,7 @@ class Hearing:
             events.receipt_refused(submitter=self.axis, digest=digest, code=error.code)
         else:
             await self._end_submission(signed)
+            self._remember(signed)
             metrics.RECEIPTS_HEARD.labels(signed.receipt.level).inc()
         await self.state.hear(digest, str(message.headers.get("envelope-id") or digest), message.body, self.now())
 
@@ -65,7 +68,7 @@ class Hearing:
 
     async def _offer(self, heard: Heard) -> None:
         try:
-            signed = self._read(heard.xml)
+            signed = self._verified.pop(heard.digest, None) or self._read(heard.xml)
             said = signed.receipt
             if heard.tries:
                 await self._end_submission(signed)  # It may be the first time that it could be verified.
@@ -86,6 +89,11 @@ class Hearing:
 
     def _read(self, xml: bytes) -> SignedReceipt:
         return receipts.read_receipt(xml, self.trust.trust, at=self.now(), axis=self.axis)
+
+    def _remember(self, signed: SignedReceipt) -> None:
+        """Keep what was verified until it is offered, a moment later: verifying costs more than offering."""
+        if len(self._verified) < _MOST_KEPT:
+            self._verified[signed.digest] = signed
 
     async def _end_submission(self, signed: SignedReceipt) -> None:
         """Note that the axis has answered what we submitted."""

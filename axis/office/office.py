@@ -22,6 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
 
+import uvloop
+
 from axis import clock, edxml, seal
 from axis.broker import Broker
 from axis.clock import Clock
@@ -152,7 +154,8 @@ class Office:
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then finish what runs, and return."""
         try:
-            asyncio.run(self._run())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._run())
         except AxisError as error:
             sys.exit(str(error))
 

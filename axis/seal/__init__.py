@@ -9,12 +9,13 @@ Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
 
 from axis.seal.folder import load_authorities, load_trust
 from axis.seal.sign import SigningKey, seal
-from axis.seal.token import check_token, make_token
+from axis.seal.token import Tokens, check_token, make_token
 from axis.seal.trust import Trust, days_left
 from axis.seal.verify import Verified, digest_of, verify
 
 __all__ = [
     "SigningKey",
+    "Tokens",
     "Trust",
     "Verified",
     "check_token",

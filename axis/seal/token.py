@@ -22,6 +22,7 @@ AUDIENCE = "axis"
 LIFETIME = timedelta(minutes=5)
 SKEW = timedelta(minutes=1)  # By which an office's clock may differ from ours.
 _MAX_CHARS = 4096
+_MAX_KNOWN = 10_000
 _CLAIMS = ["iss", "aud", "iat", "exp", "jti"]
 # PyJWT must not read the clock: times are judged below, at the time given.
 _OPTIONS: Any = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -40,6 +41,29 @@ def make_token(organ_id: str, signer: SigningKey, now: datetime) -> str:
     return jwt.encode(claims, signer.key, algorithm=algorithm, headers={"typ": "JWT"})
 
 
+class Tokens:
+    """Remembers tokens that were found good, so that each is verified once and not with every request."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Trust, str, int]] = {}  # Until when, in seconds since 1970.
+
+    def check(self, token: str, trust: Trust, now: datetime) -> str:
+        """Return what `check_token` does. A token is verified anew when the trust has changed.
+
+        Raises:
+            Refusal: API.AUTH
+            TransientError: KEY.REVOCATION_UNKNOWN
+        """
+        known = self._known.get(token)
+        if known is not None and known[0] is trust and now.timestamp() < known[2]:
+            return known[1]
+        organ_id, expires = _checked(token, trust, now)
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()  # They live for minutes: nobody misses them for long.
+        self._known[token] = trust, organ_id, expires
+        return organ_id
+
+
 def check_token(token: str, trust: Trust, now: datetime) -> str:
     """Return the OrganId for which a token speaks, as the token writes it.
 
@@ -47,6 +71,11 @@ def check_token(token: str, trust: Trust, now: datetime) -> str:
         Refusal: API.AUTH
         TransientError: KEY.REVOCATION_UNKNOWN
     """
+    return _checked(token, trust, now)[0]
+
+
+def _checked(token: str, trust: Trust, now: datetime) -> tuple[str, int]:
+    """Return for whom a token speaks, and until when by its own word."""
     if len(token) > _MAX_CHARS:
         raise refuse("API.AUTH", "token too long")
     organ_id = _claimed(token)
@@ -59,7 +88,7 @@ def check_token(token: str, trust: Trust, now: datetime) -> str:
             trust.require(signer, at=now)
         except Refusal as error:
             raise refuse("API.AUTH", error.violations[0].en, detail_vi=error.violations[0].vi) from error
-        return organ_id
+        return organ_id, int(claims["exp"])
     raise refuse("API.AUTH", "not signed with a key registered for iss")
 
 

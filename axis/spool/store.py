@@ -1,8 +1,8 @@
 """Store: a local folder or an S3 bucket, written once and read in ranges.
 
 Locally a finished file is synced and renamed, which costs nothing however
-large it is; obstore's own local writer copies and does not sync. Reading and
-the bucket go through obstore.
+large it is; obstore's own local writer copies and does not sync. The bucket
+goes through obstore.
 
 Limits: the staging folder is on this machine, so that an upload that was cut
 can be resumed only where it began.
@@ -195,16 +195,7 @@ class Spool:
                 come = 0
             if come != offset:
                 raise refuse("API.OFFSET", str(come))
-            file.seek(offset)
-            try:
-                async for chunk in chunks:
-                    if offset + len(chunk) > total:
-                        raise refuse("ATT.SIZE", f"> {total} bytes")
-                    await asyncio.to_thread(file.write, chunk)
-                    offset += len(chunk)
-            finally:
-                # What has arrived stays, whatever cut the line: the owner asks for the offset and goes on.
-                await asyncio.to_thread(_flush, file)
+            offset = await _write_all(file, offset, total, chunks)
             if offset < total:
                 return offset
             return await self._finish(part, file, Blob(digest, total))
@@ -218,7 +209,6 @@ class Spool:
         if found != blob.sha256:
             part.unlink(missing_ok=True)
             raise refuse("ATT.DIGEST", f"{found} ≠ {blob.sha256}")
-        await asyncio.to_thread(os.fsync, file.fileno())
         await self._adopt(part, blob)
         part.unlink(missing_ok=True)
         return blob
@@ -233,19 +223,30 @@ class Spool:
     async def exists(self, digest: str) -> int | None:
         """Return the size of a blob, or None."""
         _require_digest(digest)
+        if self._root is not None:
+            return _size_of(self._root / _key(digest))
         try:
             return int((await _told(lambda: obstore.head_async(self._store, _key(digest))))["size"])
         except FileNotFoundError:
             return None
 
-    async def stream(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, digest: str, start: int = 0, end: int | None = None, *, size: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Yield the bytes [start, end) of a blob.
+
+        Args:
+            digest: Its name.
+            start: First byte.
+            end: One behind the last byte; None: the end.
+            size: What `exists` answered, if it was asked just now.
 
         Raises:
             PermanentError: API.NOT_FOUND
             TransientError: SYS.SPOOL
         """
-        size = await self.exists(digest)
+        if size is None:
+            size = await self.exists(digest)
         if size is None:
             raise PermanentError("API.NOT_FOUND")
         end = size if end is None else min(end, size)
@@ -255,6 +256,8 @@ class Spool:
             start = stop
 
     async def _range(self, digest: str, start: int, end: int) -> bytes:
+        if self._root is not None:
+            return await asyncio.to_thread(_read_range, self._root / _key(digest), start, end)
         return bytes(await _told(lambda: obstore.get_range_async(self._store, _key(digest), start=start, end=end)))
 
     async def used_bytes(self) -> int:
@@ -292,6 +295,7 @@ def _require_digest(digest: str) -> None:
 def _move_durably(source: Path, target: Path) -> None:
     """Rename within the disk, or copy across disks; then sync the folder that names it."""
     try:
+        folders = [target.parent] if target.parent.exists() else [target.parent, target.parent.parent]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             source.rename(target)
@@ -299,7 +303,7 @@ def _move_durably(source: Path, target: Path) -> None:
             if error.errno != errno.EXDEV:
                 raise
             _copy_durably(source, target)
-        for folder in (target.parent, target.parent.parent):
+        for folder in folders:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)
@@ -341,9 +345,51 @@ def _open_locked(path: Path) -> IO[bytes]:
     return file
 
 
-def _flush(file: IO[bytes]) -> None:
+async def _write_all(file: IO[bytes], offset: int, total: int, chunks: AsyncIterator[bytes]) -> int:
+    """Write what comes, and put it on the disk; return the offset reached.
+
+    Raises:
+        Refusal: ATT.SIZE; more comes than was announced.
+        OSError: It cannot be written.
+    """
+    file.seek(offset)
+    gathered = bytearray()  # A change of threads for each piece of the network would cost more than writing it.
+    try:
+        async for chunk in chunks:
+            if offset + len(gathered) + len(chunk) > total:
+                raise refuse("ATT.SIZE", f"> {total} bytes")
+            gathered += chunk
+            if len(gathered) >= _CHUNK_BYTES:
+                await asyncio.to_thread(file.write, bytes(gathered))
+                offset += len(gathered)
+                gathered.clear()
+    finally:
+        # What has arrived stays, whatever cut the line: its owner asks for the offset and goes on.
+        await asyncio.to_thread(_write_durably, file, bytes(gathered))
+    return offset + len(gathered)
+
+
+def _write_durably(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
     file.flush()
     os.fsync(file.fileno())
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
+
+
+def _read_range(path: Path, start: int, end: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return os.pread(file.fileno(), end - start, start)
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
 
 
 def _digest_of(file: IO[bytes]) -> str:
