@@ -22,12 +22,12 @@ import uvicorn
 
 from axis import clock, gateway, intake, ledger, registry, seal, spool
 from axis.broker import Broker, PrivateNode, topology
+from axis.commits import SharedCommits
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.errors import AxisError, PermanentError
-from axis.intake.commits import SharedCommits
 from axis.receipts.voice import Voice
 from axis.router import Router
 from axis.settings import Settings

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, ledger, receipts, seal
+from axis.commits import SharedCommits
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
 from axis.intake import Acceptance, Intake
-from axis.intake.commits import SharedCommits
 from axis.ledger import Attempt, DeliveryRow, Ledger
 from axis.office.answers import Answer
 from axis.office.speech import About, Deferred, Failed, say

@@ -190,9 +190,8 @@ async def _append(digest: str, request: Request, rooms: _Rooms, office: str, off
 
 async def _own_size(rooms: _Rooms, office: str, digest: str) -> int | None:
     """Return the size of a file that is in the spool and this office's to read; None says nothing about others' files."""
-    if not await rooms.ledger.may_read(office, digest):
-        return None
-    return await rooms.spool.exists(digest)
+    there = await rooms.spool.exists(digest)  # Asked first: it costs nothing, and mostly the file is new.
+    return there if there is not None and await rooms.ledger.may_read(office, digest) else None
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

@@ -1,8 +1,7 @@
 """CUSTODY (room 5): one sealed envelope in, one signed answer out.
 
 `accept` is the page to read: parse, verify, check, resolve, take custody,
-answer. `examine` is its pure half, `commits` lets envelopes that arrive
-together share one commit.
+answer. `examine` is its pure half, `custody` what one commit must hold.
 """
 
 from axis.intake.accept import Acceptance, Intake, Rejected

@@ -17,8 +17,8 @@ from hashlib import sha256
 from uuid import uuid4
 
 from axis import clock, seal
+from axis.commits import SharedCommits
 from axis.errors import PermanentError, Refusal, violation
-from axis.intake.commits import SharedCommits
 from axis.intake.custody import custody_of, rejection_of
 from axis.intake.examine import Examined, examine
 from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from axis.commits import SharedCommits
 from axis.errors import PermanentError, TransientError
 
 T = TypeVar("T")
@@ -55,8 +56,7 @@ class Database:
 
     def __init__(self, driver: _Driver) -> None:
         self._driver = driver
-        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._commits: SharedCommits[Work[Any], Any] = SharedCommits(partial(self._run, reading=False), most=_MOST)
 
     async def read(self, work: Work[T]) -> T:
         """Run work that writes nothing.
@@ -73,35 +73,8 @@ class Database:
         Raises:
             TransientError: SYS.LEDGER; nothing was written, or whether it was is unknown.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._drain())
-        return await future
-
-    async def _drain(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                await self._commit(batch)
-        finally:
-            self._writing = None
-
-    async def _commit(self, batch: Sequence[tuple[Work[Any], asyncio.Future[Any]]]) -> None:
-        try:
-            results = await self._run([work for work, _ in batch], reading=False)
-        except Exception as error:
-            if len(batch) > 1 and not isinstance(error, TransientError):
-                for one in batch:
-                    await self._commit([one])
-                return
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-        else:
-            for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():  # The caller may have gone away; the commit stands all the same.
-                    future.set_result(result)
+        result: T = await self._commits.add(work)
+        return result
 
     async def _run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
         try:
@@ -113,8 +86,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is being written, and let go."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+        await self._commits.finish()
         await self._driver.close()
 
 

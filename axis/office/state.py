@@ -6,8 +6,9 @@
     submissions  what we sent, until the axis accepted or rejected it
     files        the attachments of a submission, until the axis has them
 
-Every method is one transaction, synchronous to the disk, in one thread. The
-folder belongs to one process at a time. What cannot be written now is a
+What a method writes is on the disk when it returns, in one thread; methods that
+are called at the same moment share one transaction, and one sync of the disk.
+The folder belongs to one process at a time. What cannot be written now is a
 TransientError, and nothing was promised.
 
 Spec: design laws 3 and 4; SQLite WAL.
@@ -23,13 +24,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from axis.commits import SharedCommits
 from axis.errors import PermanentError, TransientError
 from axis.office.speech import About
 from axis.receipts import Level, SignedReceipt
 
 T = TypeVar("T")
+
+_MOST = 64  # Works that share one transaction.
 
 # After one of these the office has answered for good: the handler is not called again.
 FINAL = frozenset({Level.DELIVERED, Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
@@ -154,6 +158,7 @@ class State:
         self.folder = folder
         self._connection = connection
         self._thread = thread
+        self._commits: SharedCommits[Callable[[sqlite3.Connection], Any], Any] = SharedCommits(self._run, most=_MOST)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -166,14 +171,20 @@ class State:
         loop = asyncio.get_running_loop()
         with _locked(folder), ThreadPoolExecutor(1, thread_name_prefix="office-state") as thread:
             connection = await loop.run_in_executor(thread, _connect, folder / "state.sqlite")
+            state = cls(folder, connection, thread)
             try:
-                yield cls(folder, connection, thread)
+                yield state
             finally:
+                await state._commits.finish()
                 await loop.run_in_executor(thread, connection.close)
 
     async def _commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run one transaction; what it returns is on the disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, self._connection, work)
+        """Run work in a transaction, with what else is ready; what it wrote is on the disk when this returns."""
+        result: T = await self._commits.add(work)
+        return result
+
+    async def _run(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, self._connection, works)
 
     # --- what came -------------------------------------------------------------------
 
@@ -550,11 +561,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _transact(db: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
     try:
         db.execute("BEGIN IMMEDIATE")
         try:
-            result = work(db)
+            results = [work(db) for work in works]
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -563,4 +574,4 @@ def _transact(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -
     except sqlite3.OperationalError as error:
         # Disk full, locked, unreadable: it may be mended while we wait.
         raise TransientError("SYS.STATE") from error
-    return result
+    return results

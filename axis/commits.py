@@ -1,20 +1,23 @@
-"""Commits: envelopes that are ready at the same moment share one commit.
+"""Commits: what is ready at the same moment shares one commit.
 
-A lone envelope never waits: the first one starts a commit at once, and those
-that become ready while it runs form the next. Each caller gets its own answer,
-after the commit that holds its envelope.
+A lone item never waits: the first one starts a commit at once, and those that
+become ready while it runs form the next. Each caller gets its own answer, after
+the commit that holds its item. An item that spoils a commit spoils only its
+own: the others are committed without it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from axis.errors import TransientError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class SharedCommits(Generic[T, R]):
-    """Turn single requests into batches for `commit`, which answers in order."""
+    """Turn single requests into batches for `commit`, which answers in order, or raises with nothing done."""
 
     def __init__(self, commit: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int) -> None:
         self._commit = commit
@@ -30,6 +33,11 @@ class SharedCommits(Generic[T, R]):
             self._running = asyncio.create_task(self._drain())
         return await future
 
+    async def finish(self) -> None:
+        """Wait until everything that was added has been answered."""
+        while self._running is not None:
+            await asyncio.gather(self._running, return_exceptions=True)
+
     async def _drain(self) -> None:
         try:
             while self._waiting:
@@ -38,10 +46,14 @@ class SharedCommits(Generic[T, R]):
         finally:
             self._running = None
 
-    async def _one(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _one(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             answers = await self._commit([item for item, _ in batch])
         except BaseException as error:
+            if len(batch) > 1 and isinstance(error, Exception) and not isinstance(error, TransientError):
+                for one in batch:
+                    await self._one([one])
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

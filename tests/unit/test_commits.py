@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from axis.intake.commits import SharedCommits
+from axis.commits import SharedCommits
+from axis.errors import TransientError
 
 
 async def test_first_item_is_committed_alone_and_the_rest_share() -> None:
@@ -60,3 +61,48 @@ async def test_caller_that_goes_away_does_not_spoil_the_batch() -> None:
     assert await stayer == 2
     with pytest.raises(asyncio.CancelledError):
         await leaver
+
+
+async def test_item_that_spoils_a_commit_spoils_only_its_own() -> None:
+    seen: list[list[str]] = []
+
+    async def commit(items: Sequence[str]) -> Sequence[str]:
+        seen.append(list(items))
+        if "bad" in items:
+            raise ValueError("bad")
+        return items
+
+    commits = SharedCommits(commit, most=10)
+    answers = await asyncio.gather(*map(commits.add, ("a", "bad", "b")), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["a", "bad", "b"]
+    assert isinstance(answers[1], ValueError)
+    assert seen == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
+
+
+async def test_commit_that_cannot_be_made_now_is_not_tried_item_by_item() -> None:
+    seen: list[int] = []
+
+    async def commit(items: Sequence[int]) -> Sequence[int]:
+        seen.append(len(items))
+        raise TransientError("SYS.LEDGER")
+
+    commits = SharedCommits(commit, most=10)
+    answers = await asyncio.gather(*map(commits.add, range(5)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {TransientError}
+    assert seen == [5]
+
+
+async def test_finish_waits_for_what_was_added() -> None:
+    done: list[int] = []
+
+    async def commit(items: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(0.02)
+        done.extend(items)
+        return items
+
+    commits = SharedCommits(commit, most=1)
+    tasks = [asyncio.create_task(commits.add(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    await commits.finish()
+    assert done == [0, 1, 2]
+    await asyncio.gather(*tasks)
