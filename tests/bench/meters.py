@@ -40,6 +40,14 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime, stime
 
 
+def machine_s() -> float:
+    """Return the processor time that this machine has used for anything at all, or lost to its host."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+
+
 def memory_bytes(pid: int, field: str) -> int:
     """Return a size of /proc/PID/status: VmRSS is the memory held now, VmHWM the most that was held."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

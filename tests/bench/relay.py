@@ -90,11 +90,12 @@ class Bare:
 
     def tables(self, role: str) -> dict[str, Took]:
         """Return which queues a role reads, and what it does with each message."""
-        return {
+        tables: dict[str, dict[str, Took]] = {
             "router": {SUBMIT: self.submitted, RECEIPTS: self.answered},
             "addressee": {INBOX: self.delivered},
             "originator": {HOME: self.heard},
-        }[role]
+        }
+        return tables[role]
 
 
 async def declare(url: str) -> None:
@@ -138,8 +139,15 @@ def order(folder: Path, load: Load) -> None:
     (folder / "load.json").write_text(json.dumps(asdict(load)), encoding="utf-8")
 
 
+def seconds_of(result: Path) -> float:
+    """Return what the originator wrote down."""
+    return float(json.loads(result.read_text(encoding="utf-8"))["seconds"])
+
+
 if __name__ == "__main__":
     place = Path(sys.argv[2])
     asyncio.run(
-        _serve(sys.argv[1], os.environ["BENCH_BROKER_URL"], place, Load(**json.loads((place / "load.json").read_text())))
+        _serve(
+            sys.argv[1], os.environ["BENCH_BROKER_URL"], place, Load(**json.loads((place / "load.json").read_text()))
+        )
     )

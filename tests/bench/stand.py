@@ -1,6 +1,7 @@
 """Stand: a broker, an axis and two offices under one folder, each a process of its own, ended by their ids."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from axis.broker import PrivateNode
 from axis.office.gateway import GatewayClient
 from axis.seal import pki
 from tests.bench.journal import Journal, Seen
-from tests.bench.meters import command, cpu_s
+from tests.bench.meters import command, cpu_s, machine_s
 from tests.bench.office import Order
 from tests.laboratory import Laboratory, axis
 
@@ -135,6 +136,10 @@ class Stand:
         """Return the processor seconds that each process has used."""
         used = {what: cpu_s(self.laboratory.running[name].process.pid) for name, what in _PROCESSES.items()}
         return used | {"broker": cpu_s(self.node.pid or 0)}
+
+    def others_s(self) -> float:
+        """Return the processor seconds that the machine has used for what is not measured."""
+        return machine_s() - sum(self.cpu().values()) - cpu_s(os.getpid())
 
     async def carry(self, order: Order, *, within_s: float) -> dict[str, Seen]:
         """Let the originator carry out an order; return what it saw once every receipt was heard."""

@@ -1,0 +1,295 @@
+"""Rows: each measurement, from the order to its figures."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+from axis.edxml import AttachmentRef
+from axis.office.document import Attachment
+from tests.bench import relay
+from tests.bench.journal import Seen
+from tests.bench.meters import Spread, command, cpu_s, forget_peak, memory_bytes
+from tests.bench.office import Order
+from tests.bench.stand import ADDRESSEE, Entry, Stand
+
+MIB = 1024 * 1024
+FILE_BYTES = 100 * 1024
+SIZES = (64 * MIB, 512 * MIB)
+_OFFERED_PER_S = 400.0  # More than can be carried: what is measured is how much is.
+_PACED_PER_S, _PACED_S = 20.0, 15
+_LONE = 30
+_RELAYED = 4  # Times as many documents as in the full chain, because each takes so little.
+_WITHIN_S = 120.0
+_USUAL_BYTES = (4_340, 3_300)  # Envelope and receipt, where no ledger can be asked.
+
+# The way of a document, from one time that is on record to the next.
+STEPS = (
+    "copied, sealed, on the disk",
+    "uploaded, submitted, examined",
+    "custody, attempt begun",
+    "inbox, file fetched, receipts signed",
+    "receipts back at the axis",
+    "recorded, notice home",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The full chain, offered more than it can carry."""
+
+    documents: int
+    envelope_bytes: int
+    file_bytes: int
+    receipt_bytes: int
+    seconds: float
+    per_second: float
+    cpu_ms: dict[str, float]  # For each document, by process.
+    others_cores: float  # Processors that others used meanwhile: above a tenth or so, the row says less.
+    registered: Spread  # From acceptance to the registered receipt, by the ledger.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """The bare relay of the same bytes."""
+
+    documents: int
+    document_bytes: int
+    seconds: float
+    per_second: float
+    cpu_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lone:
+    """One document at a time."""
+
+    documents: int
+    registered: Spread
+    heard: Spread  # From handing in to the last receipt at the originator.
+    steps_ms: dict[str, float]  # Median of each step.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paced:
+    """A steady rate."""
+
+    documents: int
+    offered_per_second: float
+    registered: Spread
+    heard: Spread
+    cpu_cores: float  # Processors in use by all processes together.
+    others_cores: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """One large file, up and down."""
+
+    mib: int
+    copy_s: float  # SHA-256 and a copy on the same disk: the yardstick.
+    upload_s: float
+    download_s: float
+    upload_peak_mib: float  # Growth of the gateway's peak memory.
+    download_peak_mib: float
+
+
+Row = Chain | Relay | Lone | Paced | Size
+
+
+async def warm(stand: Stand) -> None:
+    """Let every process load what it loads once."""
+    await stand.carry(_order("warm", 10, 10), within_s=_WITHIN_S)
+
+
+def _order(name: str, documents: int, per_s: float | None) -> Order:
+    return Order(name=name, addressee=ADDRESSEE, documents=documents, file_bytes=FILE_BYTES, per_s=per_s)
+
+
+async def chain(stand: Stand, documents: int) -> Chain:
+    """Offer documents faster than they can be carried, and see how fast they are."""
+    before, others = stand.cpu(), stand.others_s()
+    seen = await stand.carry(_order("chain", documents, _OFFERED_PER_S), within_s=_WITHIN_S)
+    used, others = _less(stand.cpu(), before), stand.others_s() - others
+    seconds = _span(seen)
+    envelope_bytes, receipt_bytes = stand.sizes()
+    return Chain(
+        documents=documents,
+        envelope_bytes=envelope_bytes,
+        file_bytes=FILE_BYTES,
+        receipt_bytes=receipt_bytes,
+        seconds=round(seconds, 2),
+        per_second=round(documents / seconds, 1),
+        cpu_ms=_each(used, documents),
+        others_cores=round(max(0.0, others) / seconds, 2),
+        registered=_registered(seen, stand.entries()),
+    )
+
+
+async def lone(stand: Stand) -> Lone:
+    """Send one document after the other, each when nothing else is on its way."""
+    seen = await stand.carry(_order("lone", _LONE, None), within_s=_WITHIN_S)
+    entries = stand.entries()
+    ways = [_way(one, entries[document_id]) for document_id, one in seen.items()]
+    return Lone(
+        documents=_LONE,
+        registered=_registered(seen, entries),
+        heard=_heard(seen),
+        steps_ms={step: Spread.of([way[number] for way in ways]).p50 for number, step in enumerate(STEPS)},
+    )
+
+
+def _way(seen: Seen, entry: Entry) -> list[float]:
+    """Return how long each step took."""
+    times = [seen.due, seen.kept, entry.accepted, entry.attempted, entry.registered, entry.recorded, seen.ended]
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+async def paced(stand: Stand) -> Paced:
+    """Send at a steady rate, whatever becomes of earlier documents."""
+    documents = round(_PACED_PER_S * _PACED_S)
+    before, others = stand.cpu(), stand.others_s()
+    seen = await stand.carry(_order("paced", documents, _PACED_PER_S), within_s=_WITHIN_S)
+    used, others = _less(stand.cpu(), before), stand.others_s() - others
+    return Paced(
+        documents=documents,
+        offered_per_second=_PACED_PER_S,
+        registered=_registered(seen, stand.entries()),
+        heard=_heard(seen),
+        cpu_cores=round(sum(used.values()) / _span(seen), 2),
+        others_cores=round(max(0.0, others) / _span(seen), 2),
+    )
+
+
+def _registered(seen: Mapping[str, Seen], entries: Mapping[str, Entry]) -> Spread:
+    return Spread.of([entries[one].registered - entries[one].accepted for one in seen])
+
+
+def _heard(seen: Mapping[str, Seen]) -> Spread:
+    return Spread.of([one.ended - one.due for one in seen.values()])
+
+
+def _span(seen: Mapping[str, Seen]) -> float:
+    """Return the time from the first document to the last receipt."""
+    return max(one.ended for one in seen.values()) - min(one.due for one in seen.values())
+
+
+def _less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    return {name: used - before[name] for name, used in after.items()}
+
+
+def _each(used: Mapping[str, float], documents: int) -> dict[str, float]:
+    """Return milliseconds for each document, and their sum."""
+    return {name: round(seconds * 1000 / documents, 1) for name, seconds in {**used, "all": sum(used.values())}.items()}
+
+
+# --- the bare relay ---------------------------------------------------------------------
+
+
+async def relayed(stand: Stand, name: str, documents: int, like: Chain | None, *, with_file: bool) -> Relay:
+    """Relay the same bytes over the same broker; the axis rests meanwhile."""
+    envelope_bytes, receipt_bytes = (like.envelope_bytes, like.receipt_bytes) if like else _USUAL_BYTES
+    load = relay.Load(documents * _RELAYED, envelope_bytes + (FILE_BYTES if with_file else 0), receipt_bytes)
+    folder = stand.folder / f"bare-{name}"
+    relay.order(folder, load)
+    await relay.declare(stand.node.url)
+    result = folder / "result.json"
+    pids = {role: await _start_role(stand, role, folder) for role in relay.ROLES}
+    before = _cpu(stand, pids)
+    async with asyncio.timeout(_WITHIN_S):
+        while not result.exists():
+            stand.require_alive()
+            await asyncio.sleep(0.05)
+    used = _less(_cpu(stand, pids), before)
+    for role in relay.ROLES:
+        await stand.laboratory.stop(f"bare {role}")
+    seconds = relay.seconds_of(result)
+    return Relay(
+        documents=load.documents,
+        document_bytes=load.document_bytes,
+        seconds=round(seconds, 2),
+        per_second=round(load.documents / seconds, 1),
+        cpu_ms=_each(used, load.documents),
+    )
+
+
+async def _start_role(stand: Stand, role: str, folder: Path) -> int:
+    running = await stand.laboratory.start(
+        f"bare {role}",
+        *command("tests.bench.relay", role, str(folder)),
+        more={"BENCH_BROKER_URL": stand.node.url},
+    )
+    async with asyncio.timeout(_WITHIN_S):
+        while not (folder / f"{role}.ready").exists():
+            stand.require_alive()
+            await asyncio.sleep(0.01)
+    return running.process.pid
+
+
+def _cpu(stand: Stand, pids: Mapping[str, int]) -> dict[str, float]:
+    return {role: cpu_s(pid) for role, pid in pids.items()} | {"broker": cpu_s(stand.node.pid or 0)}
+
+
+# --- one large file ---------------------------------------------------------------------
+
+
+async def size(stand: Stand, size_bytes: int) -> Size:
+    """Bring a file to the gateway and fetch it again, as offices do."""
+    source, target = stand.folder / "large", stand.folder / "large.copy"
+    digest = await asyncio.to_thread(_fill, source, size_bytes)
+    try:
+        copies = [await asyncio.to_thread(_copy, source, target)]
+        async with stand.client() as client:
+            upload_s, upload_peak = await _timed(stand, client.upload(source, digest, size_bytes))
+            ref = AttachmentRef("a1", "large", "application/octet-stream", digest, size_bytes)
+            download_s, download_peak = await _timed(stand, Attachment(ref, client).save(target))
+        copies.append(await asyncio.to_thread(_copy, source, target))
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+    return Size(
+        mib=size_bytes // MIB,
+        copy_s=round(sum(copies) / len(copies), 2),
+        upload_s=round(upload_s, 2),
+        download_s=round(download_s, 2),
+        upload_peak_mib=round(upload_peak / MIB, 1),
+        download_peak_mib=round(download_peak / MIB, 1),
+    )
+
+
+async def _timed(stand: Stand, doing: Awaitable[object]) -> tuple[float, int]:
+    """Return how long something took, and by how much the gateway's memory grew at most."""
+    forget_peak(stand.axis_pid)
+    held, began = memory_bytes(stand.axis_pid, "VmRSS"), time.perf_counter()
+    await doing
+    return time.perf_counter() - began, max(0, memory_bytes(stand.axis_pid, "VmHWM") - held)
+
+
+def _fill(file: Path, size_bytes: int) -> str:
+    """Write random bytes; return their digest."""
+    digest = sha256()
+    with file.open("wb") as out:
+        for _ in range(size_bytes // MIB):
+            chunk = os.urandom(MIB)
+            digest.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest()
+
+
+def _copy(source: Path, target: Path) -> float:
+    """Copy a file to the disk, digesting it on the way; return how long that took."""
+    target.unlink(missing_ok=True)
+    began, digest = time.perf_counter(), sha256()
+    with source.open("rb") as file, target.open("wb") as out:
+        while chunk := file.read(MIB):
+            digest.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return time.perf_counter() - began
