@@ -49,16 +49,18 @@ class Hearing:
             TransientError: SYS.STATE
         """
         digest = sha256(message.body).hexdigest()
+        signed = None
         try:
             signed = self._read(message.body)
         except AxisError as error:
             metrics.RECEIPTS_HEARD.labels("invalid").inc()
             events.receipt_refused(submitter=self.axis, digest=digest, code=error.code)
         else:
-            await self._end_submission(signed)
             self._remember(signed)
             metrics.RECEIPTS_HEARD.labels(signed.receipt.level).inc()
-        await self.state.hear(digest, str(message.headers.get("envelope-id") or digest), message.body, self.now())
+        # At the same moment, so that they share a commit; done twice, after a crash between them, is done once.
+        kept = self.state.hear(digest, str(message.headers.get("envelope-id") or digest), message.body, self.now())
+        await asyncio.gather(kept, *([] if signed is None else [self._end_submission(signed)]))
 
     async def offer(self) -> int:
         """Offer what is due to the handler; return how many receipts were looked at."""
