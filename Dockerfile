@@ -3,7 +3,8 @@
 FROM python:3.11.14-slim-bookworm AS build
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
-ENV UV_PROJECT_ENVIRONMENT=/opt/axis UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+# The Python of the image and no other: one that uv fetched would not be there in the second stage.
+ENV UV_PROJECT_ENVIRONMENT=/opt/axis UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --frozen --no-dev --no-install-project
 COPY axis axis
