@@ -102,7 +102,12 @@ def _rooms(request: Request) -> _Rooms:
     return rooms
 
 
-Rooms = Annotated[_Rooms, Depends(_rooms)]
+async def _given_rooms(request: Request) -> _Rooms:
+    """The same as a dependency: one that is not asynchronous is run in a thread, for every request."""
+    return _rooms(request)
+
+
+Rooms = Annotated[_Rooms, Depends(_given_rooms)]
 
 
 async def _office(request: Request, authorization: Annotated[str | None, Header()] = None) -> AsyncIterator[str]:

@@ -98,9 +98,12 @@ class Outbound:
 
     async def send_due(self) -> None:
         """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
-        for due in await self.state.due(self.now(), _AT_ONCE + len(self._sending)):
+        free = _AT_ONCE - len(self._sending)
+        if free <= 0:
+            return
+        for due in await self.state.due(self.now(), free, besides=tuple(self._sending)):
             if due.id in self._sending or len(self._sending) >= _AT_ONCE:
-                continue
+                continue  # Somebody else has looked meanwhile.
             task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
             self._sending[due.id] = task
             task.add_done_callback(functools.partial(self._sent, due.id))

@@ -19,7 +19,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ _SCHEMA = (
         seq INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, envelope_id TEXT NOT NULL, xml BLOB NOT NULL,
         heard_at TEXT NOT NULL, taken_at TEXT, tries INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL, problem TEXT
     ) STRICT;
-    CREATE INDEX heard_waiting ON heard (seq) WHERE taken_at IS NULL;
+    CREATE INDEX heard_waiting ON heard (envelope_id, seq) WHERE taken_at IS NULL;
     CREATE TABLE submissions (
         seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sealed_digest TEXT NOT NULL UNIQUE, digest TEXT,
         sealed BLOB NOT NULL, document_id TEXT NOT NULL, urgent INTEGER NOT NULL, state TEXT NOT NULL,
@@ -64,13 +64,19 @@ _SCHEMA = (
         envelope_id TEXT, code TEXT, reason TEXT, receipt BLOB
     ) STRICT;
     CREATE INDEX submissions_digest ON submissions (digest);
-    CREATE INDEX submissions_due ON submissions (next_at) WHERE next_at IS NOT NULL;
+    CREATE INDEX submissions_waiting ON submissions (urgent DESC, seq) WHERE next_at IS NOT NULL;
     CREATE TABLE files (
         submission_id TEXT NOT NULL REFERENCES submissions (id), sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL,
         folder TEXT NOT NULL, uploaded_at TEXT, PRIMARY KEY (submission_id, sha256)
     ) STRICT;
     """,
 )  # One script for each version of the schema; a new version adds one.
+
+
+_DUE = (
+    "SELECT id, sealed, urgent, tries FROM submissions INDEXED BY submissions_waiting"
+    " WHERE next_at IS NOT NULL AND next_at <= ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,14 +396,20 @@ class State:
 
         return await self._commit(work)
 
-    async def due(self, now: datetime, limit: int) -> list[Due]:
-        """Return submissions that must be published, for the first time or again."""
+    async def due(self, now: datetime, limit: int, *, besides: Collection[str] = ()) -> list[Due]:
+        """Return submissions that must be published, for the first time or again, urgent ones first.
+
+        Args:
+            now: What is due by now.
+            limit: So many at most.
+            besides: Ids of those that are being sent.
+        """
+        marks = ", ".join("?" * len(besides))
+        # Along the index: a long queue must not be sorted for each look at its head.
+        query = f"{_DUE} AND id NOT IN ({marks}) ORDER BY urgent DESC, seq LIMIT ?"
 
         def work(db: sqlite3.Connection) -> list[Due]:
-            rows = db.execute(
-                "SELECT id, sealed, urgent, tries FROM submissions WHERE next_at <= ? ORDER BY urgent DESC, seq LIMIT ?",
-                (_text(now), limit),
-            ).fetchall()
+            rows = db.execute(query, (_text(now), *besides, limit)).fetchall()
             return [
                 Due(
                     id=row["id"],
