@@ -93,6 +93,12 @@ class PrivatePostgres:
         subprocess.run([*self._client("createdb"), name], check=True, capture_output=True)
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
 
+    def run(self, url: str, statements: str) -> None:
+        """Run statements in a session of their own."""
+        program, *place = self._client("psql")
+        words = [program, *place, "--dbname", url.rsplit("/", 1)[-1], "--command", statements]
+        subprocess.run(words, check=True, capture_output=True, timeout=60)
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"

@@ -19,6 +19,8 @@ class Fault:
     what: str
     deed: Deed
     times: int
+    on_postgresql: bool = False
+    hostile: bool = False
 
 
 async def _kill_axis(trial: Trial, _draw: random.Random) -> None:
@@ -64,6 +66,25 @@ async def _purge(trial: Trial, draw: random.Random) -> None:
         await trial.node.ctl("purge_queue", queue)
 
 
+async def _kill_ledger(trial: Trial, draw: random.Random) -> None:
+    assert trial.postgres is not None
+    await asyncio.to_thread(trial.postgres.kill)
+    await asyncio.sleep(draw.uniform(0.2, 4))
+    await asyncio.to_thread(trial.postgres.start)
+
+
+async def _freeze_ledger(trial: Trial, draw: random.Random) -> None:
+    """Somebody holds every delivery locked, as a careless administrator's session does."""
+    assert trial.postgres is not None
+    await asyncio.to_thread(
+        trial.postgres.run, trial.ledger_url, f"BEGIN; LOCK TABLE deliveries; SELECT pg_sleep({draw.uniform(2, 6)})"
+    )
+
+
+async def _nothing(_trial: Trial, _draw: random.Random) -> None:
+    """The load is the fault."""
+
+
 FAULTS = {
     "F01": Fault("router and gateway: kill -9", _kill_axis, 3),
     "F02": Fault("an addressee's office: kill -9", _kill_addressee, 4),
@@ -72,4 +93,7 @@ FAULTS = {
     "F05": Fault("router and gateway: frozen for seconds", _freeze_axis, 3),
     "F09": Fault("broker: kill -9", _kill_broker, 2),
     "F11": Fault("queues purged by an operator", _purge, 3),
+    "F17": Fault("ledger: PostgreSQL killed with kill -9", _kill_ledger, 3, on_postgresql=True),
+    "F18": Fault("ledger: a table locked for seconds", _freeze_ledger, 2, on_postgresql=True),
+    "F35": Fault("one envelope in five is hostile", _nothing, 1, hostile=True),
 }

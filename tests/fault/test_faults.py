@@ -35,7 +35,8 @@ def _cases() -> Iterator[object]:
 @pytest.mark.parametrize(("name", "seed"), list(_cases()))
 async def test_nothing_is_lost_and_nothing_doubled(name: str, seed: int, tmp_path: Path) -> None:
     fault, draw = FAULTS[name], random.Random(seed)
-    async with trial(tmp_path / "trial", _DOCUMENTS) as running:
+    folder = tmp_path / "trial"
+    async with trial(folder, _DOCUMENTS, on_postgresql=fault.on_postgresql, hostile=fault.hostile) as running:
         await running.until(_DOCUMENTS // 10)
         for _ in range(fault.times):
             await asyncio.sleep(draw.uniform(0.1, 2.5))

@@ -10,6 +10,7 @@ import asyncio
 import json
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from axis.broker import PrivateNode
 from axis.seal import pki
 from tests.fault.journal import lines
 from tests.laboratory import Laboratory, axis
+from tests.postgres import PrivatePostgres
 
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
@@ -41,13 +43,14 @@ class Reckoning:
     doubled: int  # Registered twice.
     asked_twice: int  # Given to an addressee's system again, which knew them.
     unheard: int  # Whose receipts the sender has not all heard.
+    unrefused: int  # Hostile envelopes that were not refused, or refusals of others.
     findings: tuple[str, ...]  # Of axis audit.
     recovered_s: float  # From the last fault until everything had ended.
 
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.doubled or self.unheard or self.findings)
+        return not (self.lost or self.doubled or self.unheard or self.unrefused or self.findings)
 
 
 @dataclass(slots=True)
@@ -56,7 +59,10 @@ class Trial:
 
     folder: Path
     documents: int
+    postgres: PrivatePostgres | None = None  # The ledger is in SQLite without it.
+    hostile: bool = False  # For every fourth document the sender hands in something that must be refused.
     laboratory: Laboratory = field(init=False)
+    ledger_url: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.laboratory = Laboratory(self.folder)
@@ -95,11 +101,16 @@ class Trial:
                 "AXIS_GATEWAY__PORT": self._port(),
                 "AXIS_DISPATCH__WAITS": '["PT1S", "PT2S"]',
                 "AXIS_DISPATCH__ANSWER_WITHIN": "PT5S",
+                **self._ledger,
             },
         )
         async with asyncio.timeout(_READY_S):
             while not await self.is_ready():  # noqa: ASYNC110 - Another process comes up.
                 await asyncio.sleep(0.1)
+
+    @property
+    def _ledger(self) -> dict[str, str]:
+        return {"AXIS_LEDGER_URL": self.ledger_url} if self.ledger_url else {}
 
     def _port(self) -> str:
         """The gateway keeps its port when it is started again: offices have been told where it is."""
@@ -130,6 +141,7 @@ class Trial:
             *arguments,
             more={
                 "TRIAL_FOLDER": str(place),
+                "TRIAL_HOSTILE": "1" if self.hostile else "",
                 "AXIS_OFFICE": code,
                 "AXIS_OFFICE_KEY": str(trust / "keys" / f"{code}.key.pem"),
                 "AXIS_OFFICE_CERTIFICATE": str(trust / "certs" / f"{code}.pem"),
@@ -146,7 +158,7 @@ class Trial:
         """Run a command to its end; return its exit code and what it wrote."""
         process = await asyncio.create_subprocess_exec(
             *words,
-            env={**self.laboratory.base, "AXIS_DATA": str(self.data)},
+            env={**self.laboratory.base, "AXIS_DATA": str(self.data), **self._ledger},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -188,7 +200,8 @@ class Trial:
         while time.monotonic() - began < within_s:
             if len(self.sent()) >= self.documents and not self.unheard():
                 report = await self.audit()
-                if report["terminal"] == report["deliveries"] and not report["notices_waiting"]:
+                refused = int(report["rejections"]) >= len(lines(self.place(SENDER) / "hostile"))
+                if report["terminal"] == report["deliveries"] and not report["notices_waiting"] and refused:
                     break
             await asyncio.sleep(0.2)
         return time.monotonic() - began
@@ -204,18 +217,25 @@ class Trial:
             doubled=sum(len(register) - len(set(register)) for register in registers),
             asked_twice=sum(len(called) - len(set(called)) for called in calls),
             unheard=self.unheard(),
+            unrefused=abs(len(lines(self.place(SENDER) / "hostile")) - int(report["rejections"])),
             findings=tuple(str(one) for one in report["findings"]),
             recovered_s=recovered_s,
         )
 
 
 @asynccontextmanager
-async def trial(folder: Path, documents: int) -> AsyncIterator[Trial]:
-    """Start everything; stop everything that was started, the broker too."""
-    made = Trial(folder, documents)
+async def trial(
+    folder: Path, documents: int, *, on_postgresql: bool = False, hostile: bool = False
+) -> AsyncIterator[Trial]:
+    """Start everything; stop everything that was started, broker and database too."""
+    place = Path(tempfile.mkdtemp(prefix="axis-trial-postgres-")) if on_postgresql else None
+    made = Trial(folder, documents, None if place is None else PrivatePostgres(place), hostile)
     folder.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(made.make_keys)
     try:
+        if made.postgres is not None:
+            await asyncio.to_thread(made.postgres.make)
+            made.ledger_url = await asyncio.to_thread(made.postgres.new_database)
         await made.start_axis()
         await asyncio.sleep(1)  # RabbitMQ 3.10 puts the names of its queues on the disk every half second.
         for code in (*ADDRESSEES, SENDER):
@@ -224,3 +244,6 @@ async def trial(folder: Path, documents: int) -> AsyncIterator[Trial]:
     finally:
         await made.laboratory.stop_all()
         await made.node.stop()
+        if made.postgres is not None:
+            await asyncio.to_thread(made.postgres.stop)
+            shutil.rmtree(made.postgres.folder, ignore_errors=True)
