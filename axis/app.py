@@ -254,7 +254,16 @@ async def http(
         ring=ring,
     )
     place = rooms.settings.gateway
-    server = uvicorn.Server(uvicorn.Config(served, host=place.host, port=place.port, log_config=None, lifespan="off"))
+    config = uvicorn.Config(
+        served,
+        host=place.host,
+        port=place.port,
+        log_config=None,
+        access_log=False,  # Answers are counted by route and status; who asked for what is in the ledger.
+        proxy_headers=False,  # Nothing here depends on where a request comes from.
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:

@@ -156,7 +156,7 @@ class Ledger:
 
     async def _insert_once(self, table: sa.Table, row: Row) -> None:
         """Insert a row that may be there already."""
-        await self._database.write(lambda c: c.execute(custody.insert(c, table).on_conflict_do_nothing(), [row]))
+        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), [row]))
 
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""

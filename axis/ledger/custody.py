@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,14 +12,26 @@ from axis.ledger import tables as t
 from axis.ledger.values import Conflict, Custody, CustodyAnswer, Known, Notice, ReceiptRow, Rejection, Row, Taken
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> Any:
-    """Return an INSERT that knows ON CONFLICT, for the database at hand."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+def insert_once(connection: sa.Connection, table: sa.Table, *, returning: str = "") -> Any:
+    """Return an INSERT that leaves alone what is there already.
+
+    Args:
+        connection: Says for which database.
+        table: Into which table.
+        returning: A column of the rows that were new.
+    """
+    return _insert_once(connection.dialect.name, table, returning)
+
+
+@cache
+def _insert_once(dialect: str, table: sa.Table, returning: str) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
+    return statement.returning(table.c[returning]) if returning else statement
 
 
 def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
     """Take envelopes into custody; those whose key is taken are told apart by their content."""
-    statement = insert(connection, t.envelopes).on_conflict_do_nothing().returning(t.envelopes.c.id)
+    statement = insert_once(connection, t.envelopes, returning="id")
     taken = set((connection.execute(statement, [_envelope(one) for one in batch])).scalars())
     fresh = [one for one in batch if one.envelope_id in taken]
     for table, rows in (
@@ -103,7 +116,7 @@ def reject(connection: sa.Connection, rejection: Rejection) -> bytes:
     if known is None:
         connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
         connection.execute(
-            insert(connection, t.rejections).on_conflict_do_nothing(),
+            insert_once(connection, t.rejections),
             [
                 {
                     "submitter": rejection.submitter,

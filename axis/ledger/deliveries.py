@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert, notice_row, receipt_row
+from axis.ledger.custody import insert_once, notice_row, receipt_row
 from axis.ledger.values import Attempt, DeliveryRow, DueNotice, Failure, LaneRow, Outcome, ReceiptEntry, Recorded
 
 _WAITING = ("queued", "sent", "deferred", "dead")
@@ -43,10 +43,14 @@ def one(connection: sa.Connection, envelope_id: str, addressee: str) -> Delivery
 
 def due(connection: sa.Connection, now: datetime) -> bool:
     """Tell, without locking anything, whether an attempt or a notice is due."""
-    o = t.outbox.c
-    attempt = sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= now).limit(1)
-    notice = sa.select(sa.literal(1)).where(o.due_at <= now).limit(1)
-    return any(connection.execute(question).first() is not None for question in (attempt, notice))
+    return any(
+        connection.execute(question, {"now": now}).first() is not None for question in (_ATTEMPT_DUE, _NOTICE_DUE)
+    )
+
+
+_NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
+_ATTEMPT_DUE = sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW).limit(1)
+_NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 
 
 def begin_attempts(connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
@@ -153,30 +157,15 @@ def record(
     if row is None or entry is None:
         return Recorded(Outcome.NOTHING, row, entry)
     stored = connection.execute(
-        insert(connection, t.receipts).on_conflict_do_nothing().returning(t.receipts.c.digest),
-        [receipt_row(entry.receipt, envelope_id)],
+        insert_once(connection, t.receipts, returning="digest"), [receipt_row(entry.receipt, envelope_id)]
     )
     if stored.first() is None:
         return Recorded(Outcome.REPEATED, row, entry)
-    values: dict[str, Any] = {"updated_at": entry.at}
-    if entry.new_state is not None:
-        values |= {
-            "state": entry.new_state,
-            "chain_head": entry.receipt.digest,
-            "code": entry.code,
-            "reason": entry.reason,
-            "who_must_act": entry.who_must_act,
-        }
-        if entry.new_state != row.state or entry.next_at is not None:
-            values["next_at"] = entry.next_at
-    if entry.business is not None:
-        values["business"] = entry.business
+    connection.execute(_MOVE, _moved(row, entry))
     if entry.notices:
-        values["told_at"] = entry.at
-        connection.execute(sa.insert(t.outbox), [notice_row(notice, entry.at) for notice in entry.notices])
-    connection.execute(sa.update(t.deliveries).where(_d.id == row.delivery_id).values(**values))
+        connection.execute(_NOTICE, [notice_row(notice, entry.at) for notice in entry.notices])
     connection.execute(
-        sa.insert(t.events),
+        _EVENT,
         [
             {
                 "envelope_id": envelope_id,
@@ -194,14 +183,42 @@ def record(
     return Recorded(Outcome.RECORDED, row, entry)
 
 
+# Statements that every document needs are built once: to build one costs more than to run it.
+_NOTICE, _EVENT = sa.insert(t.outbox), sa.insert(t.events)
+_MOVED = ("state", "business", "code", "reason", "who_must_act", "next_at", "told_at", "chain_head", "updated_at")
+_MOVE = (
+    sa.update(t.deliveries)
+    .where(_d.id == sa.bindparam("delivery"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _MOVED})
+)
+
+
+def _moved(row: DeliveryRow, entry: ReceiptEntry) -> dict[str, Any]:
+    """Return a delivery as a receipt leaves it: what the receipt says nothing about stays."""
+    moves = entry.new_state is not None
+    sets_time = moves and (entry.new_state != row.state or entry.next_at is not None)
+    return {
+        "delivery": row.delivery_id,
+        "new_state": entry.new_state if moves else row.state,
+        "new_business": row.business if entry.business is None else entry.business,
+        "new_code": entry.code if moves else row.code,
+        "new_reason": entry.reason if moves else row.reason,
+        "new_who_must_act": entry.who_must_act if moves else row.who_must_act,
+        "new_next_at": entry.next_at if sets_time else row.next_at,
+        "new_told_at": entry.at if entry.notices else row.told_at,
+        "new_chain_head": entry.receipt.digest if moves else row.chain_head,
+        "new_updated_at": entry.at,
+    }
+
+
+_ONE = _ROW.where(_d.envelope_id == sa.bindparam("envelope"), _d.addressee == sa.bindparam("office")).with_for_update(
+    of=t.deliveries
+)
+
+
 def _locked(connection: sa.Connection, envelope_id: str, addressee: str) -> DeliveryRow | None:
     """Return a delivery that nobody else can move before this transaction ends."""
-    found = connection.execute(
-        _ROW.where(_d.envelope_id == sa.bindparam("envelope"), _d.addressee == sa.bindparam("office")).with_for_update(
-            of=t.deliveries
-        ),
-        {"envelope": envelope_id, "office": addressee},
-    ).first()
+    found = connection.execute(_ONE, {"envelope": envelope_id, "office": addressee}).first()
     return None if found is None else DeliveryRow(**found._mapping)
 
 
@@ -233,12 +250,15 @@ def _lane_failed(connection: sa.Connection, office: str, now: datetime, failure:
         connection.execute(sa.update(t.lanes).where(_l.office == office).values(open_until=now + failure.probe_after))
 
 
+_LANE = sa.select(_l.failures, _l.open_until).where(_l.office == sa.bindparam("office"))
+
+
 def _lane_answered(connection: sa.Connection, office: str, now: datetime) -> None:
     """Close an office's breaker; if it was open, what waits for the office is due now.
 
     Only then: one document that always fails must not be tried again each time another one succeeds.
     """
-    row = connection.execute(sa.select(_l.failures, _l.open_until).where(_l.office == office)).first()
+    row = connection.execute(_LANE, {"office": office}).first()
     if row is None or (row.failures == 0 and row.open_until is None):
         return
     connection.execute(sa.update(t.lanes).where(_l.office == office).values(failures=0, open_until=None))
@@ -258,7 +278,7 @@ def heartbeat(connection: sa.Connection, office: str, now: datetime, version: st
 
 
 def _ensure_lane(connection: sa.Connection, office: str) -> None:
-    connection.execute(insert(connection, t.lanes).on_conflict_do_nothing(), [{"office": office}])
+    connection.execute(insert_once(connection, t.lanes), [{"office": office}])
 
 
 def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
