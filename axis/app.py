@@ -37,6 +37,7 @@ from axis.telemetry.health import HealthServer
 _ROLL_EVERY = timedelta(seconds=2)
 _GAUGES_EVERY = timedelta(seconds=5)
 _NODE_EVERY = timedelta(seconds=1)
+_TIDY_EVERY = timedelta(hours=1)
 
 
 class LiveRoll:
@@ -265,16 +266,23 @@ async def http(
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
+    tidying = looping("staging", lambda: _tidy(rooms), _TIDY_EVERY)
     try:
         while not server.started:
             if task.done():
                 task.result()
                 raise PermanentError("CFG.INVALID", f"the gateway cannot listen on port {place.port}")
             await asyncio.sleep(0.02)
-        yield int(server.servers[0].sockets[0].getsockname()[1])
+        async with tidying:
+            yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         await task
+
+
+async def _tidy(rooms: Rooms) -> bool:
+    await rooms.spool.tidy(clock.now())
+    return False
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -27,13 +28,14 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from axis.errors import PermanentError, TransientError, refuse
+from axis.errors import PermanentError, Refusal, TransientError, refuse
 
 T = TypeVar("T")
 
 _CHUNK_BYTES = 1024 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ABANDONED = timedelta(days=7)
 _PART_BYTES = 16 * 1024 * 1024  # Of a multipart upload to a bucket.
 
 
@@ -213,6 +215,13 @@ class Spool:
         part.unlink(missing_ok=True)
         return blob
 
+    async def tidy(self, now: datetime) -> int:
+        """Remove unfinished files that nobody has written to for days; return how many those were.
+
+        An upload that was cut is kept long enough for an office with a thin line to go on after a weekend.
+        """
+        return await asyncio.to_thread(_tidy, self._staging, now.timestamp() - _ABANDONED.total_seconds())
+
     def _part(self, owner: str, digest: str) -> Path:
         _require_digest(digest)
         # The owner is a code of the roll; its hash keeps the file name plain, and one office's parts from another's.
@@ -324,6 +333,17 @@ def _copy_durably(source: Path, target: Path) -> None:
         beside.rename(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _tidy(staging: Path, before: float) -> int:
+    removed = 0
+    for path in staging.iterdir():
+        with contextlib.suppress(OSError, Refusal, TransientError):
+            if path.stat().st_mtime < before:
+                _open_locked(path).close()  # Whoever writes it now holds it.
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _open_locked(path: Path) -> IO[bytes]:

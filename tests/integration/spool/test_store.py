@@ -1,7 +1,9 @@
 """The spool on a local folder: a blob is there whole or not at all, and an upload goes on where it was cut."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -153,6 +155,22 @@ async def test_only_one_writes_an_upload_at_a_time(store: Spool) -> None:
     assert caught.value.code == "API.OFFSET"
     go_on.set()
     assert await first == Blob(DIGEST, len(CONTENT))
+
+
+async def test_what_nobody_goes_on_with_is_removed_after_days(store: Spool, tmp_path: Path) -> None:
+    old, fresh = sha256(b"old").hexdigest(), sha256(b"fresh").hexdigest()
+    for digest in (old, fresh):
+        await store.append(OFFICE, digest, offset=0, total=10, chunks=_pieces(b"1234"))
+    left = store.stage()  # As a process leaves it that dies in the middle.
+    now = datetime.now(UTC)
+    for path in (tmp_path / "staging").iterdir():
+        if fresh not in path.name:
+            days_ago = (now - timedelta(days=8)).timestamp()
+            os.utime(path, (days_ago, days_ago))
+    assert await store.tidy(now) == 2
+    assert await store.upload_offset(OFFICE, old) == 0
+    assert await store.upload_offset(OFFICE, fresh) == 4
+    left.discard()
 
 
 async def test_empty_file_is_a_file(store: Spool) -> None:
