@@ -36,6 +36,7 @@ from axis.telemetry.health import HealthServer
 
 _ROLL_EVERY = timedelta(seconds=2)
 _GAUGES_EVERY = timedelta(seconds=5)
+_TOTALS_EVERY = timedelta(minutes=5)  # To count everything takes longer the more there is.
 _NODE_EVERY = timedelta(seconds=1)
 _TIDY_EVERY = timedelta(hours=1)
 
@@ -225,16 +226,21 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
 
     async def read() -> bool:
         figures = await rooms.ledger.figures(clock.now())
-        for state, count in figures.deliveries.items():
+        for state, count in figures.waiting.items():
             metrics.DELIVERIES.labels(state).set(count)
         for priority, age_s in figures.oldest_s.items():
             metrics.OLDEST_UNDELIVERED_SECONDS.labels(str(priority)).set(age_s)
         metrics.OUTBOX_LAG_SECONDS.set(figures.outbox_lag_s)
-        metrics.DEAD_LETTERS.set(figures.dead_letters)
+        metrics.DEAD_LETTERS.set(figures.waiting["dead"])
+        return False
+
+    async def count() -> bool:
+        for state, count in (await rooms.ledger.ended()).items():
+            metrics.DELIVERIES.labels(state).set(count)
         metrics.SPOOL_BYTES.set(await rooms.spool.used_bytes())
         return False
 
-    async with looping("gauges", read, _GAUGES_EVERY):
+    async with looping("gauges", read, _GAUGES_EVERY), looping("totals", count, _TOTALS_EVERY):
         yield
 
 

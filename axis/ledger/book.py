@@ -256,6 +256,10 @@ class Ledger:
         """Return what the gauges show."""
         return await self._database.read(lambda c: audits.figures(c, now))
 
+    async def ended(self) -> dict[str, int]:
+        """Count the deliveries that have ended, by state."""
+        return await self._database.read(audits.ended)
+
     # --- the roll ---------------------------------------------------------------
 
     async def load_registry(self, rows: Iterable[Row], version: str, at: datetime) -> None:

@@ -14,7 +14,6 @@ from axis.ledger import tables as t
 from axis.ledger.custody import insert_once, notice_row, receipt_row
 from axis.ledger.values import Attempt, DeliveryRow, DueNotice, Failure, LaneRow, Outcome, ReceiptEntry, Recorded
 
-_WAITING = ("queued", "sent", "deferred", "dead")
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 _d, _e, _l = t.deliveries.c, t.envelopes.c, t.lanes.c
@@ -142,7 +141,7 @@ def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[Del
 
 def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return deliveries whose lifetime is over."""
-    return rows(connection, _d.state.in_(_WAITING), _d.expires_at <= now, limit=limit)
+    return rows(connection, t.WAITS, _d.expires_at <= now, limit=limit)
 
 
 def record(

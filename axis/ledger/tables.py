@@ -124,10 +124,15 @@ deliveries = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.UniqueConstraint("envelope_id", "addressee"),
 )
-_waits = deliveries.c.state.in_(("queued", "sent", "deferred", "dead"))
-# What is due; small however many deliveries have ended.
-sa.Index("ix_deliveries_next_at", deliveries.c.next_at, sqlite_where=_waits, postgresql_where=_waits)
-# What expires.
+# What is due. Only what waits has a next time, so that the index stays small however many deliveries have ended; that it
+# is not null follows from any comparison with it, which is how a database knows that it may use the index.
+_has_next = deliveries.c.next_at.is_not(None)
+sa.Index("ix_deliveries_next_at", deliveries.c.next_at, sqlite_where=_has_next, postgresql_where=_has_next)
+# What expires, and what waits. A query must say WAITS in these very words to be answered from it.
+WAITS: sa.ColumnElement[bool] = sa.literal_column(
+    "deliveries.state IN ('queued', 'sent', 'deferred', 'dead')", sa.Boolean
+)
+_waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead')")
 sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
 # An office's lane.
 sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)

@@ -241,13 +241,9 @@ class LaneRow:
 class Figures:
     """What the gauges show."""
 
-    deliveries: dict[str, int] = field(default_factory=dict)  # By state.
+    waiting: dict[str, int] = field(default_factory=dict)  # Deliveries that have not ended, by state.
     oldest_s: dict[int, float] = field(default_factory=dict)  # By priority; 0 where nothing waits.
     outbox_lag_s: float = 0.0
-    dead_letters: int = 0
-    envelopes: int = 0
-    receipts: int = 0
-    rejections: int = 0
 
 
 Row = dict[str, Any]

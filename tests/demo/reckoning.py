@@ -77,7 +77,7 @@ def fate(row: ledger.DeliveryRow) -> str:
 async def settled(book: ledger.Ledger, handed: Sequence[Handed]) -> bool:
     """Tell whether nothing is on its way any more, notices and the answers of clerks included."""
     figures = await book.figures(clock.now())
-    if any(figures.deliveries.get(state, 0) for state in WAITING) or figures.outbox_lag_s > 0.0:
+    if any(figures.waiting.get(state, 0) for state in WAITING) or figures.outbox_lag_s > 0.0:
         return False
     refused = sum(list(one.fates.values()).count("refused") for one in handed)
     rows = [row for one in await book.envelopes() for row in await book.deliveries_of(one.envelope_id)]

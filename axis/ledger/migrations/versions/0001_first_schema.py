@@ -145,8 +145,8 @@ def upgrade() -> None:
         "deliveries",
         ["next_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'sent', 'deferred', 'dead')"),
-        postgresql_where=sa.text("state IN ('queued', 'sent', 'deferred', 'dead')"),
+        sqlite_where=sa.text("next_at IS NOT NULL"),
+        postgresql_where=sa.text("next_at IS NOT NULL"),
     )
     op.create_table(
         "envelope_attachments",
@@ -198,8 +198,8 @@ def downgrade() -> None:
     op.drop_index(
         "ix_deliveries_next_at",
         table_name="deliveries",
-        sqlite_where=sa.text("state IN ('queued', 'sent', 'deferred', 'dead')"),
-        postgresql_where=sa.text("state IN ('queued', 'sent', 'deferred', 'dead')"),
+        sqlite_where=sa.text("next_at IS NOT NULL"),
+        postgresql_where=sa.text("next_at IS NOT NULL"),
     )
     op.drop_index(
         "ix_deliveries_expires_at",

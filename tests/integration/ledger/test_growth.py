@@ -1,0 +1,91 @@
+"""Growth: what is asked for every document, or every second, is answered from an index, however much has ended."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from axis import ledger
+from axis.ledger import audit, custody, deliveries
+from axis.ledger import tables as t
+from axis.ledger.engine import Database, Work, open_database
+from tests.province import AT
+
+_GROWING = ("deliveries", "envelopes", "envelope_attachments", "receipts", "events", "uploads", "rejections")
+
+_ASKED: dict[str, Work[Any]] = {
+    "is anything due": lambda c: deliveries.due(c, AT),
+    "attempts": lambda c: deliveries.begin_attempts(c, AT, timedelta(minutes=5), 100),
+    "silence": lambda c: deliveries.unanswered(c, AT, 100),
+    "expiry": lambda c: deliveries.expiring(c, AT, 100),
+    "notices": lambda c: deliveries.notices_due(c, AT, timedelta(seconds=30), 100),
+    "a receipt": lambda c: deliveries.record(c, "e", "o", lambda _row: None),
+    "one delivery": lambda c: deliveries.one(c, "e", "o"),
+    "a heartbeat": lambda c: deliveries.heartbeat(c, "o", AT, ""),
+    "may an office read": lambda c: custody.may_read(c, "o", "d"),
+    "the same bytes": lambda c: custody.accepted_bytes(c, "o", "d"),
+    "gauges": lambda c: audit.figures(c, AT),
+}
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    await ledger.migrate(url)
+    async with open_database(url) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", _ASKED)
+async def test_what_is_asked_often_reads_no_whole_table(database: Database, name: str) -> None:
+    steps = await database.write(lambda c: _plan(c, _ASKED[name]))
+    assert steps
+    assert [
+        step
+        for step in steps
+        if step.startswith("SCAN ") and step.split()[1] in _GROWING and "ix_deliveries_expires" not in step
+    ] == []
+
+
+def _plan(connection: sa.Connection, work: Work[Any]) -> list[str]:
+    """Return how SQLite would find what the statements of some work look at."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            asked.append((statement, parameters[0] if many else parameters))
+
+    sa.event.listen(connection, "before_cursor_execute", listen)
+    work(connection)
+    sa.event.remove(connection, "before_cursor_execute", listen)
+    return [
+        str(row[3])
+        for statement, parameters in asked
+        for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    ]
+
+
+async def test_postgresql_may_use_the_indexes_too(postgres: Any) -> None:
+    """With sequential reading forbidden it shows whether an index can answer at all."""
+    url = postgres.new_database()
+    await ledger.migrate(url)
+    due = sa.select(t.deliveries.c.id).where(t.deliveries.c.next_at <= sa.bindparam("now", AT, type_=t.Moment))
+    late = sa.select(t.deliveries.c.id).where(
+        t.WAITS, t.deliveries.c.expires_at <= sa.bindparam("now", AT, type_=t.Moment)
+    )
+
+    def work(connection: sa.Connection) -> list[str]:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plans = []
+        for query in (due, late):
+            text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+            plans.append("\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {text}")))
+        return plans
+
+    async with open_database(url) as opened:
+        first, second = await opened.read(work)
+    assert "ix_deliveries_next_at" in first
+    assert "ix_deliveries_expires_at" in second
