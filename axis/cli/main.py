@@ -26,6 +26,8 @@ _COMMANDS = {
     "broker": ("broker", "Accounts of offices for a broker of one's own."),
     "deadletters": ("deadletters", "Deliveries that were given up: list, show, replay."),
     "audit": ("audit", "Check that every accepted document has one end for each addressee, or a reason why it waits."),
+    "backup": ("backup", "Copy ledger and attachments, while the axis runs, into a folder."),
+    "restore": ("backup", "Make an axis from a backup, and say what lies between it and now."),
     "doctor": ("doctor", "Look at settings, trust, certificates, roll, ledger, spool and broker."),
 }
 

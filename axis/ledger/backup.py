@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -174,17 +175,21 @@ def _contents(connection: sa.Connection, kind: str) -> Contents:
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
         raise PermanentError("CFG.INVALID", "there is no ledger in this database yet")
-    figures = audits.figures(connection, datetime.max.replace(tzinfo=t.UTC))
+    states = connection.execute(sa.select(_d.state, sa.func.count().label("number")).group_by(_d.state))
     named = sa.union(sa.select(_a.sha256, _a.size_bytes), sa.select(_u.sha256, _u.size_bytes))
     return Contents(
         kind=kind,
         revision=revision,
-        documents=figures.envelopes,
-        deliveries=figures.deliveries,
-        receipts=figures.receipts,
-        last_event=connection.scalar(sa.select(sa.func.max(_ev.seq))) or 0,
+        documents=_number(connection, sa.select(sa.func.count()).select_from(t.envelopes)),
+        deliveries={row.state: row.number for row in states},
+        receipts=_number(connection, sa.select(sa.func.count()).select_from(t.receipts)),
+        last_event=_number(connection, sa.select(sa.func.max(_ev.seq))),
         files={row.sha256: row.size_bytes for row in connection.execute(named)},
     )
+
+
+def _number(connection: sa.Connection, query: sa.Select[Any]) -> int:
+    return int(connection.scalar(query) or 0)
 
 
 async def _resume(url: str, made_at: datetime, now: datetime) -> Resumed:
@@ -203,13 +208,11 @@ def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resum
     waits = _d.state.in_(("queued", "deferred"))
     overdue = connection.execute(sa.update(t.deliveries).where(waits, _d.next_at < now).values(next_at=now)).rowcount
     put_back = connection.execute(
-        sa.update(t.deliveries).where(_d.state == "sent").values(state="queued", next_at=now, updated_at=now)
+        sa.update(t.deliveries).where(_d.state == "sent").values(state="queued", next_at=now)
     ).rowcount
     detail = {"made_at": made_at.isoformat(), "put_back": put_back, "overdue": overdue, "prolonged": prolonged}
     connection.execute(sa.insert(t.events), [{"event": "ledger.restored", "at": now, "detail": detail}])
-    return Resumed(
-        put_back=put_back, overdue=overdue, prolonged=prolonged, audit=audits.audit(connection, now)
-    )
+    return Resumed(put_back=put_back, overdue=overdue, prolonged=prolonged, audit=audits.audit(connection, now))
 
 
 def _prolong(connection: sa.Connection, away: timedelta) -> int:
@@ -259,9 +262,7 @@ def _copy_sqlite(source: Path, file: Path, told: Told) -> Contents:
             book.execute("BEGIN")
             book.execute("SELECT count(*) FROM sqlite_master").fetchone()
             page_bytes = int(book.execute("PRAGMA page_size").fetchone()[0])
-            book.backup(
-                twin, pages=_PAGES, progress=lambda _, left, total: told((total - left) * page_bytes)
-            )
+            book.backup(twin, pages=_PAGES, progress=lambda _, left, total: told((total - left) * page_bytes))
             twin.execute("PRAGMA journal_mode=DELETE")  # One file, with nothing beside it.
             (verdict, *_) = twin.execute("PRAGMA integrity_check").fetchone()
     except sqlite3.Error as error:
