@@ -129,8 +129,8 @@ deliveries = sa.Table(
 _has_next = deliveries.c.next_at.is_not(None)
 sa.Index("ix_deliveries_next_at", deliveries.c.next_at, sqlite_where=_has_next, postgresql_where=_has_next)
 # What expires, and what waits. A query must say WAITS in these very words to be answered from it.
-WAITS: sa.ColumnElement[bool] = sa.literal_column(
-    "deliveries.state IN ('queued', 'sent', 'deferred', 'dead')", sa.Boolean
+WAITS = deliveries.c.state.in_(
+    sa.bindparam("waits", ("queued", "sent", "deferred", "dead"), expanding=True, literal_execute=True)
 )
 _waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead')")
 sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
