@@ -38,10 +38,15 @@ def postgres() -> Iterator[PrivatePostgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def postgres_url(postgres: PrivatePostgres) -> str:
+    """An empty database on PostgreSQL, where it alone matters."""
+    return postgres.new_database()
+
+
 @pytest.fixture(params=DATABASES)
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty ledger of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    server: PrivatePostgres = request.getfixturevalue("postgres")
-    return server.new_database()
+    return str(request.getfixturevalue("postgres_url"))

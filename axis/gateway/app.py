@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, seal
-from axis.errors import AxisError, PermanentError, refuse
+from axis.errors import AxisError, PermanentError, Refusal, refuse
 from axis.gateway import problems
 from axis.gateway.ranges import parse_range
 from axis.gateway.whole import receive_whole
@@ -176,10 +176,12 @@ def _add_uploads(app: FastAPI) -> None:
         digest: Digest, request: Request, rooms: Rooms, office: Office, content_length: Annotated[int, Header(ge=0)]
     ) -> Response:
         """Bring a whole file at once."""
-        return await _append(digest, request, rooms, office, 0, content_length)
+        return await _append(digest, request, rooms, office, None, content_length)
 
 
-async def _append(digest: str, request: Request, rooms: _Rooms, office: str, offset: int, length: int) -> Response:
+async def _append(
+    digest: str, request: Request, rooms: _Rooms, office: str, offset: int | None, length: int
+) -> Response:
     _require_plain(request)
     if length > rooms.attachment_bytes:
         raise refuse("ATT.SIZE", f"{length} > {rooms.attachment_bytes} bytes")
@@ -227,7 +229,12 @@ def _add_attachments(app: FastAPI) -> None:
         size = await rooms.spool.exists(digest)
         if size is None or not await rooms.ledger.may_read(office, digest):
             raise PermanentError("API.NOT_FOUND")
-        start, end = parse_range(wanted, size)
+        if request.method == "HEAD":  # RFC 9110 §14.2: a range is for GET alone.
+            wanted = None
+        try:
+            start, end = parse_range(wanted, size)
+        except Refusal as refusal:
+            return problems.out_of_range(refusal, size)
         headers = {
             "ETag": f'"{digest}"',
             "Accept-Ranges": "bytes",

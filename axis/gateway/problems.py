@@ -54,12 +54,22 @@ async def of_axis(_request: Request, error: Exception) -> JSONResponse:
             receipt=error.receipt_xml.decode(),
         )
     if isinstance(error, Refusal):
-        return problem(error.code, violations=tuple(found.as_dict() for found in error.violations))
+        listed = tuple(found.as_dict() for found in error.violations)
+        # RFC 9110 §11.6.1.
+        return problem(
+            error.code, violations=listed, headers={"WWW-Authenticate": "Bearer"} if error.code == "API.AUTH" else None
+        )
     if isinstance(error, TransientError):
         return problem(error.code, status=503, headers={"Retry-After": _RETRY_AFTER_S})
     if not isinstance(error, AxisError):
         raise error
     return problem(error.code, detail=error.detail)
+
+
+def out_of_range(refusal: Refusal, size: int) -> JSONResponse:
+    """Answer for a range that the file does not have; RFC 9110 §15.5.17."""
+    listed = tuple(found.as_dict() for found in refusal.violations)
+    return problem(refusal.code, violations=listed, headers={"Content-Range": f"bytes */{size}"})
 
 
 async def of_http(_request: Request, error: Exception) -> JSONResponse:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from axis.ledger import tables as t
 from axis.ledger.values import Figures
 
-_d, _e, _r, _o = t.deliveries.c, t.envelopes.c, t.receipts.c, t.outbox.c
+_d, _e, _r, _o, _l, _ev = t.deliveries.c, t.envelopes.c, t.receipts.c, t.outbox.c, t.lanes.c, t.events.c
 
 # Which receipt must cover which end.
 _COVER = {
@@ -95,8 +95,17 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
 
 
 def _without_deliveries(connection: sa.Connection) -> list[AuditFinding]:
-    found = connection.execute(sa.select(_e.id).where(~sa.exists().where(_d.envelope_id == _e.id)).limit(_MOST))
-    return [AuditFinding("I1", row.id, "", "accepted, but has no delivery") for row in found]
+    """Find envelopes with fewer deliveries than they were accepted for."""
+    there = sa.select(sa.func.count()).where(_d.envelope_id == _e.id).scalar_subquery()
+    owed = (
+        sa.select(_ev.detail["addressees"].as_integer())
+        .where(_ev.envelope_id == _e.id, _ev.event == "envelope.accepted")
+        .scalar_subquery()
+    )
+    found = connection.execute(
+        sa.select(_e.id, there.label("there"), owed.label("owed")).where(there < sa.func.coalesce(owed, 1)).limit(_MOST)
+    )
+    return [AuditFinding("I1", row.id, "", f"accepted for {row.owed}, but has {row.there} deliveries") for row in found]
 
 
 def _without_acceptance(connection: sa.Connection) -> list[AuditFinding]:
@@ -125,11 +134,18 @@ def _uncovered(connection: sa.Connection) -> list[AuditFinding]:
 def _forgotten(connection: sa.Connection, now: datetime) -> list[AuditFinding]:
     """Find what waits without a next step, or whose next step is long past."""
     late = now - _OVERDUE
+    # Behind an open breaker the next step is the probe; a lane that a person has paused waits for that person.
+    held = sa.and_(
+        _d.state.in_(("queued", "deferred")),
+        sa.func.coalesce(sa.or_(_l.paused, _l.open_until >= late), sa.false()),
+    )
+    overdue = sa.or_(_d.next_at.is_(None), sa.and_(_d.next_at < late, ~held))
     found = connection.execute(
         sa.select(_d.envelope_id, _d.addressee, _d.state, _d.next_at)
+        .outerjoin(t.lanes, _l.office == _d.addressee)
         .where(
             sa.or_(
-                sa.and_(_d.state.in_(("queued", "sent", "deferred")), sa.or_(_d.next_at.is_(None), _d.next_at < late)),
+                sa.and_(_d.state.in_(("queued", "sent", "deferred")), overdue),
                 sa.and_(_d.state.in_(("queued", "sent", "deferred", "dead")), _d.expires_at < late),
             )
         )

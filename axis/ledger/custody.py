@@ -102,33 +102,40 @@ def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: st
 def reject(connection: sa.Connection, rejection: Rejection) -> bytes:
     """Put a refusal on record; return its receipt, or the first one if the same bytes were refused for the same reason."""
     r = t.rejections.c
-    known = (
-        connection.execute(
-            sa.select(t.receipts.c.xml, t.receipts.c.digest, r.violations)
-            .join(t.receipts, t.receipts.c.digest == r.receipt_digest)
-            .where(
-                r.submitter == rejection.submitter, r.sealed_digest == rejection.sealed_digest, r.code == rejection.code
-            )
-        )
-    ).first()
+    same = sa.and_(
+        r.submitter == rejection.submitter, r.sealed_digest == rejection.sealed_digest, r.code == rejection.code
+    )
     receipt = rejection.receipt
-    digest, xml = (receipt.digest, receipt.xml) if known is None else (known.digest, bytes(known.xml))
-    if known is None:
-        connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
-        connection.execute(
-            insert_once(connection, t.rejections),
-            [
-                {
-                    "submitter": rejection.submitter,
-                    "sealed_digest": rejection.sealed_digest,
-                    "code": rejection.code,
-                    "violations": list(rejection.violations),
-                    "at": rejection.at,
-                    "via": rejection.via,
-                    "receipt_digest": receipt.digest,
-                }
-            ],
-        )
+    connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
+    connection.execute(
+        insert_once(connection, t.rejections),
+        [
+            {
+                "submitter": rejection.submitter,
+                "sealed_digest": rejection.sealed_digest,
+                "code": rejection.code,
+                "violations": list(rejection.violations),
+                "at": rejection.at,
+                "via": rejection.via,
+                "receipt_digest": receipt.digest,
+            }
+        ],
+    )
+    # Whoever was first has committed by now: its row is the one that stands, and is ours to change.
+    known = connection.execute(
+        sa.select(t.receipts.c.xml, t.receipts.c.digest, r.violations)
+        .join(t.receipts, t.receipts.c.digest == r.receipt_digest)
+        .where(same)
+        .with_for_update(of=t.rejections)
+    ).one()
+    if list(known.violations) != list(rejection.violations):  # The receipt says what is wrong now, not what was then.
+        news = {"violations": list(rejection.violations), "at": rejection.at, "receipt_digest": receipt.digest}
+        connection.execute(sa.update(t.rejections).where(same).values(**news))
+        digest, xml = receipt.digest, receipt.xml
+    else:
+        digest, xml = known.digest, bytes(known.xml)
+        if digest != receipt.digest:
+            connection.execute(sa.delete(t.receipts).where(t.receipts.c.digest == receipt.digest))
     if rejection.notice is not None:
         notice = Notice(target=rejection.notice.target, receipt_digest=digest)
         connection.execute(sa.insert(t.outbox), [notice_row(notice, rejection.at)])

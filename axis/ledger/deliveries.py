@@ -64,6 +64,7 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
         .where(
             _d.state.in_(("queued", "deferred")),
             _d.next_at <= now,
+            _d.expires_at > now,  # What is over is expired, not attempted.
             sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
             sa.or_(_l.open_until.is_(None), _l.open_until <= now),
         )
@@ -71,13 +72,16 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
         .limit(limit)
         .with_for_update(of=t.deliveries, skip_locked=True)
     )
+    found = connection.execute(due).all()
+    probes = _claim_probes(
+        connection, {row.addressee for row in found if row.open_until is not None}, now, answer_within
+    )
     chosen: list[Any] = []
-    probed: set[str] = set()
-    for row in (connection.execute(due)).all():
+    for row in found:
         if row.open_until is not None:
-            if row.addressee in probed:
+            if row.addressee not in probes:
                 continue
-            probed.add(row.addressee)
+            probes.remove(row.addressee)
         chosen.append(row)
     if not chosen:
         return []
@@ -92,8 +96,6 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
             who_must_act="addressee",
         )
     )
-    if probed:
-        connection.execute(sa.update(t.lanes).where(_l.office.in_(probed)).values(open_until=now + answer_within))
     connection.execute(
         sa.insert(t.events),
         [
@@ -101,10 +103,10 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
             for row in chosen
         ],
     )  # fmt: skip
-    found = connection.execute(
+    envelopes = connection.execute(
         sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_({row.envelope_id for row in chosen}))
     )
-    bytes_of = {row.id: (row.digest, bytes(row.sealed)) for row in found}
+    bytes_of = {row.id: (row.digest, bytes(row.sealed)) for row in envelopes}
     return [
         Attempt(
             delivery_id=row.id,
@@ -118,6 +120,16 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
         )
         for row in chosen
     ]
+
+
+def _claim_probes(connection: sa.Connection, offices: set[str], now: datetime, answer_within: timedelta) -> set[str]:
+    """Return the offices whose one probe is ours to send; whoever holds a lane just now sends its probe himself."""
+    if not offices:
+        return set()
+    free = sa.select(_l.office).where(_l.office.in_(offices), _l.open_until <= now).with_for_update(skip_locked=True)
+    claimed = set(connection.execute(free).scalars())
+    connection.execute(sa.update(t.lanes).where(_l.office.in_(claimed)).values(open_until=now + answer_within))
+    return claimed
 
 
 def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, code: str, reason: str) -> None:

@@ -95,7 +95,8 @@ class Staged:
 
     def discard(self) -> None:
         """Close it; it is gone unless it was committed."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # What it still holds in memory is not wanted any more.
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -117,18 +118,16 @@ class Spool:
             TransientError: SYS.SPOOL
         """
         parts = urlsplit(url)
+        if parts.scheme not in ("file", "s3"):
+            raise PermanentError("CFG.INVALID", "spool_url must be file:///DIR or s3://BUCKET/PREFIX")
+        root = Path(parts.path) if parts.scheme == "file" else None
         try:
-            staging.mkdir(parents=True, exist_ok=True)
-            if parts.scheme == "file":
-                root = Path(parts.path)
-                root.mkdir(parents=True, exist_ok=True)
-                yield cls(LocalStore(root), root, staging)
-            elif parts.scheme == "s3":
-                yield cls(S3Store(parts.netloc, prefix=parts.path.strip("/") or None), None, staging)
-            else:
-                raise PermanentError("CFG.INVALID", "spool_url must be file:///DIR or s3://BUCKET/PREFIX")
+            for folder in (staging, *([root] if root else ())):
+                folder.mkdir(parents=True, exist_ok=True)
+            store = LocalStore(root) if root else S3Store(parts.netloc, prefix=parts.path.strip("/") or None)
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
+        yield cls(store, root, staging)
 
     async def ping(self) -> None:
         """Raise TransientError if the store cannot be asked."""
@@ -170,15 +169,19 @@ class Spool:
 
     async def upload_offset(self, owner: str, digest: str) -> int:
         """Return how many bytes of an unfinished upload its owner has brought so far."""
-        try:
-            return self._part(owner, digest).stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size_of(self._part(owner, digest)) or 0
 
     async def append(
-        self, owner: str, digest: str, *, offset: int, total: int, chunks: AsyncIterator[bytes]
+        self, owner: str, digest: str, *, offset: int | None, total: int, chunks: AsyncIterator[bytes]
     ) -> Blob | int:
         """Append to an upload.
+
+        Args:
+            owner: Whose upload.
+            digest: What the whole file must have.
+            offset: Where the bytes belong; None: at the beginning, whatever came before.
+            total: Size of the whole file.
+            chunks: The bytes.
 
         Returns:
             The blob if the file is complete and has the digest; else the offset reached.
@@ -192,19 +195,20 @@ class Spool:
         file = await asyncio.to_thread(_open_locked, part)
         try:
             come = os.fstat(file.fileno()).st_size
-            if come > total:  # More than the file is: these are not its bytes.
+            if come > total or offset is None:  # More than the file is: these are not its bytes.
                 file.truncate(0)
                 come = 0
-            if come != offset:
+            if come != (offset or 0):
                 raise refuse("API.OFFSET", str(come))
-            offset = await _write_all(file, offset, total, chunks)
+            offset = await _write_all(file, come, total, chunks)
             if offset < total:
                 return offset
             return await self._finish(part, file, Blob(digest, total))
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
         finally:
-            file.close()
+            with contextlib.suppress(OSError):  # What was not written above has been reported above.
+                file.close()
 
     async def _finish(self, part: Path, file: IO[bytes], blob: Blob) -> Blob:
         found = await asyncio.to_thread(_digest_of, file)
@@ -340,8 +344,8 @@ def _tidy(staging: Path, before: float) -> int:
     for path in staging.iterdir():
         with contextlib.suppress(OSError, Refusal, TransientError):
             if path.stat().st_mtime < before:
-                _open_locked(path).close()  # Whoever writes it now holds it.
-                path.unlink()
+                with _open_locked(path):  # Whoever writes it now holds it.
+                    path.unlink()
                 removed += 1
     return removed
 
@@ -359,9 +363,14 @@ def _open_locked(path: Path) -> IO[bytes]:
         raise TransientError("SYS.SPOOL") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between the two somebody may have finished it: then this is a blob of the spool by now, and no part.
+        ours = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError as error:
         file.close()
         raise refuse("API.OFFSET", "busy") from error
+    if not ours:
+        file.close()
+        raise refuse("API.OFFSET", "busy")
     return file
 
 
@@ -380,9 +389,10 @@ async def _write_all(file: IO[bytes], offset: int, total: int, chunks: AsyncIter
                 raise refuse("ATT.SIZE", f"> {total} bytes")
             gathered += chunk
             if len(gathered) >= _CHUNK_BYTES:
-                await asyncio.to_thread(file.write, bytes(gathered))
-                offset += len(gathered)
-                gathered.clear()
+                piece = bytes(gathered)
+                gathered.clear()  # If it cannot be written now, it must not follow what was written of it.
+                await asyncio.to_thread(file.write, piece)
+                offset += len(piece)
     finally:
         # What has arrived stays, whatever cut the line: its owner asks for the offset and goes on.
         await asyncio.to_thread(_write_durably, file, bytes(gathered))

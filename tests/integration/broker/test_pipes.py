@@ -61,6 +61,48 @@ async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabb
     assert caught.value.code == "CFG.INVALID"
 
 
+async def test_exchange_of_another_kind_is_a_wrong_setting(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
+    code = f"{office}y"
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        await channel.declare_exchange(topology.office_exchange(code), aio_pika.ExchangeType.TOPIC, durable=True)
+    with pytest.raises(PermanentError) as caught:
+        await pipes.declare(topology.province([code]))
+    assert caught.value.code == "CFG.INVALID"
+    await _deliver(pipes, office, b"<x/>")  # The pipe itself is well.
+
+
+async def test_missing_queue_is_transient(pipes: Broker, office: str) -> None:
+    with pytest.raises(TransientError) as caught:
+        await pipes.depth(topology.inbox(f"{office}y"))
+    assert caught.value.code == "SYS.BROKER"
+    assert await pipes.depth(topology.inbox(office)) == 0
+
+
+async def test_full_inbox_says_no_and_drops_nothing(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
+    inbox, sent = topology.inbox(office), 0
+    await rabbitmq.ctl("set_policy", "--apply-to", "queues", office, f"^{inbox}$", '{"max-length": 3}')
+    with pytest.raises(TransientError) as caught:
+        while sent < 50:
+            await _deliver(pipes, office, b"<x/>")
+            sent += 1
+    await rabbitmq.ctl("clear_policy", office)
+    assert caught.value.code == "SYS.BROKER"
+    assert 3 <= sent < 50
+    await _until_depth(pipes, office, sent)
+
+
+async def test_many_publish_at_once_and_each_knows_its_own_fate(pipes: Broker, office: str) -> None:
+    """Returns and confirms come on one channel, in any order."""
+    targets = [office if number % 2 else "nobody" for number in range(100)]
+    done = await asyncio.gather(
+        *(pipes.publish(topology.DELIVER, target, b"<x/>", type="envelope") for target in targets),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in done] == [type(None) if target == office else TransientError for target in targets]
+    await _until_depth(pipes, office, 50)
+
+
 async def test_message_arrives_with_its_headers(pipes: Broker, office: str) -> None:
     arrived: list[Incoming] = []
 
@@ -244,31 +286,59 @@ async def test_office_writes_to_its_exchange_and_reads_its_inbox(
 
 @pytest.mark.parametrize(
     "forbidden",
-    ["write another's exchange", "write to inboxes", "read another's inbox", "read intake", "read the dead", "make"],
+    [
+        "write another's exchange",
+        "write to inboxes",
+        "write past the exchanges",
+        "read another's inbox",
+        "read intake",
+        "read the dead",
+        "purge another's inbox",
+        "make",
+        "make an exchange",
+        "bind",
+        "delete its inbox",
+        "speak as another",
+    ],
 )
 async def test_office_can_do_nothing_else(
-    account: aio_pika.abc.AbstractConnection, office: str, forbidden: str
+    account: aio_pika.abc.AbstractConnection, pipes: Broker, office: str, forbidden: str
 ) -> None:
-    async def publish(exchange: str, key: str) -> None:
+    own, inbox, other = topology.office_exchange(office), topology.inbox(office), topology.inbox(f"{office}x")
+
+    async def publish(exchange: str, key: str, user_id: str | None = None) -> None:
         place = await channel.get_exchange(exchange, ensure=False)
-        await place.publish(aio_pika.Message(b"<x/>"), key, mandatory=True)
+        await place.publish(aio_pika.Message(b"<x/>", user_id=user_id), key, mandatory=True)
 
     async def read(queue: str) -> None:
         await (await channel.get_queue(queue, ensure=False)).get(timeout=5, fail=False)
+
+    async def bind() -> None:
+        await (await channel.get_queue(inbox, ensure=False)).bind(topology.DELIVER, f"{office}x")
+
+    async def purge() -> None:
+        await (await channel.get_queue(other, ensure=False)).purge()
 
     channel = await account.channel(publisher_confirms=True)
     deeds: dict[str, Callable[[], Any]] = {
         "write another's exchange": lambda: publish(topology.office_exchange(f"{office}x"), "submit"),
         "write to inboxes": lambda: publish(topology.DELIVER, f"{office}x"),
-        "read another's inbox": lambda: read(topology.inbox(f"{office}x")),
+        "write past the exchanges": lambda: channel.default_exchange.publish(aio_pika.Message(b"<x/>"), other),
+        "read another's inbox": lambda: read(other),
         "read intake": lambda: read(topology.SUBMIT),
         "read the dead": lambda: read(topology.DEAD),
+        "purge another's inbox": purge,
         "make": lambda: channel.declare_queue(f"{office}.own"),
+        "make an exchange": lambda: channel.declare_exchange(f"{office}.own"),
+        "bind": bind,
+        "delete its inbox": lambda: channel.queue_delete(inbox),
+        "speak as another": lambda: publish(own, "submit", user_id=f"{office}x"),
     }
-    with pytest.raises(AMQPError, match=r"(?i)refused"):
+    with pytest.raises(AMQPError, match=r"(?i)refused|user_id property"):
         await deeds[forbidden]()
     with contextlib.suppress(AMQPError, RuntimeError):
         await channel.close()
+    assert [await pipes.depth(queue) for queue in (inbox, other)] == [0, 0]
 
 
 async def test_nobody_else_gets_in(rabbitmq: PrivateNode) -> None:

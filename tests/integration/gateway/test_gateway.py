@@ -1,8 +1,10 @@
 """The gateway on a real ledger and spool: what an office may do over HTTP, and what nobody else may."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,14 @@ async def test_piece_at_another_offset_is_refused(sender: httpx.AsyncClient) -> 
     _problem(answer, "API.OFFSET")
 
 
+async def test_file_that_was_cut_is_brought_whole_by_the_same_request_again(sender: httpx.AsyncClient) -> None:
+    """PUT is idempotent (RFC 9110 §9.2.2): who repeats it need not know how far the first one came."""
+    url = f"/v1/uploads/{DIGEST}"
+    cut = await sender.put(url, content=PDF[:1000], headers={"Content-Length": str(len(PDF))})
+    assert (cut.status_code, cut.headers["Upload-Offset"]) == (204, "1000")
+    assert (await sender.put(url, content=PDF)).status_code == 201
+
+
 async def test_other_file_is_refused(sender: httpx.AsyncClient) -> None:
     _problem(await sender.put(f"/v1/uploads/{DIGEST}", content=bytes(len(PDF))), "ATT.DIGEST")
     assert (await sender.head(f"/v1/attachments/{DIGEST}")).status_code == 404
@@ -166,6 +176,29 @@ async def test_ranges_are_served(sender: httpx.AsyncClient) -> None:
         answer = await sender.get(url, headers={"Range": whole})
         assert (answer.status_code, len(answer.content)) == (200, size)
     _problem(await sender.get(url, headers={"Range": f"bytes={size}-"}), "API.RANGE")
+
+
+async def test_range_without_bytes_says_how_many_there_are(sender: httpx.AsyncClient) -> None:
+    """RFC 9110 §15.5.17."""
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    answer = await sender.get(f"/v1/attachments/{DIGEST}", headers={"Range": f"bytes={len(PDF)}-"})
+    _problem(answer, "API.RANGE")
+    assert answer.headers.get("Content-Range") == f"bytes */{len(PDF)}"
+
+
+async def test_range_is_for_get_alone(sender: httpx.AsyncClient) -> None:
+    """RFC 9110 §14.2: with any other method it is ignored."""
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    for wanted in ("bytes=0-0", "bytes=9999999-"):
+        answer = await sender.head(f"/v1/attachments/{DIGEST}", headers={"Range": wanted})
+        assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(PDF)))
+
+
+async def test_range_of_any_length_is_no_fault_of_ours(sender: httpx.AsyncClient) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    for wanted in ("bytes=0-{}", "bytes={}-", "bytes=-{}"):
+        answer = await sender.get(f"/v1/attachments/{DIGEST}", headers={"Range": wanted.format("9" * 5000)})
+        assert answer.status_code in (200, 206, 416), wanted
 
 
 async def test_file_is_served_as_something_to_be_saved(sender: httpx.AsyncClient) -> None:
@@ -248,6 +281,24 @@ async def test_refusal_lists_what_lint_lists_and_brings_the_signed_receipt(
     assert [one.as_dict() for one in receipt.violations] == said["violations"]
 
 
+async def test_refusal_and_its_receipt_say_the_same_when_one_of_two_files_has_come(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    """Promise 4: one list, wherever it is shown, also when the same bytes are refused again."""
+    envelope = home.seal(home.document(), {"a.pdf": PDF, "b.pdf": PDF[:-1]})
+    for missing in (["a.pdf", "b.pdf"], ["b.pdf"]):
+        said = _problem(await sender.post("/v1/envelopes", content=envelope), "ATT.MISSING")
+        assert [one["en"] for one in said["violations"]] == [f"An attachment is missing: {name}" for name in missing]
+        receipt = home.read(said["receipt"].encode())
+        assert [one.as_dict() for one in receipt.violations] == said["violations"]
+        await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+
+
+async def test_envelope_that_is_too_large_is_refused(sender: httpx.AsyncClient, home: House) -> None:
+    large = home.seal(home.document()).replace(b"<edXML:Subject>", b"<edXML:Subject>" + b"x" * 1_100_000)
+    _problem(await sender.post("/v1/envelopes", content=large), "ENV.TOO_LARGE")
+
+
 async def test_no_has_its_code(sender: httpx.AsyncClient, home: House) -> None:
     document = home.document()
     await sender.post("/v1/envelopes", content=home.seal(document))
@@ -309,6 +360,53 @@ async def test_nobody_sees_what_is_another_offices(sender: httpx.AsyncClient, ap
     assert asked >= 12
 
 
+async def test_nobody_learns_anything_by_writing(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
+    """What a third office writes is answered alike, whether the file or the envelope is there or not."""
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    envelope = home.seal(home.document(), {"125.pdf": PDF})
+    await sender.post("/v1/envelopes", content=envelope)
+    wrong = b"x" * len(PDF)
+    pairs = []
+    async with _caller(app, home, STRANGER) as stranger:
+        for digest in (DIGEST, sha256(b"nowhere").hexdigest()):
+            url, length = f"/v1/uploads/{digest}", {"Upload-Offset": "0", "Upload-Length": str(len(PDF))}
+            file = PDF if digest == DIGEST else b"nowhere"
+            mine = home.document(originator=edxml.Organization(STRANGER), document_id="H56.NR,2026/08/25,9/NR")
+            pairs.append(
+                [
+                    await stranger.put(url, content=wrong),
+                    await stranger.patch(url, content=wrong[:9], headers=length),
+                    await stranger.patch(url, content=b"", headers=length | {"Upload-Offset": "8"}),
+                    await stranger.patch(url, content=b"", headers=length | {"Upload-Offset": "9"}),
+                    await stranger.head(url),
+                    await stranger.post("/v1/envelopes", content=home.seal(mine, {"a.pdf": file}, by=STRANGER)),
+                    await stranger.post(
+                        "/v1/envelopes", content=envelope if digest == DIGEST else home.seal(home.document())
+                    ),
+                ]
+            )
+    there, absent = [[(one.status_code, _without_names(one)) for one in answers] for answers in pairs]
+    assert there == absent
+    assert [status for status, _ in there] == [422, 204, 409, 204, 200, 422, 403]
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).content == PDF
+
+
+def _without_names(answer: httpx.Response) -> str:
+    """Return what an answer says, but for the digest that was asked for and the receipt that was signed for it."""
+    if not answer.content:
+        return str(answer.headers.get("Upload-Offset", ""))
+    said = {name: value for name, value in answer.json().items() if name != "receipt"}
+    return re.sub(r"[0-9a-f]{64}", "", str(said))
+
+
+async def test_whoever_has_the_bytes_may_bring_them_too(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    async with _caller(app, home, STRANGER) as stranger:
+        assert (await stranger.put(f"/v1/uploads/{DIGEST}", content=PDF)).status_code == 201
+        assert (await stranger.get(f"/v1/attachments/{DIGEST}")).content == PDF
+    assert await home.spool.used_bytes() == len(PDF)
+
+
 async def test_every_route_wants_a_token(app: FastAPI) -> None:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
@@ -327,6 +425,122 @@ async def test_old_token_opens_nothing(app: FastAPI, home: House) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
         answer = await client.get(f"/v1/attachments/{DIGEST}", headers={"Authorization": f"Bearer {token}"})
     _problem(answer, "API.AUTH")
+
+
+@pytest.mark.parametrize("whose", ["signed by another office", "of an office that is none", "of tomorrow"])
+async def test_token_that_proves_nothing_opens_no_route(app: FastAPI, home: House, whose: str) -> None:
+    strange = home.province.signer(STRANGER)
+    token = {
+        "signed by another office": seal.make_token(SENDER, strange, AT),
+        "of an office that is none": seal.make_token("H56.888", strange, AT),
+        "of tomorrow": seal.make_token(STRANGER, strange, AT + timedelta(days=1)),
+    }[whose]
+    headers = {"Authorization": f"Bearer {token}", "Upload-Offset": "0", "Upload-Length": "1", "Content-Length": "0"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        for method, path in _routes(app):
+            url = path.replace("{digest}", DIGEST).replace("{envelope_id}", "0" * 32)
+            answer = await client.request(method, url, headers=headers)
+            assert answer.status_code == 401, (method, url)
+            if method != "HEAD":
+                _problem(answer, "API.AUTH")
+
+
+async def test_answer_to_a_stranger_says_what_is_wanted(app: FastAPI) -> None:
+    """RFC 9110 §11.6.1."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        answer = await client.get(f"/v1/attachments/{DIGEST}")
+    _problem(answer, "API.AUTH")
+    assert answer.headers.get("WWW-Authenticate") == "Bearer"
+
+
+async def test_places_are_held_while_files_come_and_free_again_after(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield PDF[:10]
+        await go_on.wait()
+        yield PDF[10:20]
+
+    digests = [sha256(bytes([number])).hexdigest() for number in range(4)]
+    headers = {"Upload-Offset": "0", "Upload-Length": "100"}
+    going = [
+        asyncio.create_task(sender.patch(f"/v1/uploads/{one}", content=slowly(), headers=headers)) for one in digests
+    ]
+    async with asyncio.timeout(20):
+        while app.state.busy[SENDER] < 4:  # noqa: ASYNC110 - The gateway rings no bell.
+            await asyncio.sleep(0.01)
+    answer = await sender.get(f"/v1/attachments/{DIGEST}")
+    _problem(answer, "API.BUSY")
+    assert answer.headers["Retry-After"] == "2"
+    async with _caller(app, home, OTHER) as other:
+        assert (await other.get(f"/v1/attachments/{DIGEST}")).status_code == 404
+    go_on.set()
+    assert [(one.status_code, one.headers["Upload-Offset"]) for one in await asyncio.gather(*going)] == [
+        (204, "20")
+    ] * 4
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).status_code == 404
+    assert app.state.busy[SENDER] == 0
+
+
+async def test_place_is_held_until_the_last_byte_of_a_file_has_gone_out(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await go_on.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+        if message["type"] == "http.response.body":
+            begun.set()
+            await go_on.wait()
+
+    token = seal.make_token(SENDER, home.province.signer(SENDER), AT)
+    path = f"/v1/attachments/{DIGEST}"
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
+    }
+    reading = asyncio.create_task(app(scope, receive, send))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    assert app.state.busy[SENDER] == 1
+    go_on.set()
+    await reading
+    assert app.state.busy[SENDER] == 0
+    assert said[0]["status"] == 200
+
+
+async def test_spool_that_cannot_be_used_is_no_fault_of_the_caller(
+    sender: httpx.AsyncClient, home: House, tmp_path: Path
+) -> None:
+    staging = tmp_path / "staging"
+    staging.rmdir()
+    staging.write_bytes(b"")
+    headers = {"Upload-Offset": "0", "Upload-Length": "10"}
+    envelope = home.seal(home.document(), {"125.pdf": PDF})
+    whole = b"".join(inline(envelope, [(ref, [PDF]) for ref in edxml.read_manifest(_manifest(envelope))]))
+    for answer in (
+        await sender.put(f"/v1/uploads/{DIGEST}", content=PDF),
+        await sender.patch(f"/v1/uploads/{DIGEST}", content=b"x", headers=headers),
+        await sender.post("/v1/envelopes", content=whole),
+    ):
+        _problem(answer, "SYS.SPOOL")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert (await sender.head(f"/v1/uploads/{DIGEST}")).status_code == 503
 
 
 async def test_one_office_gets_so_many_places_and_not_more(

@@ -1,8 +1,12 @@
 """The spool on a local folder: a blob is there whole or not at all, and an upload goes on where it was cut."""
 
 import asyncio
+import fcntl
 import os
-from collections.abc import AsyncIterator
+import resource
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -214,3 +218,120 @@ async def test_bucket_that_cannot_be_reached_is_transient(tmp_path: Path, monkey
         with pytest.raises(TransientError) as caught:
             await asyncio.wait_for(store.ping(), 60)
     assert caught.value.code == "SYS.SPOOL"
+
+
+# --- when the disk or the process gives out ----------------------------------------------
+
+
+@contextmanager
+def _small_disk(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size: writing fails as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 300_000, 1_048_576, len(CONTENT) - 1])
+async def test_upload_that_fills_the_disk_is_transient_and_goes_on_later(store: Spool, room: int) -> None:
+    with _small_disk(room), pytest.raises(TransientError) as caught:
+        await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+    assert caught.value.code == "SYS.SPOOL"
+    offset = await store.upload_offset(OFFICE, DIGEST)
+    assert offset <= room
+    done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
+    assert done == Blob(DIGEST, len(CONTENT))
+
+
+@pytest.mark.parametrize("size", [1000, len(CONTENT)])
+async def test_staged_file_that_fills_the_disk_is_transient_and_leaves_nothing(
+    store: Spool, tmp_path: Path, size: int
+) -> None:
+    staged = store.stage()
+    with _small_disk(10):
+        with pytest.raises(TransientError) as caught:
+            staged.write(CONTENT[:size])
+            await store.commit(staged)
+        assert caught.value.code == "SYS.SPOOL"
+        staged.discard()
+    assert list((tmp_path / "staging").iterdir()) == []
+    assert await store.used_bytes() == 0
+
+
+async def test_upload_of_a_process_that_was_killed_goes_on(tmp_path: Path) -> None:
+    """It dies while it holds the file, with more in its memory than on the disk."""
+    script = f"""
+import asyncio
+from pathlib import Path
+from axis.spool import Spool
+from tests.integration.spool.test_store import CONTENT, DIGEST, OFFICE
+
+async def pieces():
+    yield CONTENT[:1_100_000]
+    yield CONTENT[1_100_000:1_200_000]
+    print("going", flush=True)
+    await asyncio.sleep(60)
+
+async def main():
+    async with Spool.open("file://{tmp_path}/spool", Path("{tmp_path}/staging")) as store:
+        await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=pieces())
+
+asyncio.run(main())
+"""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"going\n"
+    child.kill()
+    await child.wait()
+    async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging") as store:
+        assert await store.exists(DIGEST) is None
+        offset = await store.upload_offset(OFFICE, DIGEST)
+        assert offset == 1_100_000
+        done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
+        assert done == Blob(DIGEST, len(CONTENT))
+
+
+async def test_folder_that_is_none_is_transient(store: Spool, tmp_path: Path) -> None:
+    """What is mounted there is gone, and something else stands in its place."""
+    staged = store.stage()
+    with closing(staged._file):
+        staged.write(CONTENT)
+        for name in ("spool", "staging"):
+            (tmp_path / name).rename(tmp_path / f"{name} of before")
+            (tmp_path / name).write_bytes(b"")
+        for call in (
+            lambda: store.ping(),
+            lambda: store.commit(staged),
+            lambda: store.upload_offset(OFFICE, DIGEST),
+            lambda: store.append(OFFICE, DIGEST, offset=0, total=1, chunks=_pieces(b"")),
+        ):
+            with pytest.raises(TransientError) as caught:
+                await call()
+            assert caught.value.code == "SYS.SPOOL"
+
+
+async def test_blob_is_never_written_to_by_a_latecomer(store: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pieces of one upload come at once; the one finishes it between the other's opening of the file and its lock."""
+    await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:10]))
+    lock, loop = fcntl.flock, asyncio.get_running_loop()
+
+    def finish_first(file: object, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        rest = store.append(OFFICE, DIGEST, offset=10, total=len(CONTENT), chunks=_pieces(CONTENT[10:]))
+        assert asyncio.run_coroutine_threadsafe(rest, loop).result(20) == Blob(DIGEST, len(CONTENT))
+        lock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", finish_first)
+    with pytest.raises(Refusal) as caught:
+        await store.append(OFFICE, DIGEST, offset=0, total=5, chunks=_pieces(b"other"))
+    assert caught.value.code in ("API.OFFSET", "ATT.DIGEST")
+    assert await _read(store, DIGEST) == CONTENT
+
+
+async def test_failure_of_those_who_use_the_spool_stays_what_it_is(tmp_path: Path) -> None:
+    """A port that is taken is not a spool that cannot be written."""
+    with pytest.raises(ConnectionRefusedError):
+        async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging"):
+            raise ConnectionRefusedError
