@@ -25,7 +25,7 @@ check: $(READY)  ## Format, lint, types, import rules
 	$(VENV)/bin/mypy axis adapters scripts tests
 	$(VENV)/bin/lint-imports
 
-bench: $(READY)  ## Measure the pipes against a bare client, in one run
+bench: $(READY)  ## Measure the way of a document against a bare client, in one run
 	@scripts/system-packages run
 	$(VENV)/bin/python -m tests.bench
 
