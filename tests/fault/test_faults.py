@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.conftest import ROWS
 from tests.fault.faults import FAULTS
 from tests.fault.trial import trial
 
@@ -20,7 +21,6 @@ _WANTED = os.environ.get("F", "").upper()
 _ALWAYS = {("F01", 1), ("F09", 1)}  # What make test runs too: the two that find most.
 _DOCUMENTS = 150
 _WITHIN_S = 100.0
-_ROWS: list[str] = []
 
 
 def _cases() -> Iterator[object]:
@@ -44,21 +44,10 @@ async def test_nothing_is_lost_and_nothing_doubled(name: str, seed: int, tmp_pat
         recovered_s = await running.settle(within_s=_WITHIN_S)
         found = await running.reckon(recovered_s)
         assert running.laboratory.dead() == []
-    _ROWS.append(
+    ROWS.append(
         f"{name}  seed {seed:<3} {fault.what:<48} x{fault.times}  {found.documents:>4} documents  "
         f"{found.lost:>2} lost  {found.doubled:>2} doubled  {found.asked_twice:>3} asked twice  "
         f"recovered in {found.recovered_s:5.1f} s"
     )
     assert found.documents == _DOCUMENTS
     assert found.is_clean, found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def table(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Print the table when all has been done."""
-    yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and _ROWS:
-        reporter.write_line("")
-        for row in sorted(_ROWS):
-            reporter.write_line(row)
