@@ -50,4 +50,4 @@ async def test_nothing_is_lost_and_nothing_doubled(name: str, seed: int, tmp_pat
         f"recovered in {found.recovered_s:5.1f} s"
     )
     assert found.documents == _DOCUMENTS
-    assert found.is_clean, found
+    assert found.is_clean, f"{found}\n{running.told()}"

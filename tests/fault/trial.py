@@ -206,6 +206,16 @@ class Trial:
             await asyncio.sleep(0.2)
         return time.monotonic() - began
 
+    def told(self) -> str:
+        """Return what the processes complained of, each kind once with its number: where to look when a trial fails."""
+        kinds: Counter[tuple[str, ...]] = Counter()
+        for log in sorted((self.folder / "logs").glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                event = json.loads(line) if line.startswith("{") else {"event": line, "level": "text"}
+                if event.get("level") not in ("debug", "info"):
+                    kinds[log.stem, *(str(event.get(key, "")) for key in ("level", "event", "code", "error"))] += 1
+        return "\n".join(f"{number:6} {' '.join(kind)}" for kind, number in kinds.most_common(60))
+
     async def reckon(self, recovered_s: float) -> Reckoning:
         """Compare the books of all sides."""
         report = await self.audit()
