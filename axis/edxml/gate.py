@@ -52,7 +52,7 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
     try:
         if schemas.gatekeeper(name).validate(root):
             return
-    except etree.XMLSchemaError as error:  # libxml2 gave up on the input: that is a no, not a failure of ours.
+    except etree.XMLSchemaValidateError as error:  # libxml2 gave up on the input: that is a no, not a failure of ours.
         yield violation("ENV.SCHEMA", str(error)[:200], rule="xsd:internal")
         return
     explained = _deduplicated(_explain(root, name))

@@ -2,6 +2,11 @@
 
 libxml2 decides on the hot path; `xmlschema` explains what it refused and never
 overrules it.
+
+libxml2 fills its table of built-in types when it compiles the first schema, and
+does not guard it: two threads that compile the first schemas of a process at
+once may leave every later answer wrong, until the process ends. So they are
+compiled here, while the module is imported, which one thread does.
 """
 
 from functools import cache
@@ -23,15 +28,17 @@ def path(name: str) -> Path:
     raise AssertionError(f"schema {name} is part of the package")
 
 
-@cache
 def gatekeeper(name: str) -> etree.XMLSchema:
     """Return libxml2's compiled schema. Threads share it: its answer is the caller's, its error log is anybody's."""
-    return fresh_gatekeeper(name)
+    return _GATEKEEPERS[name]
 
 
 def fresh_gatekeeper(name: str) -> etree.XMLSchema:
     """Return libxml2's schema, compiled for one caller, who may read its error log."""
     return etree.XMLSchema(etree.parse(str(path(name))))
+
+
+_GATEKEEPERS = {name: fresh_gatekeeper(name) for name in ("document-1", "status-1", "receipt-1")}
 
 
 @cache

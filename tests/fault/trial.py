@@ -31,6 +31,7 @@ from tests.postgres import PrivatePostgres
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 60.0
+_SHOWN = ("level", "event", "code", "codes", "error")  # Of what a process says.
 _HEARD = Counter({"accepted": 1, "delivered": len(ADDRESSEES), "registered": len(ADDRESSEES)})
 
 
@@ -212,8 +213,8 @@ class Trial:
         for log in sorted((self.folder / "logs").glob("*.log")):
             for line in log.read_text(errors="replace").splitlines():
                 event = json.loads(line) if line.startswith("{") else {"event": line, "level": "text"}
-                if event.get("level") not in ("debug", "info"):
-                    kinds[log.stem, *(str(event.get(key, "")) for key in ("level", "event", "code", "error"))] += 1
+                if event.get("level") not in ("debug", "info") or event["event"] == "envelope.rejected":
+                    kinds[log.stem, *(str(event[key]) for key in _SHOWN if key in event)] += 1
         return "\n".join(f"{number:6} {' '.join(kind)}" for kind, number in kinds.most_common(60))
 
     async def reckon(self, recovered_s: float) -> Reckoning:
