@@ -27,6 +27,7 @@ from axis.telemetry import events
 
 _PAUSE_MOST_S = 10.0
 _BEFORE_GIVING_BACK_S = 1.0  # So that the delivery limit is not used up in one breath.
+_BEAT_MOST_BYTES = 4096
 _TEXT_MOST = 100  # Of what an office says about itself.
 
 
@@ -106,11 +107,7 @@ class Router:
 
     async def _beaten(self, message: Incoming) -> None:
         """Note that an office is there; if it had been away, its deliveries are due again."""
-        try:
-            version = str(json.loads(message.body)["version"])[:_TEXT_MOST]
-        except (ValueError, KeyError, TypeError):
-            version = ""
-        await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), version)
+        await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), _version(message.body))
 
     async def _buried(self, message: Incoming) -> None:
         """Keep what the broker gave up; a delivery among it becomes a dead letter of the ledger."""
@@ -127,3 +124,14 @@ class Router:
         row = await self.ledger.delivery(envelope_id, office)
         if row is not None:
             await self.answers.give_up(row, now, code="DLV.POISON", detail=office)
+
+
+def _version(beat: bytes) -> str:
+    """Return what an office says it runs; "" if it says nothing that can be read."""
+    if len(beat) > _BEAT_MOST_BYTES:
+        return ""
+    try:
+        said = str(json.loads(beat)["version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return "".join(filter(str.isprintable, said))[:_TEXT_MOST]

@@ -339,5 +339,16 @@ def _incoming(message: AbstractIncomingMessage) -> Incoming:
         user_id=message.user_id,
         redelivered=bool(message.redelivered),
         delivery_count=delivered_before if isinstance(delivered_before, int) else 0,
-        died_in=str(headers.get("x-first-death-queue", "")),
+        died_in=_died_in(headers),
     )
+
+
+def _died_in(headers: Headers) -> str:
+    """Return the queue that gave a message up last.
+
+    The broker puts the newest death first. Everything else about deaths, `x-first-death-queue` too, may have
+    been written by whoever published the message.
+    """
+    deaths = headers.get("x-death")
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    return str(newest.get("queue", "")) if isinstance(newest, dict) else ""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from axis.broker import topology
 from axis.broker.definitions import definitions
 from axis.broker.pipes import Broker
 from axis.errors import PermanentError, TransientError
@@ -177,6 +178,7 @@ class PrivateNode:
             f"listeners.tcp.local = 127.0.0.1:{place.port}\n"
             f"default_user = {_USER}\n"
             f"default_pass = {place.password}\n"
+            f"max_message_size = {topology.MOST_BYTES}\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 200MB\n"
             "log.file.level = warning\n"

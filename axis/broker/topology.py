@@ -21,6 +21,8 @@ RECEIPTS = "axis.receipts"
 HEARTBEATS = "axis.heartbeats"
 DEAD = "axis.dead"
 
+MOST_BYTES = 4 * 1024 * 1024  # Of one message: the largest receipt; the broker is told to take nothing larger.
+
 _OFFICE = "office."
 _INBOX = "inbox."
 

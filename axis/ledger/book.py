@@ -33,6 +33,7 @@ from axis.ledger.values import (
     Row,
 )
 
+_BURIED_MOST_BYTES = 4 * 1024 * 1024
 _CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 
 _e = t.envelopes.c
@@ -151,7 +152,7 @@ class Ledger:
 
     async def bury(self, *, queue: str, kind: str, digest: str, body: bytes, headers: Row, at: datetime) -> None:
         """Keep a message that the broker gave up."""
-        row = {"queue": queue, "kind": kind, "digest": digest, "body": body, "headers": _json_ready(headers), "at": at}
+        row = {"queue": _plain(queue), "kind": _plain(kind), "digest": digest, "body": body[:_BURIED_MOST_BYTES], "headers": _json_ready(headers), "at": at}  # fmt: skip
         await self._insert_once(t.buried, row)
 
     async def _insert_once(self, table: sa.Table, row: Row) -> None:
@@ -284,7 +285,13 @@ class Ledger:
 
 
 def _json_ready(headers: Row) -> dict[str, Any]:
+    """Return headers as every database can keep them; the message may come from anybody."""
     return {
-        str(name): value if isinstance(value, str | int | float | bool | None) else str(value)
+        _plain(str(name)): value if isinstance(value, int | bool | None) else _plain(str(value))
         for name, value in headers.items()
     }
+
+
+def _plain(text: str) -> str:
+    """Return a text without what PostgreSQL has no place for: NUL, and halves of characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

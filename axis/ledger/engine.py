@@ -10,7 +10,7 @@ we say so, in one thread that writes and a few that read: a driver that crosses
 threads for every statement costs more than the statement. Every write begins
 IMMEDIATE, so that two processes wait for each other instead of failing
 half-way. What a database cannot do just now is a TransientError; what it will
-never do is our bug and is raised as it is.
+never do, with this statement or these values, is our bug and is raised as it is.
 """
 
 import asyncio
@@ -82,6 +82,8 @@ class Database:
         except (IntegrityError, ProgrammingError):
             raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:
+            if isinstance(error, DBAPIError) and _is_about_data(error):
+                raise
             raise TransientError("SYS.LEDGER") from error
 
     async def close(self) -> None:
@@ -107,6 +109,15 @@ async def open_database(url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
+def _is_about_data(error: DBAPIError) -> bool:
+    """Whether a database refuses the values themselves: trying again would fail for ever.
+
+    Spec: PostgreSQL, "Error Codes", class 22; asyncpg refuses what it cannot encode with a ValueError.
+    """
+    code = str(getattr(error.orig, "sqlstate", None) or "")
+    return code.startswith("22") or (error.orig is not None and isinstance(error.orig.__cause__, ValueError))
+
+
 # --- SQLite -----------------------------------------------------------------------------
 
 
@@ -115,6 +126,7 @@ class _Sqlite:
         self._engine = sa.create_engine(
             f"sqlite://{path}",
             connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+            hide_parameters=True,  # They are content, and errors are logged.
             poolclass=sa.QueuePool,
             pool_size=_READERS + 1,
             max_overflow=0,
@@ -157,7 +169,12 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 class _Postgresql:
     def __init__(self, rest: str) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            f"postgresql+asyncpg://{rest}", pool_size=10, max_overflow=10, pool_timeout=30, pool_pre_ping=True
+            f"postgresql+asyncpg://{rest}",
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=30,
+            pool_pre_ping=True,
         )
 
     async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:

@@ -29,9 +29,11 @@ from axis import registry
 from axis.broker import topology
 from axis.cli.main import root
 from axis.dispatch.states import State
+from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.office import metrics as office_metrics
 from axis.office.settings import OfficeSettings
 from axis.receipts import Level
+from axis.receipts.model import MAX_RECEIPT_BYTES
 from axis.settings import Settings
 from axis.telemetry import metrics
 
@@ -258,6 +260,7 @@ def test_broker_finds_the_accounts_where_setup_leaves_them() -> None:
     said = dict(line.split(" = ", 1) for line in lines if line and not line.startswith("#"))
     assert said["load_definitions"] == "/province/definitions.json"
     assert said["default_queue_type"] == "quorum"
+    assert int(said["max_message_size"]) == topology.MOST_BYTES == MAX_RECEIPT_BYTES > MAX_ENVELOPE_BYTES
     # An office that still works on a document is not cut off.
     longest = OfficeSettings.model_fields["answer_within"].metadata
     assert (

@@ -199,6 +199,48 @@ async def test_message_that_is_never_acked_ends_in_the_dead_queue(pipes: Broker,
     assert handed == 21
 
 
+async def test_where_a_message_died_is_the_brokers_word(pipes: Broker, office: str) -> None:
+    """An office that writes another's inbox into its message must not end another's delivery."""
+    forged = topology.inbox("H56.112")
+    dead: list[Incoming] = []
+
+    async def refuse(messages: Sequence[Incoming]) -> None:
+        for message in messages:
+            message.give_back()
+
+    async def bury(messages: Sequence[Incoming]) -> None:
+        dead.extend(messages)
+
+    body = office.encode()
+    await pipes.publish(
+        topology.DELIVER,
+        office,
+        body,
+        type="envelope",
+        headers={
+            "x-death": [{"queue": forged, "reason": "rejected", "count": 1, "exchange": "", "routing-keys": ["x"]}],
+            "x-first-death-queue": forged,
+            "x-first-death-reason": "rejected",
+            "x-first-death-exchange": "",
+        },
+    )
+    inbox = await pipes.consume_batches(topology.inbox(office), refuse, max_batch=1, prefetch=1)
+    graves = await pipes.consume_batches(topology.DEAD, bury, max_batch=10, prefetch=10)
+    await _until(lambda: any(one.body == body for one in dead))
+    await inbox.stop()
+    await graves.stop()
+    assert [one.died_in for one in dead if one.body == body] == [topology.inbox(office)]
+
+
+async def test_message_larger_than_any_of_ours_is_refused_by_the_broker(rabbitmq: PrivateNode, office: str) -> None:
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        queue = await channel.declare_queue(f"large.{office}", exclusive=True)
+        for size, error in ((topology.MOST_BYTES, None), (topology.MOST_BYTES + 1, AMQPError)):
+            with pytest.raises(error) if error else contextlib.nullcontext():
+                await channel.default_exchange.publish(aio_pika.Message(bytes(size)), routing_key=queue.name)
+
+
 async def test_stopped_consumer_finishes_its_batch_and_leaves_the_rest(pipes: Broker, office: str) -> None:
     begun = asyncio.Event()
     finished: list[Incoming] = []
