@@ -195,8 +195,8 @@ def _line(notice: Notice) -> str:
     said = notice.signed.receipt
     parts = [f"{notice.at:%Y-%m-%d %H:%M:%S}Z", notice.addressee or notice.issuer, notice.level.value]
     parts += [f"số đến {notice.number}"] if notice.number else []
-    parts += [" ".join(said.reason.split())] if said.reason else []
-    return " | ".join(parts) + "\n"
+    parts += [said.reason] if said.reason else []
+    return " | ".join(" ".join(part.split()) for part in parts) + "\n"
 
 
 def _told(violations: tuple[Violation, ...]) -> str:

@@ -13,12 +13,14 @@ import signal
 import time
 import unicodedata
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 _HALF = (".part", ".partial", ".tmp", ".crdownload", ".filepart", "~")
 _UNSAFE = re.compile(r"[^\w .,()+=@-]", re.UNICODE)
-_NAME_CHARS = 80
+_HIDING = re.compile(r"^[ .]+")
+_NAME_CHARS, _SUFFIX_CHARS = 80, 20
 _FOLDERS = ("drop", "sending", "sent", "rejected", "inbox", "receipts", ".index")
 
 
@@ -63,13 +65,23 @@ class Places:
 
 
 def _key(key: str) -> str:
-    return re.sub(r"[^\w.-]", "_", key, flags=re.ASCII)
+    """Return a file name for a key: what a person can read of it, and what tells it from every other."""
+    readable = re.sub(r"[^\w.-]", "_", key, flags=re.ASCII)
+    return f"{readable[:_NAME_CHARS]}-{sha256(key.encode()).hexdigest()[:16]}"
 
 
 def safe_name(text: str) -> str:
-    """Return text as a name that every file system and person can read."""
-    plain = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip(" .-")
-    return plain[:_NAME_CHARS].rstrip(" .-") or "khong-ten"
+    """Return text as a name that every file system and person can read.
+
+    It ends as it ended, and begins as it began: the axis has judged names, and
+    what was harmless must not become a program or a device by losing a sign.
+    """
+    plain = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).rstrip(" .")
+    plain = _HIDING.sub("-", plain)
+    stem, dot, suffix = plain.rpartition(".")
+    if not stem or len(suffix) > _SUFFIX_CHARS:
+        return plain[:_NAME_CHARS].rstrip(" .") or "khong-ten"
+    return stem[: _NAME_CHARS - len(dot + suffix)].rstrip(" .") + dot + suffix
 
 
 def free_name(folder: Path, name: str) -> Path:

@@ -60,6 +60,7 @@ class Answers:
         def decide(row: DeliveryRow | None) -> ReceiptEntry:
             if row is None or row.digest != said.envelope_digest:
                 raise refuse("RCT.UNKNOWN", said.envelope_id)
+            _require_same(said, row, roll)
             return self._entry(signed, row, now)
 
         self._tell(await self.ledger.record(said.envelope_id, submitter, decide), said)
@@ -169,6 +170,18 @@ class Answers:
         metrics.RECEIPTS_REFUSED.labels(error.code).inc()
         events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
         await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code, at=now)
+
+
+def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:
+    """Refuse a receipt that says other things about its envelope than the envelope does: the originator reads them."""
+    originator = roll.find(said.originator)
+    if originator is None or originator.code != row.originator:
+        raise refuse("RCT.INVALID", f"Originator: {said.originator} ≠ {row.originator}")
+    # A status is kept under its document's id and more: an office reports many about one document.
+    if said.document_id != row.document_id and not row.document_id.startswith(f"{said.document_id}#"):
+        raise refuse("RCT.INVALID", f"DocumentId: {said.document_id[:80]}")
+    if said.previous is None:
+        raise refuse("RCT.INVALID", "Previous")
 
 
 def _state_after(signed: SignedReceipt, row: DeliveryRow) -> State | None:

@@ -90,6 +90,7 @@ _STATUS_CODE = re.compile(r"[0-9]{2}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CODE = re.compile(r"[A-Z]+(\.[A-Z0-9_]+)+")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
+_LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +123,8 @@ class Receipt:
         put(self, "level", Level(self.level))
         put(self, "at", self.at.astimezone(UTC))
         put(self, "next_at", None if self.next_at is None else self.next_at.astimezone(UTC))
-        put(self, "document_id", _fit(self.document_id, _MAX_LINE_CHARS))
-        put(self, "number", _fit(self.number or "", _MAX_LINE_CHARS) or None)
+        put(self, "document_id", _line(self.document_id))
+        put(self, "number", _line(self.number or "") or None)
         put(self, "code", self.code or None)
         put(self, "reason", _fit(self.reason, _MAX_REASON_CHARS))
         put(self, "who_must_act", str(self.who_must_act))
@@ -131,7 +132,7 @@ class Receipt:
         put(
             self,
             "addressees",
-            tuple((code, verdict, _fit(why, _MAX_LINE_CHARS)) for code, verdict, why in self.addressees),
+            tuple((code, verdict, _line(why)) for code, verdict, why in self.addressees),
         )
 
     def _require_sense(self) -> None:
@@ -179,13 +180,18 @@ def _fit(text: str, most: int) -> str:
     return fit if len(fit) <= most else fit[: most - 1] + "…"
 
 
+def _line(text: str) -> str:
+    """Return text that fits, as one line."""
+    return _fit(_LINE_ENDS.sub(" ", str(text)), _MAX_LINE_CHARS)
+
+
 def _fit_violation(found: Violation) -> Violation:
     return replace(
         found,
-        path=_fit(found.path, _MAX_LINE_CHARS),
-        rule=_fit(found.rule, _MAX_LINE_CHARS),
-        vi=_fit(found.vi, _MAX_LINE_CHARS),
-        en=_fit(found.en, _MAX_LINE_CHARS),
+        path=_line(found.path),
+        rule=_line(found.rule),
+        vi=_line(found.vi),
+        en=_line(found.en),
         who_must_act=str(found.who_must_act),
-        next=_fit(found.next, _MAX_LINE_CHARS),
+        next=_line(found.next),
     )

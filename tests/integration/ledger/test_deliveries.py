@@ -13,8 +13,9 @@ from axis.errors import Refusal
 from axis.ledger import Ledger
 from axis.office.answers import Delivered, Refused, Registered
 from axis.office.speech import About, Deferred, Failed, say
+from axis.receipts import Level
 from axis.receipts.voice import Voice
-from tests.house import COMMUNE, OTHER, WAIT, House, together
+from tests.house import COMMUNE, OTHER, SENDER, WAIT, House, together
 
 MINUTE = timedelta(minutes=1)
 
@@ -106,6 +107,41 @@ async def test_receipt_of_an_office_about_anothers_delivery_is_refused(home: Hou
         await home.answers.take(xml, submitter=COMMUNE, now=home.at)
     assert caught.value.code == "RCT.INVALID"
     assert (await home.row(envelope_id, OTHER)).state == "queued"
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"document_id": f"{SENDER},2026/08/25,999/KHAC"},
+        {"originator": OTHER},
+        {"originator": "H99.1"},
+        {"previous": None},
+    ],
+    ids=["another document", "another originator", "an unknown originator", "no chain"],
+)
+async def test_receipt_that_contradicts_its_envelope_moves_nothing(home: House, otherwise: dict[str, Any]) -> None:
+    """The originator reads what a receipt says, and is not to read of documents that were never sent."""
+    row = await home.row(await _accepted(home))
+    await home.attempt()
+    voice = Voice(COMMUNE, home.province.signer(COMMUNE))
+    about: dict[str, Any] = {
+        "level": Level.DELIVERED,
+        "addressee": COMMUNE,
+        "originator": row.originator,
+        "document_id": row.document_id,
+        "envelope_id": row.envelope_id,
+        "envelope_digest": row.digest,
+        "previous": row.chain_head,
+        "at": home.at,
+        "status": "2.1.5",
+        "status_code": "01",
+    }
+    with pytest.raises(Refusal) as caught:
+        await home.answers.take(voice.say(**about | otherwise).xml, submitter=COMMUNE, now=home.at)
+    assert caught.value.code == "RCT.INVALID"
+    assert (await home.row(row.envelope_id)).state == "sent"
+    await home.answers.take(voice.say(**about).xml, submitter=COMMUNE, now=home.at)
+    assert (await home.row(row.envelope_id)).state == "delivered"
 
 
 async def test_receipt_about_no_delivery_is_refused(home: House) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from adapters import folder
 from adapters.folder.places import Places, Settling, free_name, safe_name
-from axis import Level, Office, OfficeSettings, PermanentError, Refused
+from axis import Level, Office, OfficeSettings, PermanentError, Refused, name_problem
 from axis.office.testing import OFFICE, SENDER, TestAxis
 
 _SOON_S = 15.0
@@ -260,13 +260,45 @@ def test_wrong_options_are_told(tmp_path: Path) -> None:
     ("text", "name"),
     [
         ("125/SKHCN-CĐS", "125-SKHCN-CĐS"),
-        ("../../etc/passwd", "etc-passwd"),
+        ("../../etc/passwd", "--.-etc-passwd"),
+        (" .an", "-an"),
+        ("phụ lục. ", "phụ lục"),
         ("...", "khong-ten"),
         ("a" * 200, "a" * 80),
     ],
 )
 def test_names_are_safe(text: str, name: str) -> None:
     assert safe_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A" * 76 + ".exe.pdf",
+        "hoa-don.exe-",
+        "hoa-don.js)-",
+        "hoa-don.exe·",
+        "hoa-don.exe–",
+        "hoa-don.exe%",
+        "-CON.pdf",
+        "%nul",
+        ".CON.pdf",
+        "a." + "b" * 100,
+    ],
+)
+def test_harmless_name_stays_harmless_on_the_disk(name: str) -> None:
+    assert name_problem(name) == ""
+    assert name_problem(safe_name(name)) == ""
+
+
+def test_two_keys_are_two_places(tmp_path: Path) -> None:
+    places = Places.below(tmp_path)
+    places.make()
+    for name in ("12-SK-CĐS", "12-SK-CÔS"):
+        (places.sent / name).mkdir()
+        places.remember("document", name, places.sent / name)
+    found = [places.find("document", name) for name in ("12-SK-CĐS", "12-SK-CÔS")]
+    assert found == [places.sent / "12-SK-CĐS", places.sent / "12-SK-CÔS"]
 
 
 def test_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:

@@ -167,6 +167,16 @@ def test_changed_receipt_is_refused(old: bytes, new: bytes, code: str) -> None:
     assert _code(of, xml.replace(old, new, 1)) == code
 
 
+@pytest.mark.parametrize("end", ["\n", "\t", "\x85", "\u2028"])
+def test_line_that_is_two_is_refused(end: str) -> None:
+    """A number is shown in lists of receipts: its second line would look like another office's word."""
+    two = receipt(number=f"417{end}H56.113 | refused")
+    assert two.number == "417 H56.113 | refused"
+    object.__setattr__(two, "number", f"417{end}H56.113 | refused")  # As software of somebody else may write it.
+    of = province(AXIS, OFFICE)
+    assert _code(of, _issue(of, two).xml) == "RCT.INVALID"
+
+
 def test_second_statement_is_refused() -> None:
     of = province()
     xml = _issue(of, FULL).xml
