@@ -10,7 +10,6 @@ and the broker.
 import asyncio
 import contextlib
 import fcntl
-import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import clock, gateway, intake, ledger, registry, seal, spool
+from axis import clock, gateway, intake, ledger, private, registry, seal, spool
 from axis.broker import Broker, PrivateNode, topology
 from axis.commits import SharedCommits
 from axis.dispatch.answers import Answers
@@ -134,7 +133,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         AxisError: CFG.INVALID if the axis has no key or no roll, SYS.* if a room cannot be opened.
     """
     settings = settings.filled()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    private.make_folder(settings.data)
     await ledger.migrate(settings.ledger_url)
     async with (
         ledger.Ledger.open(settings.ledger_url) as book,
@@ -299,7 +298,7 @@ async def _alone(settings: Settings) -> AsyncIterator[None]:
         PermanentError: CFG.INVALID; another one holds it.
     """
     data = settings.filled().data
-    data.mkdir(parents=True, exist_ok=True)
+    private.make_folder(data)
     with (data / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -337,13 +336,12 @@ async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator
 
 def office_passwords(folder: Path, codes: Sequence[str]) -> dict[str, str]:
     """Return the broker password of each office, made where it is missing and kept in `folder`/<OrganId>."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(folder)
     passwords = {}
     for code in codes:
         file = folder / code
         if not file.exists():
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(secrets.token_urlsafe(24))
+            private.write_secret(file, secrets.token_urlsafe(24).encode())
         passwords[code] = file.read_text(encoding="ascii").strip()
     return passwords
 

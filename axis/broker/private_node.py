@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from axis import private
 from axis.broker import topology
 from axis.broker.definitions import definitions
 from axis.broker.pipes import Broker
@@ -130,7 +131,7 @@ class PrivateNode:
             passwords: Password by office code.
         """
         file = self._folder / "accounts.json"
-        _write_secret(file, json.dumps(definitions(passwords)))
+        private.write_secret(file, json.dumps(definitions(passwords)).encode())
         try:
             await self.ctl("import_definitions", str(file))
         finally:
@@ -158,7 +159,7 @@ class PrivateNode:
         return self._place
 
     def _load_or_make(self) -> _Place:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self._folder)
         file = self._folder / "node.json"
         if file.exists():
             return _Place(**json.loads(file.read_text()))
@@ -166,14 +167,14 @@ class PrivateNode:
         place = _Place(
             f"axis-{secrets.token_hex(4)}@localhost", ports[0], ports[1], ports[2], secrets.token_urlsafe(24)
         )
-        _write_secret(file, json.dumps({name: getattr(place, name) for name in _Place.__slots__}))
+        private.write_secret(file, json.dumps({name: getattr(place, name) for name in _Place.__slots__}).encode())
         return place
 
     def _configure(self) -> None:
         place = self._known()
         for name in ("home", "mnesia", "log"):
             (self._folder / name).mkdir(exist_ok=True)
-        _write_secret(
+        private.write_secret(
             self._folder / "rabbitmq.conf",
             f"listeners.tcp.local = 127.0.0.1:{place.port}\n"
             f"default_user = {_USER}\n"
@@ -182,7 +183,7 @@ class PrivateNode:
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 200MB\n"
             "log.file.level = warning\n"
-            "log.console = false\n",
+            "log.console = false\n".encode(),
         )
         (self._folder / "enabled_plugins").write_text("[].\n")
 
@@ -253,8 +254,3 @@ def _free_ports(count: int) -> list[int]:
     for one in held:
         one.close()
     return ports
-
-
-def _write_secret(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from axis import clock, ledger, registry
+from axis import clock, ledger, private, registry
 from axis.cli import ledgers, options, output
 
 app = typer.Typer(no_args_is_help=True, help="The roll of offices: list, check, load.")
@@ -88,7 +88,7 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
     async def work() -> tuple[registry.Registry, tuple[registry.Finding, ...]]:
         roll = registry.load_offices(file)
         settings = options.settings(data).filled()
-        settings.data.mkdir(parents=True, exist_ok=True)
+        private.make_folder(settings.data)
         await ledger.migrate(settings.ledger_url)
         async with ledger.Ledger.open(settings.ledger_url) as book:
             before = registry.Registry.from_rows(await book.registry_rows())

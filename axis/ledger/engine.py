@@ -14,6 +14,8 @@ never do, with this statement or these values, is our bug and is raised as it is
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -131,6 +133,7 @@ class _Sqlite:
             pool_size=_READERS + 1,
             max_overflow=0,
         )
+        sa.event.listen(self._engine, "do_connect", lambda *_: _make_private(self._engine.url.database))
         sa.event.listen(self._engine, "connect", _tune_sqlite)
         sa.event.listen(self._engine, "begin", _begin_sqlite)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
@@ -148,6 +151,15 @@ class _Sqlite:
         for threads in (self._writer, self._readers):
             await asyncio.to_thread(threads.shutdown)
         self._engine.dispose()
+
+
+def _make_private(path: str | None) -> None:
+    """Make the file before SQLite does: for its owner alone. What SQLite puts beside it gets the same rights.
+
+    A file that is there is not even opened: to close it again would end the locks that SQLite holds on it.
+    """
+    with contextlib.suppress(OSError):  # It is there; or it cannot be made, and SQLite says so better.
+        os.close(os.open(path or "", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

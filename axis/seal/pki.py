@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from axis import private
 from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError, Refusal
 from axis.seal import folder as layout
@@ -297,15 +298,11 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Write a private key for its owner alone; there must not be one yet."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        private.write_secret(path, pem, replace=False)
     except FileExistsError as error:
         raise PermanentError("CFG.INVALID", f"{path} exists already; a key is never overwritten") from error
     except OSError as error:
         raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
-    with os.fdopen(opened, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(path: Path, pem: bytes) -> None:

@@ -28,6 +28,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
+from axis import private
 from axis.errors import PermanentError, Refusal, TransientError, refuse
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Spool:
         root = Path(parts.path) if parts.scheme == "file" else None
         try:
             for folder in (staging, *([root] if root else ())):
-                folder.mkdir(parents=True, exist_ok=True)
+                private.make_folder(folder)
             store = LocalStore(root) if root else S3Store(parts.netloc, prefix=parts.path.strip("/") or None)
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
