@@ -10,6 +10,7 @@ and the broker.
 import asyncio
 import contextlib
 import fcntl
+import resource
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,6 +28,7 @@ from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.errors import AxisError, PermanentError
+from axis.gateway.protocol import BoundedHttp
 from axis.receipts.voice import Voice
 from axis.router import Router
 from axis.settings import Settings
@@ -38,6 +40,8 @@ _GAUGES_EVERY = timedelta(seconds=5)
 _TOTALS_EVERY = timedelta(minutes=5)  # To count everything takes longer the more there is.
 _NODE_EVERY = timedelta(seconds=1)
 _TIDY_EVERY = timedelta(hours=1)
+_CONNECTIONS = 2000  # Of a gateway at once; beyond it the answer is 503.
+_DESCRIPTORS = 65_536
 
 
 class LiveRoll:
@@ -134,6 +138,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     """
     settings = settings.filled()
     private.make_folder(settings.data)
+    _allow_descriptors()
     await ledger.migrate(settings.ledger_url)
     async with (
         ledger.Ledger.open(settings.ledger_url) as book,
@@ -146,6 +151,14 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         assert settings.certificate is not None  # noqa: S101
         voice = Voice(settings.organ_id, seal.SigningKey.load(settings.key, settings.certificate))
         yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice)
+
+
+def _allow_descriptors() -> None:
+    """Take as many files and connections as the machine gives us: the usual 1,024 are few for a gateway."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _load_first_roll(book: ledger.Ledger, settings: Settings) -> None:
@@ -265,6 +278,8 @@ async def http(
         host=place.host,
         port=place.port,
         log_config=None,
+        http=BoundedHttp,
+        limit_concurrency=_CONNECTIONS,
         access_log=False,  # Answers are counted by route and status; who asked for what is in the ledger.
         proxy_headers=False,  # Nothing here depends on where a request comes from.
         lifespan="off",

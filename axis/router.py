@@ -27,6 +27,9 @@ from axis.telemetry import events
 
 _PAUSE_MOST_S = 10.0
 _BEFORE_GIVING_BACK_S = 1.0  # So that the delivery limit is not used up in one breath.
+_KEYS = {queue: key for key, queue in topology.OFFICE_KEYS.items()}
+# What cannot be settled now about one message, while others can be: it must not hold them up.
+_ABOUT_THE_MESSAGE = frozenset({"KEY.REVOCATION_UNKNOWN"})
 _BEAT_MOST_BYTES = 4096
 _TEXT_MOST = 100  # Of what an office says about itself.
 
@@ -57,22 +60,24 @@ class Router:
         async with contextlib.AsyncExitStack() as stack:
             for queue, room in tables:
                 consumer = await self.broker.consume_batches(
-                    queue, self._batch_for(room), max_batch=self.batch, prefetch=self.prefetch
+                    queue, self._batch_for(queue, room), max_batch=self.batch, prefetch=self.prefetch
                 )
                 stack.push_async_callback(consumer.stop)
             yield
 
     def _batch_for(
-        self, room: Callable[[Incoming], Awaitable[None]]
+        self, queue: str, room: Callable[[Incoming], Awaitable[None]]
     ) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
         async def take(messages: Sequence[Incoming]) -> None:
             # Together, so that they share a commit; each settles its own fate, so none fails the batch.
-            await asyncio.gather(*(self._until_committed(room, message) for message in messages))
+            await asyncio.gather(*(self._until_committed(queue, room, message) for message in messages))
             self.ring()
 
         return take
 
-    async def _until_committed(self, room: Callable[[Incoming], Awaitable[None]], message: Incoming) -> None:
+    async def _until_committed(
+        self, queue: str, room: Callable[[Incoming], Awaitable[None]], message: Incoming
+    ) -> None:
         """Give a message to its room until the room has it on record."""
         pause_s = 0.5
         while True:
@@ -80,6 +85,8 @@ class Router:
                 await room(message)
             except TransientError as error:
                 events.room_unavailable(room="router", code=error.code, retry_s=pause_s)
+                if error.code in _ABOUT_THE_MESSAGE and await self._put_off(queue, message):
+                    return
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
             except Exception as error:
@@ -89,6 +96,17 @@ class Router:
                 return
             else:
                 return
+
+    async def _put_off(self, queue: str, message: Incoming) -> bool:
+        """Put a message behind the others of its queue; it is there twice before it is there once."""
+        await asyncio.sleep(_BEFORE_GIVING_BACK_S)
+        headers = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
+        try:
+            # To the exchange that it came through: that is whose word it is.
+            await self.broker.publish(message.exchange, _KEYS[queue], message.body, type=message.type, headers=headers)
+        except TransientError:
+            return False
+        return True
 
     async def _submitted(self, message: Incoming) -> None:
         """Hand an envelope in; a refusal travels home as a receipt."""

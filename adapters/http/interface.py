@@ -113,7 +113,12 @@ class Interface:
             host, port = listening.getsockname()[:2]
             (self.office.settings.state / "adapter.address").write_text(f"http://{host}:{port}\n", encoding="ascii")
             config = uvicorn.Config(
-                self.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=_STOP_S, server_header=False
+                self.app(),
+                log_config=None,
+                lifespan="off",
+                timeout_graceful_shutdown=_STOP_S,
+                server_header=False,
+                http="h11",
             )
             server = _Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -1,5 +1,6 @@
 """The application: routes, who may call them, and how much at a time."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +11,7 @@ from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, seal
@@ -26,6 +28,7 @@ from axis.telemetry import metrics
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, lower-case hex.")]
 EnvelopeId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Id that the axis gave the envelope.")]
 
+_SILENCE_S = 60.0  # Of a thin line; then the place is somebody else's, and what came is kept.
 _XML = "application/xml"
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -203,10 +206,29 @@ async def _own_size(rooms: _Rooms, office: str, digest: str) -> int | None:
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
     """Yield the body; a caller that goes away ends it, and what came is kept."""
-    with contextlib.suppress(Exception):
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
+    with contextlib.suppress(ClientDisconnect, HTTPException):
+        async for chunk in _patiently(request):
+            yield chunk
+
+
+async def _patiently(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes; a caller who says nothing for a while gives up its place.
+
+    Raises:
+        HTTPException: 408
+        ClientDisconnect: It went away.
+    """
+    chunks = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise HTTPException(408, headers={"Connection": "close"}) from error
+        if chunk:
+            yield chunk
 
 
 def _require_plain(request: Request) -> None:
@@ -226,8 +248,9 @@ def _add_attachments(app: FastAPI) -> None:
         wanted: Annotated[str | None, Header(alias="range")] = None,
     ) -> Response:
         """Read a file that the office brought, sent or was sent; whole or a range of it."""
-        size = await rooms.spool.exists(digest)
-        if size is None or not await rooms.ledger.may_read(office, digest):
+        # In this order: how long a no takes must not tell whether somebody else has the file.
+        size = await rooms.spool.exists(digest) if await rooms.ledger.may_read(office, digest) else None
+        if size is None:
             raise PermanentError("API.NOT_FOUND")
         if request.method == "HEAD":  # RFC 9110 §14.2: a range is for GET alone.
             wanted = None
@@ -267,7 +290,13 @@ def _add_envelopes(app: FastAPI) -> None:
         async def brought(blob: Blob) -> None:
             await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
 
-        sealed = await receive_whole(request.stream(), rooms.spool, brought)
+        async def judge(sealed: bytes) -> None:
+            await rooms.intake.judge(sealed, submitter=office, via="http")
+
+        try:
+            sealed = await receive_whole(_patiently(request), rooms.spool, judge, brought)
+        except ClientDisconnect as error:
+            raise HTTPException(408) from error
         acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
         rooms.ring()
         body = {

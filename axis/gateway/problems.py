@@ -15,7 +15,14 @@ from axis.intake import Rejected
 from axis.telemetry import events
 
 _RETRY_AFTER_S = "5"
-_BY_STATUS = {401: "API.AUTH", 404: "API.NOT_FOUND", 405: "API.NOT_FOUND", 416: "API.RANGE", 429: "API.BUSY"}
+_BY_STATUS = {
+    401: "API.AUTH",
+    404: "API.NOT_FOUND",
+    405: "API.NOT_FOUND",
+    408: "API.BUSY",
+    416: "API.RANGE",
+    429: "API.BUSY",
+}
 
 
 def problem(

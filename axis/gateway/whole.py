@@ -1,8 +1,9 @@
 """Whole envelopes: a stream with its attachments inside becomes a sealed envelope and files in the spool.
 
 Each file is checked against the manifest before it is committed: as it is, or
-out of its single-entry zip; the digest decides which. What fails to match is
-refused, and nothing of it stays.
+out of its single-entry zip; the digest decides which. The envelope is judged
+before any of them is unpacked or kept. What fails to match is refused, and
+nothing of it stays.
 """
 
 import asyncio
@@ -16,15 +17,21 @@ from axis.edxml.split import unwrap
 from axis.errors import Refusal, Violation, refuse, violation
 from axis.spool import Blob, Spool, Staged
 
+_SIP_BYTES = 64 * 1024
+
 
 async def receive_whole(
-    chunks: AsyncIterator[bytes], spool: Spool, brought: Callable[[Blob], Awaitable[None]]
+    chunks: AsyncIterator[bytes],
+    spool: Spool,
+    judge: Callable[[bytes], Awaitable[None]],
+    brought: Callable[[Blob], Awaitable[None]],
 ) -> bytes:
     """Read a message that may hold its attachments; return the sealed envelope.
 
     Args:
         chunks: The message as it arrives.
         spool: Where the attachments go.
+        judge: Called with the envelope before any attachment is kept; raises what is to be raised.
         brought: Called for each attachment that is now in the spool.
 
     Raises:
@@ -39,17 +46,30 @@ async def receive_whole(
 
     splitter = Splitter(open_sink)
     try:
-        async for chunk in chunks:
+        async for chunk in _sips(chunks):
             # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
             await asyncio.to_thread(splitter.feed, chunk)
         split = await asyncio.to_thread(splitter.close)
         if split.attachments:
+            await judge(split.sealed)
             await _store(split.sealed, split.attachments, spool, brought)
         return split.sealed
     finally:
         for one in staged:
             with contextlib.suppress(OSError):
                 one.discard()
+
+
+async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a stream in pieces that are worth a thread: a line may bring it in crumbs, and each costs a scan."""
+    gathered = bytearray()
+    async for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= _SIP_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
 
 
 async def _store(
@@ -59,7 +79,7 @@ async def _store(
     refs = _manifest(sealed)
     wrong: list[Violation] = []
     for file in carried:
-        ref = refs.get(file.content_id)
+        ref = refs.pop(file.content_id, None)  # Each comes once.
         if ref is None:
             wrong.append(violation("ATT.UNLISTED", file.name or file.content_id, rule="attachment:listed"))
             continue
@@ -88,6 +108,8 @@ def _unpack(packed: Staged, plain: Staged, ref: AttachmentRef) -> None:
     try:
         for chunk in unwrap(cast("BinaryIO", packed.reader())):
             plain.write(chunk)
+            if plain.size_bytes > ref.size_bytes:
+                raise refuse("ATT.DIGEST", ref.name, rule="attachment:size")
     except Refusal as refusal:
         if refusal.detail and "not a readable zip" in refusal.detail:
             # It was no zip to begin with: then it is simply another file than the one that was sealed.

@@ -71,17 +71,30 @@ class Intake:
             TransientError: It could not be judged or kept now; nothing was promised.
         """
         began = time.perf_counter()
-        roll, trust = self.roll()
         try:
-            examined = await asyncio.to_thread(
-                examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now()
-            )
+            examined = await self._examine(sealed, submitter)
             await self._require_attachments(examined, submitter)
             answer = await self._take_custody(examined, via)
         except Refusal as refusal:
             return await self._refuse(sealed, refusal, submitter, via)
         self._tell(answer, examined, via, time.perf_counter() - began)
         return answer
+
+    async def judge(self, sealed: bytes, *, submitter: str, via: str) -> None:
+        """Refuse what `accept` would refuse before it asks for files: nothing is to be kept for such an envelope.
+
+        Raises:
+            Rejected: It is refused; the refusal is on record.
+            TransientError: It could not be judged now.
+        """
+        try:
+            await self._examine(sealed, submitter)
+        except Refusal as refusal:
+            await self._refuse(sealed, refusal, submitter, via)
+
+    async def _examine(self, sealed: bytes, submitter: str) -> Examined:
+        roll, trust = self.roll()
+        return await asyncio.to_thread(examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now())
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""

@@ -20,6 +20,7 @@ from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
+from axis.gateway import app as application
 from axis.office.answers import Registered
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
 from tests.province import AT
@@ -267,6 +268,44 @@ async def test_file_inside_that_is_not_what_was_sealed_is_refused(sender: httpx.
     whole = b"".join(inline(envelope, [(ref, [PDF[:-1]]) for ref in refs]))
     _problem(await sender.post("/v1/envelopes", content=whole), "ATT.DIGEST")
     assert await home.spool.used_bytes() == 0
+
+
+async def test_file_that_comes_twice_is_refused(sender: httpx.AsyncClient, home: House) -> None:
+    envelope = home.seal(home.document(), {"125.pdf": PDF})
+    (ref,) = edxml.read_manifest(_manifest(envelope))
+    whole = b"".join(inline(envelope, [(ref, [PDF]), (ref, [PDF])]))
+    _problem(await sender.post("/v1/envelopes", content=whole), "ATT.UNLISTED")
+
+
+async def test_file_of_an_envelope_that_is_refused_is_not_kept(sender: httpx.AsyncClient, home: House) -> None:
+    """Whoever fills the spool must at least have sealed what it is for."""
+    good = home.seal(home.document(), {"125.pdf": PDF})
+    refs = edxml.read_manifest(_manifest(good))
+    for envelope, code in (
+        (good.replace(b"<ds:SignatureValue>", b"<ds:SignatureValue>AAAA"), "SIG.VALUE"),
+        (home.seal(home.document(code_number="không số"), {"125.pdf": PDF}), "RULE.CODE"),
+        (home.seal(home.document(), {"125.pdf": PDF}, by=OTHER), "KEY.WRONG_SIGNER"),
+    ):
+        whole = b"".join(inline(envelope, [(ref, [PDF]) for ref in refs]))
+        said = _problem(await sender.post("/v1/envelopes", content=whole), code)
+        assert home.read(said["receipt"].encode()).code == code
+    assert await home.spool.used_bytes() == 0
+
+
+async def test_caller_who_falls_silent_gives_up_its_place(
+    sender: httpx.AsyncClient, home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "_SILENCE_S", 0.1)
+
+    async def some() -> AsyncIterator[bytes]:
+        yield PDF[:1000]
+        await asyncio.sleep(30)
+
+    whole = await sender.post("/v1/envelopes", content=some())
+    assert (whole.status_code, whole.json()["code"]) == (408, "API.BUSY")
+    headers = {"Upload-Offset": "0", "Upload-Length": str(len(PDF))}
+    part = await sender.patch(f"/v1/uploads/{DIGEST}", content=some(), headers=headers)
+    assert (part.status_code, part.headers["Upload-Offset"]) == (204, "1000")
 
 
 async def test_refusal_lists_what_lint_lists_and_brings_the_signed_receipt(

@@ -4,20 +4,22 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from axis.broker import Broker, Incoming, topology
+from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.errors import TransientError
 from axis.router import Router
 from tests.house import COMMUNE, OTHER, House
 
 _SOON_S = 10.0
 
 
-def _router(home: House) -> Router:
+def _router(home: House, pipes: Broker | None = None) -> Router:
     return Router(
         ledger=home.ledger,
-        broker=Broker.__new__(Broker),  # Nothing here publishes.
+        broker=pipes or Broker.__new__(Broker),  # Most here publish nothing.
         intake=home.intake,
         answers=home.answers,
         batch=64,
@@ -57,7 +59,7 @@ async def test_odd_heartbeat_counts_as_one_and_holds_up_nobody(home: House, said
     router = _router(home)
     beats = [_beat(OTHER, said), _beat(COMMUNE, b'{"version": "1"}')]
     async with asyncio.timeout(_SOON_S):
-        await router._batch_for(router._beaten)(beats)
+        await router._batch_for(topology.HEARTBEATS, router._beaten)(beats)
     assert not any(beat.returned for beat in beats)
     lanes = {lane.office: lane.version for lane in await home.ledger.lanes()}
     assert lanes == {OTHER: kept, COMMUNE: "1"}
@@ -73,7 +75,7 @@ async def test_odd_dead_letter_is_kept_and_holds_up_nobody(home: House, kind: st
     odd = _beat(OTHER, b"x")
     odd.type, odd.headers, odd.died_in = kind, dict(headers), topology.HEARTBEATS
     async with asyncio.timeout(_SOON_S):
-        await router._batch_for(router._buried)([odd])
+        await router._batch_for(topology.DEAD, router._buried)([odd])
     assert not odd.returned
 
 
@@ -86,3 +88,30 @@ async def test_data_that_the_database_refuses_is_no_outage(home: House) -> None:
     )
     assert [type(one).__name__ == "TransientError" for one in results] == [False, False]
     assert COMMUNE in {lane.office for lane in await home.ledger.lanes()}
+
+
+async def test_message_that_cannot_be_judged_now_holds_up_nobody(home: House, rabbitmq: PrivateNode) -> None:
+    """The revocation list of one authority is late: its offices wait, the others do not."""
+    late, office = 2, f"H56.{uuid4().hex[:8]}"
+    taken: list[tuple[bytes, str]] = []
+
+    async def room(message: Incoming) -> None:
+        nonlocal late
+        if message.body == b"late" and late:
+            late -= 1
+            raise TransientError("KEY.REVOCATION_UNKNOWN")
+        taken.append((message.body, topology.office_of(message.exchange)))
+
+    async with Broker.connect(rabbitmq.url, name="test") as pipes:
+        await pipes.declare(topology.province([office]))
+        router = _router(home, pipes)
+        take = router._batch_for(topology.RECEIPTS, room)
+        consumer = await pipes.consume_batches(topology.RECEIPTS, take, max_batch=1, prefetch=1)
+        for body in (b"late", b"1", b"2"):
+            await pipes.publish(topology.office_exchange(office), "receipt", body, type="receipt")
+        async with asyncio.timeout(_SOON_S):
+            while len(taken) < 3:  # noqa: ASYNC110 - It rings no bell.
+                await asyncio.sleep(0.05)
+        await consumer.stop()
+        assert taken == [(b"1", office), (b"2", office), (b"late", office)]
+        assert await pipes.depth(topology.RECEIPTS) == 0

@@ -1,0 +1,71 @@
+"""What a stranger may say before a request, on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from axis.gateway.protocol import BoundedHttp
+
+_SOON_S = 10.0
+
+
+class _Hasty(BoundedHttp):
+    first_within_s = 0.3
+
+
+@asynccontextmanager
+async def _served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+    async def length(request: Request) -> Response:
+        return Response(str(len(await request.body())))
+
+    app = Starlette(routes=[Route("/", length, methods=["POST"])])
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, http=protocol, log_config=None, lifespan="off")
+    )
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - It rings no bell.
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _say(port: int, *pieces: bytes) -> bytes:
+    """Say something; return all that is answered until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(_SOON_S):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_request_of_any_size_is_read_and_its_head_has_an_end() -> None:
+    async with _served(BoundedHttp) as port:
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
+        assert (await _say(port, post + bytes(3_000_000))).endswith(b"3000000")
+        assert (await _say(port, post[:30], post[30:], *[bytes(30_000)] * 100)).endswith(b"3000000")
+        padded = post.replace(b"Host", b"X: " + b"y" * 50_000 + b"\r\nHost")
+        assert (await _say(port, padded, bytes(3_000_000))).endswith(b"3000000")
+        assert await _say(port, b"POST / HTTP/1.1\r\nX: ", *[b"y" * 60_000] * 50) == b""
+        assert await _say(port, b"GET /", *[b"y" * 60_000] * 50) == b""
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHo"])
+async def test_connection_that_says_nothing_ends(said: bytes) -> None:
+    async with _served(_Hasty) as port:
+        assert await _say(port, said) == b""
