@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Path, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +27,8 @@ from axis.spool import Blob, Spool
 from axis.telemetry import metrics
 
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, lower-case hex.")]
-EnvelopeId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Id that the axis gave the envelope.")]
+EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
 _SILENCE_S = 60.0  # Of a thin line; then the place is somebody else's, and what came is kept.
 _XML = "application/xml"
@@ -341,6 +343,13 @@ def _add_envelopes(app: FastAPI) -> None:
                 for one in said
             ]
         }  # fmt: skip
+
+    @app.get("/v1/receipts")
+    async def compare(
+        rooms: Rooms, office: Office, envelope: Annotated[list[EnvelopeIdText], Query(min_length=1, max_length=100)]
+    ) -> dict[str, Any]:
+        """Say which receipts about some envelopes are on record: so an office finds what was lost on the way."""
+        return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
 
 
 async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:

@@ -218,8 +218,21 @@ class Ledger:
         return [AttachmentRow(**row) for row in await self._select(query)]
 
     async def receipts_of(self, envelope_id: str) -> list[ReceiptRow]:
-        """Return every receipt about an envelope, in the order of their times."""
-        return await self._receipts(t.receipts.c.envelope_id == envelope_id)
+        """Return every receipt about an envelope, in the order of their times, and each after the one that it names."""
+        return _chained(await self._receipts(t.receipts.c.envelope_id == envelope_id))
+
+    async def receipts_known(self, office: str, envelope_ids: Sequence[str]) -> list[Row]:
+        """Return envelope id, digest and level of receipts: all to the originator, to an addressee those that name it."""
+        r = t.receipts.c
+        # What was refused at the door was never the addressee's to see.
+        named = sa.and_(r.addressee == office, r.level != "rejected")
+        query = (
+            sa.select(r.envelope_id, r.digest, r.level)
+            .join(t.envelopes, _e.id == r.envelope_id)
+            .where(r.envelope_id.in_(envelope_ids), sa.or_(_e.originator == office, named))
+            .order_by(r.envelope_id, r.at, r.digest)
+        )
+        return await self._select(query)
 
     async def receipts(self) -> list[ReceiptRow]:
         """Return every receipt."""
@@ -282,6 +295,20 @@ class Ledger:
     async def registry_version(self) -> str | None:
         """Return the version of the roll; None if none was ever loaded."""
         return await self._database.read(lambda c: c.execute(sa.select(t.roll_version.c.version)).scalar())
+
+
+def _chained(rows: Sequence[ReceiptRow]) -> list[ReceiptRow]:
+    """Return receipts in their order, but each after the one before it: several may be said at one moment."""
+    waiting = {row.digest: row for row in rows}
+    placed: list[ReceiptRow] = []
+    for row in rows:
+        behind: list[ReceiptRow] = []
+        here: ReceiptRow | None = waiting.pop(row.digest, None)
+        while here is not None:
+            behind.append(here)
+            here = waiting.pop(here.previous or "", None)
+        placed += reversed(behind)
+    return placed
 
 
 def _json_ready(headers: Row) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import answers, metrics
 from axis.office.answers import Progress, Report
 from axis.office.attempt import Attempts
+from axis.office.compare import Compare
 from axis.office.courier import Courier
 from axis.office.handlers import Handlers
 from axis.office.hearing import Hearing
@@ -40,6 +41,7 @@ FINISH_WITHIN_S = 20.0
 _PAUSE_MOST_S = 10.0
 _OFTEN, _SELDOM = timedelta(seconds=1), timedelta(seconds=5)
 _TIDY = timedelta(minutes=1)
+_COMPARE = timedelta(seconds=15)
 _PACKAGE = "document-axis"
 
 
@@ -57,6 +59,7 @@ class Counter:
     attempts: Attempts
     hearing: Hearing
     outbound: Outbound
+    compare: Compare
     now: Clock
     bell: asyncio.Event
     stopping: asyncio.Event
@@ -84,6 +87,7 @@ class Counter:
         async with State.open(settings.state) as state:
             voice = Voice(settings.code, key)
             courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
+            hearing = Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now)
             counter = cls(
                 settings=settings,
                 handlers=handlers,
@@ -102,7 +106,8 @@ class Counter:
                     answer_within=settings.answer_within,
                     now=now,
                 ),
-                hearing=Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now),
+                hearing=hearing,
+                compare=Compare(state=state, gateway=gateway, hearing=hearing, now=now),
                 outbound=Outbound(
                     office=settings.code,
                     key=key,
@@ -206,6 +211,7 @@ class Counter:
             ("re-sending", self._repeat("re-sending", self.courier.send_again, _SELDOM)),
             ("sending and offering", self._repeat("sending", self._send_and_offer, _OFTEN, bell=self.bell)),
             ("heartbeat", self._repeat("heartbeat", self._beat, self.settings.heartbeat)),
+            ("comparing", self._repeat("comparing", self.compare.look, _COMPARE)),
             ("trust", self._repeat("trust", self._follow_trust, _SELDOM)),
             ("tidying", self._repeat("tidying", self.outbound.tidy, _TIDY)),
             ("gauges", self._repeat("gauges", self._gauge, _SELDOM)),

@@ -9,7 +9,7 @@ Spec: docs/protocol/gateway.md; RFC 9110 §14 (ranges); RFC 9457 (problems).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +149,29 @@ class GatewayClient:
         except httpx.TransportError as error:
             raise TransientError("SYS.SPOOL") from error
 
+    async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return level by digest of the receipts that the axis has, for each envelope that it knows.
+
+        Raises:
+            AxisError: It could not be asked.
+        """
+        answer = await self._ask("GET", "/v1/receipts", params=[("envelope", one) for one in envelope_ids])
+        _require_good(answer)
+        known: dict[str, dict[str, str]] = {}
+        for one in answer.json()["receipts"]:
+            known.setdefault(one["envelope_id"], {})[one["digest"]] = one["level"]
+        return known
+
+    async def receipts_of(self, envelope_id: str) -> list[bytes]:
+        """Return the receipts about an envelope of ours.
+
+        Raises:
+            AxisError: They could not be had.
+        """
+        answer = await self._ask("GET", f"/v1/envelopes/{envelope_id}/receipts")
+        _require_good(answer)
+        return [one["xml"].encode() for one in answer.json()["receipts"]]
+
     async def _ask(
         self,
         method: str,
@@ -156,9 +179,12 @@ class GatewayClient:
         *,
         headers: dict[str, str] | None = None,
         content: AsyncIterator[bytes] | bytes | None = None,
+        params: list[tuple[str, str | int | float | bool | None]] | None = None,
     ) -> httpx.Response:
         try:
-            return await self.http.request(method, path, headers=self._headers() | (headers or {}), content=content)
+            return await self.http.request(
+                method, path, headers=self._headers() | (headers or {}), content=content, params=params
+            )
         except httpx.TransportError as error:
             raise TransientError("SYS.SPOOL") from error
 

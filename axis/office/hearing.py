@@ -9,6 +9,7 @@ Spec: docs/protocol/receipts.md.
 """
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -48,10 +49,25 @@ class Hearing:
         Raises:
             TransientError: SYS.STATE
         """
-        digest = sha256(message.body).hexdigest()
+        await self.hear(message.body, str(message.headers.get("envelope-id") or ""))
+
+    async def hear(self, xml: bytes, envelope_id: str, *, only: Collection[str] | None = None) -> None:
+        """Keep one receipt, however it came.
+
+        Args:
+            xml: The receipt.
+            envelope_id: What it is said to be about, or "".
+            only: Digests; others are passed over. None takes every one.
+
+        Raises:
+            TransientError: SYS.STATE
+        """
+        digest = sha256(xml).hexdigest()
+        if only is not None and digest not in only:
+            return
         signed = None
         try:
-            signed = self._read(message.body)
+            signed = self._read(xml)
         except AxisError as error:
             metrics.RECEIPTS_HEARD.labels("invalid").inc()
             events.receipt_refused(submitter=self.axis, digest=digest, code=error.code)
@@ -59,7 +75,7 @@ class Hearing:
             self._remember(signed)
             metrics.RECEIPTS_HEARD.labels(signed.receipt.level).inc()
         # At the same moment, so that they share a commit; done twice, after a crash between them, is done once.
-        kept = self.state.hear(digest, str(message.headers.get("envelope-id") or digest), message.body, self.now())
+        kept = self.state.hear(digest, envelope_id or digest, xml, self.now())
         await asyncio.gather(kept, *([] if signed is None else [self._end_submission(signed)]))
 
     async def offer(self) -> int:

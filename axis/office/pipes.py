@@ -48,5 +48,11 @@ class Gateway(Protocol):
     async def upload(self, path: Path, sha256: str, size_bytes: int) -> None:
         """Return once the axis has the file, going on where an earlier upload ended. Raises AxisError."""
 
+    async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return level by digest of the receipts that the axis has, for each envelope that it knows. Raises AxisError."""
+
+    async def receipts_of(self, envelope_id: str) -> list[bytes]:
+        """Return the receipts about an envelope. Raises AxisError."""
+
     def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
         """Yield a file, going on after a cut. The bytes are not checked here. Raises AxisError."""

@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from axis.receipts import Level, SignedReceipt
 
 T = TypeVar("T")
 
+COMPARE_AFTER = timedelta(seconds=30)  # What was said just now is still on its way.
 _MOST = 64  # Works that share one transaction.
 
 # After one of these the office has answered for good: the handler is not called again.
@@ -70,6 +71,14 @@ _SCHEMA = (
         folder TEXT NOT NULL, uploaded_at TEXT, PRIMARY KEY (submission_id, sha256)
     ) STRICT;
     """,
+    """
+    CREATE TABLE comparisons (
+        envelope_id TEXT PRIMARY KEY, since TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX comparisons_due ON comparisons (next_at);
+    CREATE INDEX heard_envelope ON heard (envelope_id);
+    CREATE INDEX submissions_envelope ON submissions (envelope_id) WHERE envelope_id IS NOT NULL;
+    """,
 )  # One script for each version of the schema; a new version adds one.
 
 
@@ -84,6 +93,15 @@ _NEWEST = (
     "seq = (SELECT max(seq) FROM (SELECT seq FROM submissions WHERE digest = ?"
     " UNION ALL SELECT seq FROM submissions WHERE sealed_digest = ?))"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AboutBoth:
+    """Digests of the receipts about one envelope that we have: said and published, and heard."""
+
+    said: frozenset[str]
+    heard: frozenset[str]
+    is_submission: bool  # It is ours: what others say about it is for us to hear.
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +283,7 @@ class State:
                 " answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
                 (attempt, signed[-1].receipt.level, answer, signed[-1].digest, envelope_id),
             )
+            _compare_soon(db, envelope_id, at)
 
         await self._commit(work)
 
@@ -367,6 +386,64 @@ class State:
                 "UPDATE heard SET tries = tries + 1, problem = ?, next_at = ? WHERE digest = ?",
                 (problem, _text(next_at), digest),
             )
+
+        await self._commit(work)
+
+    # --- what both sides ought to have ------------------------------------------------------
+
+    async def comparisons(self, now: datetime, limit: int) -> list[str]:
+        """Return envelopes whose receipts are to be compared with those of the axis now."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(
+                "SELECT envelope_id FROM comparisons WHERE next_at <= ? ORDER BY next_at LIMIT ?", (_text(now), limit)
+            )
+            return [str(row["envelope_id"]) for row in rows]
+
+        return await self._commit(work)
+
+    async def compared(self, envelope_ids: Collection[str], now: datetime, ages: Sequence[timedelta]) -> None:
+        """Note that envelopes were compared; the next time is when they have the next of these ages, if there is one."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for envelope_id in envelope_ids:
+                row = db.execute(
+                    "UPDATE comparisons SET done = done + 1 WHERE envelope_id = ? AND next_at <= ? RETURNING since, done",
+                    (envelope_id, _text(now)),
+                ).fetchone()
+                if row is None:
+                    continue  # Something has happened to it meanwhile.
+                if row["done"] >= len(ages):
+                    db.execute("DELETE FROM comparisons WHERE envelope_id = ?", (envelope_id,))
+                    continue
+                # An office that was away for long looks once, not once for each age that has passed.
+                next_at = max(datetime.fromisoformat(row["since"]) + ages[row["done"]], now + ages[0])
+                db.execute("UPDATE comparisons SET next_at = ? WHERE envelope_id = ?", (_text(next_at), envelope_id))
+
+        await self._commit(work)
+
+    async def receipts_about(self, envelope_id: str) -> AboutBoth:
+        """Return which receipts about an envelope we have."""
+
+        def work(db: sqlite3.Connection) -> AboutBoth:
+            said = db.execute(
+                "SELECT digest FROM said WHERE envelope_id = ? AND published_at IS NOT NULL", (envelope_id,)
+            )
+            heard = db.execute("SELECT digest FROM heard WHERE envelope_id = ?", (envelope_id,))
+            mine = db.execute("SELECT 1 FROM submissions WHERE envelope_id = ? LIMIT 1", (envelope_id,)).fetchone()
+            return AboutBoth(
+                said=frozenset(str(row["digest"]) for row in said),
+                heard=frozenset(str(row["digest"]) for row in heard),
+                is_submission=mine is not None,
+            )
+
+        return await self._commit(work)
+
+    async def say_again(self, digests: Collection[str]) -> None:
+        """Let receipts of ours be published once more."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("UPDATE said SET published_at = NULL WHERE digest = ?", [(one,) for one in digests])
 
         await self._commit(work)
 
@@ -474,6 +551,8 @@ class State:
                 " receipt = ? WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?) RETURNING id",
                 (state, _text(at), envelope_id, code, reason, receipt, submission_id, digest, sealed_digest),
             ).fetchall()
+            if rows and envelope_id is not None:
+                _compare_soon(db, envelope_id, at)
             return [str(row["id"]) for row in rows]
 
         return await self._commit(work)
@@ -521,6 +600,15 @@ class State:
             return dict(row)
 
         return await self._commit(work)
+
+
+def _compare_soon(db: sqlite3.Connection, envelope_id: str, at: datetime) -> None:
+    """Something was said about an envelope: what the axis has of it is to be looked at afresh."""
+    db.execute(
+        "INSERT INTO comparisons (envelope_id, since, next_at) VALUES (?, ?, ?) ON CONFLICT (envelope_id)"
+        " DO UPDATE SET since = excluded.since, done = 0, next_at = excluded.next_at",
+        (envelope_id, _text(at), _text(at + COMPARE_AFTER)),
+    )
 
 
 def _last_said(db: sqlite3.Connection, envelope_id: str, attempt: int) -> tuple[bytes, ...]:

@@ -119,6 +119,11 @@ def receipt_refused(*, submitter: str, digest: str, code: str) -> None:
     _log.warning("receipt.refused", submitter=submitter, digest=digest, code=code)
 
 
+def receipts_compared(*, envelope_id: str, said_again: int, heard_late: int) -> None:
+    """Receipts had been lost on the way between an office and the axis; they are on it again."""
+    _log.warning("receipts.compared", envelope_id=envelope_id, said_again=said_again, heard_late=heard_late)
+
+
 def message_dead_lettered(*, queue: str, kind: str, digest: str) -> None:
     """The broker gave up a message; the ledger has it now."""
     _log.error("message.dead_lettered", queue=queue, kind=kind, digest=digest)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -13,54 +13,20 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from structlog.testing import capture_logs
 
-from axis import clock, edxml, gateway, seal
+from axis import edxml, seal
 from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
 from axis.gateway import app as application
 from axis.office.answers import Registered
-from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
+from tests.integration.gateway.conftest import MOST_BYTES
 from tests.province import AT
 
 PDF = b"%PDF-1.7" + bytes(300_000)
 DIGEST = sha256(PDF).hexdigest()
-_MOST = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as events:
-        yield events
-
-
-@pytest.fixture
-async def home(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(clock, "now", lambda: AT)
-    async with house(ledger_url, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def app(home: House) -> FastAPI:
-    trust = home.province.trust()
-
-    async def ready() -> dict[str, str]:
-        return {"ledger": "ok"}
-
-    return gateway.build(
-        intake=home.intake,
-        ledger=home.ledger,
-        spool=home.spool,
-        roll=lambda: (home.roll, trust),
-        metrics_text=lambda: b"axis 1\n",
-        ready=ready,
-        attachment_bytes=_MOST,
-        per_office=4,
-        ring=lambda: None,
-    )
 
 
 @asynccontextmanager
@@ -132,7 +98,7 @@ async def test_other_file_is_refused(sender: httpx.AsyncClient) -> None:
 
 
 async def test_file_that_is_too_large_is_refused_before_it_comes(sender: httpx.AsyncClient) -> None:
-    headers = {"Upload-Offset": "0", "Upload-Length": str(_MOST + 1)}
+    headers = {"Upload-Offset": "0", "Upload-Length": str(MOST_BYTES + 1)}
     _problem(await sender.patch(f"/v1/uploads/{DIGEST}", content=b"", headers=headers), "ATT.SIZE")
 
 

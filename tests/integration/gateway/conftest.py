@@ -1,0 +1,49 @@
+"""A gateway on a real ledger and spool, called in the same process; log events are captured."""
+
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from axis import clock, gateway
+from tests.house import House, house
+from tests.province import AT
+
+MOST_BYTES = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+async def home(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(clock, "now", lambda: AT)
+    async with house(ledger_url, tmp_path) as opened:
+        monkeypatch.setattr(clock, "now", opened.now)  # The test moves it.
+        yield opened
+
+
+@pytest.fixture
+def app(home: House) -> FastAPI:
+    trust = home.province.trust()
+
+    async def ready() -> dict[str, str]:
+        return {"ledger": "ok"}
+
+    return gateway.build(
+        intake=home.intake,
+        ledger=home.ledger,
+        spool=home.spool,
+        roll=lambda: (home.roll, trust),
+        metrics_text=lambda: b"axis 1\n",
+        ready=ready,
+        attachment_bytes=MOST_BYTES,
+        per_office=4,
+        ring=lambda: None,
+    )
