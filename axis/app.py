@@ -142,7 +142,9 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     await ledger.migrate(settings.ledger_url)
     async with (
         ledger.Ledger.open(settings.ledger_url) as book,
-        spool.Spool.open(settings.spool_url, settings.data / "staging") as store,
+        spool.Spool.open(
+            settings.spool_url, settings.data / "staging", keep_free=settings.limits.keep_free_bytes
+        ) as store,
     ):
         await _load_first_roll(book, settings)
         roll = LiveRoll(book, settings)

@@ -76,6 +76,11 @@ class Limits(_Branch):
     attachment_bytes: PositiveInt = Field(
         2 * 1024**3, le=2 * 1024**3, description="Largest file that the gateway takes by digest, in bytes."
     )
+    keep_free_bytes: int = Field(
+        1024**3,
+        ge=0,
+        description="What must stay free on the disk of `data`: with less, no attachment is taken, and the answer is 503.",
+    )
 
 
 class Settings(BaseSettings):

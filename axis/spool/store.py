@@ -15,6 +15,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -104,15 +105,22 @@ class Staged:
 class Spool:
     """The store; made by `open`."""
 
-    def __init__(self, store: LocalStore | S3Store, root: Path | None, staging: Path) -> None:
+    def __init__(self, store: LocalStore | S3Store, root: Path | None, staging: Path, keep_free: int) -> None:
         self._store = store
         self._root = root  # Of a local store; None for a bucket.
         self._staging = staging
+        self._keep_free = keep_free
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, staging: Path) -> AsyncIterator["Spool"]:
-        """Open `file:///DIR` or `s3://BUCKET/PREFIX`; a bucket's account comes from the usual AWS_* variables.
+    async def open(cls, url: str, staging: Path, *, keep_free: int = 0) -> AsyncIterator["Spool"]:
+        """Open a spool.
+
+        Args:
+            url: `file:///DIR` or `s3://BUCKET/PREFIX`; a bucket's account comes from the usual AWS_* variables.
+            staging: Folder for what is still growing.
+            keep_free: Bytes of its disk that no new file may use: the ledger and the broker may live there too, and
+                cannot do without.
 
         Raises:
             PermanentError: CFG.INVALID
@@ -128,7 +136,7 @@ class Spool:
             store = LocalStore(root) if root else S3Store(parts.netloc, prefix=parts.path.strip("/") or None)
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
-        yield cls(store, root, staging)
+        yield cls(store, root, staging, keep_free)
 
     async def ping(self) -> None:
         """Raise TransientError if the store cannot be asked."""
@@ -140,6 +148,7 @@ class Spool:
         Raises:
             TransientError: SYS.SPOOL
         """
+        self._require_room(0)
         try:
             return Staged(self._staging / f"new-{secrets.token_hex(12)}")
         except OSError as error:
@@ -193,6 +202,7 @@ class Spool:
         """
         # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
+        self._require_room(total)
         file = await asyncio.to_thread(_open_locked, part)
         try:
             come = os.fstat(file.fileno()).st_size
@@ -226,6 +236,15 @@ class Spool:
         An upload that was cut is kept long enough for an office with a thin line to go on after a weekend.
         """
         return await asyncio.to_thread(_tidy, self._staging, now.timestamp() - _ABANDONED.total_seconds())
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Take no file that the disk cannot hold beside what must stay free.
+
+        Raises:
+            TransientError: SYS.SPOOL
+        """
+        if self._keep_free and shutil.disk_usage(self._staging).free - size_bytes < self._keep_free:
+            raise TransientError("SYS.SPOOL", "disk")
 
     def _part(self, owner: str, digest: str) -> Path:
         _require_digest(digest)

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import resource
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
@@ -335,3 +336,24 @@ async def test_failure_of_those_who_use_the_spool_stays_what_it_is(tmp_path: Pat
     with pytest.raises(ConnectionRefusedError):
         async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging"):
             raise ConnectionRefusedError
+
+
+async def test_file_that_the_disk_has_no_room_for_is_put_off(tmp_path: Path) -> None:
+    """What must stay free is the ledger's and the broker's: the file may come when there is room."""
+    free = shutil.disk_usage(tmp_path).free
+    places = f"file://{tmp_path / 'spool'}", tmp_path / "staging"
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"%PDF"
+
+    digest = sha256(b"%PDF").hexdigest()
+    async with Spool.open(*places, keep_free=2 * free) as full:
+        with pytest.raises(TransientError) as caught:
+            full.stage()
+        assert caught.value.code == "SYS.SPOOL"
+        with pytest.raises(TransientError):
+            await full.append("H56.05", digest, offset=0, total=4, chunks=chunks())
+    async with Spool.open(*places, keep_free=free // 2) as roomy:
+        with pytest.raises(TransientError):
+            await roomy.append("H56.05", digest, offset=0, total=free, chunks=chunks())
+        assert await roomy.append("H56.05", digest, offset=0, total=4, chunks=chunks()) == Blob(digest, 4)
