@@ -61,9 +61,13 @@ async def _kill_broker(trial: Trial, _draw: random.Random) -> None:
 
 
 async def _purge(trial: Trial, draw: random.Random) -> None:
-    """An operator purges queues: whatever was in them is gone."""
+    """An operator purges queues while an office does not read its inbox: whatever was in them is gone."""
+    reader = trial.laboratory.running[draw.choice((SENDER, *ADDRESSEES))].process
+    reader.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(draw.uniform(0.3, 1))
     for queue in (topology.SUBMIT, topology.RECEIPTS, topology.inbox(draw.choice(ADDRESSEES)), topology.inbox(SENDER)):
         await trial.node.ctl("purge_queue", queue)
+    reader.send_signal(signal.SIGCONT)
 
 
 async def _kill_ledger(trial: Trial, draw: random.Random) -> None:
