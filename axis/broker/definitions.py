@@ -33,13 +33,22 @@ def definitions(
         )
     return {
         "vhosts": [{"name": vhost}],
-        "users": [_user(name, word) for name, word in (*([own] if own else ()), *passwords.items())],
+        "users": [
+            *([_user(*own, limits={})] if own else []),
+            *(_user(name, word, limits=topology.ACCOUNT_LIMITS) for name, word in passwords.items()),
+        ],
         "permissions": permissions,
     }
 
 
-def _user(name: str, password: str) -> dict[str, Any]:
+def _user(name: str, password: str, *, limits: Mapping[str, int]) -> dict[str, Any]:
     # RabbitMQ, "Credentials and Passwords": four bytes of salt before the digest of salt and password.
     salt = os.urandom(4)
     hashed = base64.b64encode(salt + sha256(salt + password.encode()).digest()).decode()
-    return {"name": name, "password_hash": hashed, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+    return {
+        "name": name,
+        "password_hash": hashed,
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": "",
+        "limits": dict(limits),
+    }

@@ -29,6 +29,10 @@ _INBOX = "inbox."
 # What an office may publish: routing key -> queue.
 OFFICE_KEYS = {"submit": SUBMIT, "express": SUBMIT_EXPRESS, "receipt": RECEIPTS, "heartbeat": HEARTBEATS}
 
+# Of one office's account, so that none uses up the broker's: more than an office with 256 documents at work needs, and
+# some for connections that a line has lost and the broker has not given up yet.
+ACCOUNT_LIMITS = {"max-connections": 32, "max-channels": 512}
+
 _DELIVERY_LIMIT = 20
 _LONGEST_INTAKE = 500_000
 _LONGEST_INBOX = 200_000  # The ledger holds what does not fit.

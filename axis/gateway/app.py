@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import clock, seal
+from axis import clock, routing, seal
+from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, refuse
 from axis.gateway import problems
 from axis.gateway.ranges import parse_range
@@ -31,6 +32,7 @@ EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
 _SILENCE_S = 60.0  # Of a thin line; then the place is somebody else's, and what came is kept.
+_READS = ("GET", "HEAD")
 _XML = "application/xml"
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -126,6 +128,8 @@ async def _office(request: Request, authorization: Annotated[str | None, Header(
     office = roll.find(tokens.check(token, trust, clock.now()))
     if office is None:
         raise refuse("API.AUTH", "office")
+    if request.method not in _READS:  # What it was sent it may still read.
+        routing.require_active(office, local_date(clock.now()))
     busy: Counter[str] = request.app.state.busy
     if busy[office.code] >= rooms.per_office:
         raise HTTPException(429, headers={"Retry-After": "2"})

@@ -71,6 +71,16 @@ def _originator(written: str, registry: Registry, day: date) -> Office:
     office = registry.find(written)
     if office is None:
         raise refuse("KEY.UNKNOWN_SIGNER", written, path=path, rule="route:originator-unknown")
+    require_active(office, day, path=path)
+    return office
+
+
+def require_active(office: Office, day: date, *, path: str = "") -> None:
+    """Refuse an office that does not take part on a day.
+
+    Raises:
+        Refusal: MSG.NOT_ALLOWED
+    """
     standing = office.standing_on(day)
     if standing is not Standing.ACTIVE:
         raise refuse(
@@ -80,7 +90,6 @@ def _originator(written: str, registry: Registry, day: date) -> Office:
             path=path,
             rule=f"route:originator-{standing}",
         )
-    return office
 
 
 _STANDINGS_VI = {

@@ -241,6 +241,17 @@ async def test_message_larger_than_any_of_ours_is_refused_by_the_broker(rabbitmq
                 await channel.default_exchange.publish(aio_pika.Message(bytes(size)), routing_key=queue.name)
 
 
+async def test_office_has_so_many_connections_and_not_more(rabbitmq: PrivateNode) -> None:
+    code, most = f"H56.{uuid4().hex[:8]}", topology.ACCOUNT_LIMITS["max-connections"]
+    await rabbitmq.set_offices({code: "a password of an example"})
+    url = rabbitmq.url_of(code, "a password of an example")
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(most):
+            await stack.enter_async_context(await aio_pika.connect(url))
+        with pytest.raises((AMQPError, ConnectionError)):
+            await stack.enter_async_context(await aio_pika.connect(url))
+
+
 async def test_stopped_consumer_finishes_its_batch_and_leaves_the_rest(pipes: Broker, office: str) -> None:
     begun = asyncio.Event()
     finished: list[Incoming] = []

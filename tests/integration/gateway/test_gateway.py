@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
 from axis.gateway import app as application
 from axis.office.answers import Registered
+from axis.registry import Registry, Status
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 from tests.integration.gateway.conftest import MOST_BYTES
 from tests.province import AT
@@ -559,6 +561,15 @@ async def test_one_office_gets_so_many_places_and_not_more(
     app.state.busy[SENDER] = 0
     await sender.get(f"/v1/attachments/{DIGEST}")
     assert app.state.busy[SENDER] == 0
+
+
+async def test_office_that_does_not_take_part_may_only_read(sender: httpx.AsyncClient, home: House) -> None:
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    suspended = (replace(one, status=Status.SUSPENDED) if one.code == SENDER else one for one in home.roll.offices())
+    home.roll = Registry.of(suspended, home.roll.tiers.values())
+    _problem(await sender.put(f"/v1/uploads/{DIGEST}", content=PDF), "MSG.NOT_ALLOWED")
+    _problem(await sender.post("/v1/envelopes", content=home.seal(home.document())), "MSG.NOT_ALLOWED")
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).content == PDF
 
 
 async def test_unknown_path_is_a_coded_problem(sender: httpx.AsyncClient) -> None:
