@@ -300,7 +300,9 @@ def _add_envelopes(app: FastAPI) -> None:
             await rooms.intake.judge(sealed, submitter=office, via="http")
 
         try:
-            sealed = await receive_whole(_patiently(request), rooms.spool, judge, brought)
+            sealed = await receive_whole(
+                _patiently(request), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
+            )
         except ClientDisconnect as error:
             raise HTTPException(408) from error
         acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")

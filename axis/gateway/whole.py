@@ -25,6 +25,8 @@ async def receive_whole(
     spool: Spool,
     judge: Callable[[bytes], Awaitable[None]],
     brought: Callable[[Blob], Awaitable[None]],
+    *,
+    attachment_bytes: int,
 ) -> bytes:
     """Read a message that may hold its attachments; return the sealed envelope.
 
@@ -33,6 +35,7 @@ async def receive_whole(
         spool: Where the attachments go.
         judge: Called with the envelope before any attachment is kept; raises what is to be raised.
         brought: Called for each attachment that is now in the spool.
+        attachment_bytes: Largest attachment.
 
     Raises:
         Refusal: ENV.*, ATT.*
@@ -52,7 +55,7 @@ async def receive_whole(
         split = await asyncio.to_thread(splitter.close)
         if split.attachments:
             await judge(split.sealed)
-            await _store(split.sealed, split.attachments, spool, brought)
+            await _store(split.sealed, split.attachments, spool, brought, attachment_bytes)
         return split.sealed
     finally:
         for one in staged:
@@ -73,7 +76,11 @@ async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _store(
-    sealed: bytes, carried: tuple[Inline, ...], spool: Spool, brought: Callable[[Blob], Awaitable[None]]
+    sealed: bytes,
+    carried: tuple[Inline, ...],
+    spool: Spool,
+    brought: Callable[[Blob], Awaitable[None]],
+    attachment_bytes: int,
 ) -> None:
     """Commit what the manifest lists; its digests are checked under the seal later, by intake."""
     refs = _manifest(sealed)
@@ -82,6 +89,9 @@ async def _store(
         ref = refs.pop(file.content_id, None)  # Each comes once.
         if ref is None:
             wrong.append(violation("ATT.UNLISTED", file.name or file.content_id, rule="attachment:listed"))
+            continue
+        if ref.size_bytes > attachment_bytes:
+            wrong.append(violation("ATT.SIZE", f"{ref.size_bytes} > {attachment_bytes} bytes", rule="attachment:most"))
             continue
         try:
             await brought(await _commit(cast("Staged", file.sink), ref, spool))

@@ -245,6 +245,14 @@ async def test_file_that_comes_twice_is_refused(sender: httpx.AsyncClient, home:
     _problem(await sender.post("/v1/envelopes", content=whole), "ATT.UNLISTED")
 
 
+async def test_file_inside_obeys_the_limit_of_this_gateway(sender: httpx.AsyncClient, home: House) -> None:
+    large = PDF * 4
+    envelope = home.seal(home.document(), {"125.pdf": large})
+    (ref,) = edxml.read_manifest(_manifest(envelope))
+    _problem(await sender.post("/v1/envelopes", content=b"".join(inline(envelope, [(ref, [large])]))), "ATT.SIZE")
+    assert await home.spool.used_bytes() == 0
+
+
 async def test_file_of_an_envelope_that_is_refused_is_not_kept(sender: httpx.AsyncClient, home: House) -> None:
     """Whoever fills the spool must at least have sealed what it is for."""
     good = home.seal(home.document(), {"125.pdf": PDF})
