@@ -35,6 +35,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from axis.errors import PermanentError
 from axis.ledger import backup as ledgers
+from axis.private import sync_folder
 from axis.seal.folder import AUTHORITIES, CERTIFICATES, REVOCATIONS
 from axis.spool import Spool
 
@@ -294,7 +295,7 @@ def _copy_trust(folder: Path, place: Place) -> tuple[tuple[Part, ...], tuple[str
         parts.append(_part(folder.parent, copied))
     for made in (folder / _TRUST / CERTIFICATES, folder / _TRUST, folder):
         if made.is_dir():
-            _sync_folder(made)
+            sync_folder(made)
     return tuple(parts), tuple(left_out)
 
 
@@ -311,9 +312,9 @@ def _public(place: Place) -> dict[str, Path]:
 def _write_manifest(target: Path, manifest: Manifest) -> None:
     beside = target / f".{MANIFEST}.new"
     _write(beside, manifest.model_dump_json(indent=1).encode())
-    _sync_folder(target)  # What it speaks of is there before it is.
+    sync_folder(target)  # What it speaks of is there before it is.
     beside.replace(target / MANIFEST)
-    _sync_folder(target)
+    sync_folder(target)
 
 
 def _forget_earlier(target: Path, kept: Path) -> None:
@@ -481,12 +482,4 @@ def _sync(file: IO[bytes]) -> None:
 def _sync_folders(folder: Path) -> None:
     if folder.is_dir():
         for inner in (*folder.iterdir(), folder):
-            _sync_folder(inner)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync_folder(inner)

@@ -38,8 +38,17 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:
             path.hardlink_to(beside)  # Unlike a rename, it fails if there is something.
     finally:
         beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk.
+
+    Raises:
+        OSError: They could not be brought there.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)

@@ -19,6 +19,7 @@ from axis import edxml
 from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
 from axis.errors import TransientError
 from axis.office.pipes import Gateway
+from axis.private import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +178,3 @@ def flush_to_disk(file: BinaryIO) -> None:
     """Return when the bytes of an open file are on the disk."""
     file.flush()
     os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the disk."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

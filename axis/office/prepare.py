@@ -24,8 +24,9 @@ from axis.edxml.parse import load
 from axis.edxml.split import Inline, unwrap
 from axis.edxml.values import DSIG, PROFILE, q
 from axis.errors import Refusal, refuse
-from axis.office.document import flush_to_disk, sync_folder
+from axis.office.document import flush_to_disk
 from axis.office.state import FileRow
+from axis.private import sync_folder
 
 _CHUNK_BYTES = 1024 * 1024
 _URGENT = 2  # From this priority on, OtherInfo/Priority, an envelope goes the express way.
