@@ -10,6 +10,7 @@ Spec: docs/protocol/receipts.md 9.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 
 from axis.clock import Clock
 from axis.office.hearing import Hearing
@@ -48,7 +49,8 @@ class Compare:
         """Put right what differs.
 
         Args:
-            envelope_id: Of an envelope that the axis knows.
+            envelope_id: Of an envelope about which the axis has receipts that we may see. If all that we said about one
+                is lost, it is not among them: then its delivery is attempted again, and we say it again.
             theirs: Level by digest, of the receipts that we may see.
         """
         ours = await self.state.receipts_about(envelope_id)
@@ -56,9 +58,11 @@ class Compare:
         if unsaid:
             await self.state.say_again(unsaid)
         # Of those that put a delivery off, the axis tells the ones that are news.
-        unheard = {digest for digest, level in theirs.items() if level != Level.DEFERRED} - ours.said - ours.heard
-        if unheard and ours.is_submission:
+        news = {digest for digest, level in theirs.items() if level != Level.DEFERRED}
+        unheard = news - ours.said - ours.heard if ours.is_submission else frozenset()
+        if unheard:
             for xml in await self.gateway.receipts_of(envelope_id):
-                await self.hearing.hear(xml, envelope_id, only=unheard)
-        if unsaid or (unheard and ours.is_submission):
+                if sha256(xml).hexdigest() in unheard:
+                    await self.hearing.hear(xml, envelope_id)
+        if unsaid or unheard:
             events.receipts_compared(envelope_id=envelope_id, said_again=len(unsaid), heard_late=len(unheard))

@@ -150,7 +150,7 @@ class GatewayClient:
             raise TransientError("SYS.SPOOL") from error
 
     async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return level by digest of the receipts that the axis has, for each envelope that it knows.
+        """Return level by digest of the receipts that the axis has and we may see, for each envelope with any.
 
         Raises:
             AxisError: It could not be asked.

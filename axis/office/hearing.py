@@ -9,7 +9,6 @@ Spec: docs/protocol/receipts.md.
 """
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -51,20 +50,17 @@ class Hearing:
         """
         await self.hear(message.body, str(message.headers.get("envelope-id") or ""))
 
-    async def hear(self, xml: bytes, envelope_id: str, *, only: Collection[str] | None = None) -> None:
+    async def hear(self, xml: bytes, envelope_id: str) -> None:
         """Keep one receipt, however it came.
 
         Args:
             xml: The receipt.
             envelope_id: What it is said to be about, or "".
-            only: Digests; others are passed over. None takes every one.
 
         Raises:
             TransientError: SYS.STATE
         """
         digest = sha256(xml).hexdigest()
-        if only is not None and digest not in only:
-            return
         signed = None
         try:
             signed = self._read(xml)

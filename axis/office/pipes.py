@@ -49,7 +49,7 @@ class Gateway(Protocol):
         """Return once the axis has the file, going on where an earlier upload ended. Raises AxisError."""
 
     async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return level by digest of the receipts that the axis has, for each envelope that it knows. Raises AxisError."""
+        """Return level by digest of the receipts that the axis has and we may see, for each envelope with any. Raises AxisError."""
 
     async def receipts_of(self, envelope_id: str) -> list[bytes]:
         """Return the receipts about an envelope. Raises AxisError."""

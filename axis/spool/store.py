@@ -202,7 +202,7 @@ class Spool:
         """
         # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
-        self._require_room(total)
+        self._require_room(total - (_size_of(part) or 0))
         file = await asyncio.to_thread(_open_locked, part)
         try:
             come = os.fstat(file.fileno()).st_size
@@ -243,7 +243,13 @@ class Spool:
         Raises:
             TransientError: SYS.SPOOL
         """
-        if self._keep_free and shutil.disk_usage(self._staging).free - size_bytes < self._keep_free:
+        if not self._keep_free:
+            return
+        try:
+            free = shutil.disk_usage(self._staging).free
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+        if free - size_bytes < self._keep_free:
             raise TransientError("SYS.SPOOL", "disk")
 
     def _part(self, owner: str, digest: str) -> Path:
@@ -337,11 +343,7 @@ def _move_durably(source: Path, target: Path) -> None:
                 raise
             _copy_durably(source, target)
         for folder in folders:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            private.sync_folder(folder)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
 

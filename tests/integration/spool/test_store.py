@@ -357,3 +357,18 @@ async def test_file_that_the_disk_has_no_room_for_is_put_off(tmp_path: Path) -> 
         with pytest.raises(TransientError):
             await roomy.append("H56.05", digest, offset=0, total=free, chunks=chunks())
         assert await roomy.append("H56.05", digest, offset=0, total=4, chunks=chunks()) == Blob(digest, 4)
+
+
+async def test_upload_that_goes_on_needs_room_for_the_rest_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = f"file://{tmp_path / 'spool'}", tmp_path / "staging"
+    async with Spool.open(*places, keep_free=1_000_000) as store:
+        at = await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:-1000]))
+        assert at == len(CONTENT) - 1000
+        disk = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(free=1_001_000))
+        rest = _pieces(CONTENT[-1000:])
+        assert await store.append(OFFICE, DIGEST, offset=at, total=len(CONTENT), chunks=rest) == Blob(
+            DIGEST, len(CONTENT)
+        )
