@@ -93,14 +93,16 @@ async def test_data_that_the_database_refuses_is_no_outage(home: House) -> None:
 async def test_message_that_cannot_be_judged_now_holds_up_nobody(home: House, rabbitmq: PrivateNode) -> None:
     """The revocation list of one authority is late: its offices wait, the others do not."""
     late, office = 2, f"H56.{uuid4().hex[:8]}"
-    taken: list[tuple[bytes, str]] = []
+    taken: list[bytes] = []
 
     async def room(message: Incoming) -> None:
         nonlocal late
+        if topology.office_of(message.exchange) != office:
+            return  # Left by another test: this queue is the whole province's.
         if message.body == b"late" and late:
             late -= 1
             raise TransientError("KEY.REVOCATION_UNKNOWN")
-        taken.append((message.body, topology.office_of(message.exchange)))
+        taken.append(message.body)
 
     async with Broker.connect(rabbitmq.url, name="test") as pipes:
         await pipes.declare(topology.province([office]))
@@ -113,5 +115,5 @@ async def test_message_that_cannot_be_judged_now_holds_up_nobody(home: House, ra
             while len(taken) < 3:  # noqa: ASYNC110 - It rings no bell.
                 await asyncio.sleep(0.05)
         await consumer.stop()
-        assert taken == [(b"1", office), (b"2", office), (b"late", office)]
+        assert taken == [b"1", b"2", b"late"]
         assert await pipes.depth(topology.RECEIPTS) == 0
