@@ -2,17 +2,19 @@
 
 Here, and only here, settings become open resources. `router` takes envelopes
 and receipts from the broker and runs the clock, `gateway` serves HTTP, and
-`everything` runs both beside a private broker node on one machine. Any number
-of routers and gateways may run: what they share is in the ledger, the spool
-and the broker.
+`everything` runs both beside a private broker node on one machine: in one
+process, or the routers in processes of their own. Any number of routers and
+gateways may run: what they share is in the ledger, the spool and the broker.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import os
 import resource
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import clock, gateway, intake, ledger, private, registry, seal, spool
+from axis import children, clock, gateway, intake, ledger, private, registry, seal, spool
 from axis.broker import Broker, PrivateNode, topology
 from axis.commits import SharedCommits
 from axis.dispatch.answers import Answers
@@ -370,16 +372,25 @@ def _leave(file: Path, text: str) -> None:
     beside.rename(file)
 
 
-async def until_stopped() -> None:
-    """Wait for SIGTERM or SIGINT."""
+async def until_stopped(*, with_parent: bool = False) -> None:
+    """Wait for SIGTERM or SIGINT; or for the end of standard input, which a parent holds open while it lives."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+    def heard() -> None:
+        if not os.read(sys.stdin.fileno(), 1024):
+            stop.set()
+
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), heard)
     await stop.wait()
+    if with_parent:
+        loop.remove_reader(sys.stdin.fileno())  # Its end is read again and again.
 
 
-async def run_router(settings: Settings, said: Callable[[str], None]) -> None:
+async def run_router(settings: Settings, said: Callable[[str], None], *, with_parent: bool = False) -> None:
     """The process `axis router`."""
     async with open_rooms(settings) as rooms:
         place = rooms.settings.router
@@ -391,7 +402,7 @@ async def run_router(settings: Settings, said: Callable[[str], None]) -> None:
         ):
             said(f"router: ready; metrics on port {health.port}")
             events.service_started(name="router", detail=f"metrics port {health.port}")
-            await until_stopped()
+            await until_stopped(with_parent=with_parent)
     events.service_stopped(name="router")
 
 
@@ -414,12 +425,18 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
     events.service_stopped(name="gateway")
 
 
-async def run_everything(settings: Settings, said: Callable[[str], None]) -> None:
-    """The process `axis up`: broker, router and gateway on one machine."""
+async def run_everything(settings: Settings, said: Callable[[str], None], *, routers: int = 1) -> None:
+    """The process `axis up`: broker, router and gateway on one machine.
+
+    Raises:
+        PermanentError: CFG.INVALID; among other reasons, several routers on a ledger in SQLite.
+    """
+    if routers > 1 and settings.filled().ledger_url.startswith("sqlite:"):
+        raise PermanentError("CFG.INVALID", "several routers need a ledger in PostgreSQL (AXIS_LEDGER_URL)")
     async with _alone(settings), open_rooms(settings) as rooms, broker_for(rooms, said) as url:
         bell = Bell()
         async with (
-            router(rooms, url, bell) as pipes,
+            router(rooms, url, bell) if routers == 1 else _routers(rooms, url, routers, said) as pipes,
             http(rooms, bell.ring, rooms.ready_with(pipes)) as port,
             gauges(rooms),
         ):
@@ -429,3 +446,30 @@ async def run_everything(settings: Settings, said: Callable[[str], None]) -> Non
             await until_stopped()
             said("axis: stopping")
     events.service_stopped(name="up")
+
+
+@contextlib.asynccontextmanager
+async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[str], None]) -> AsyncIterator[Broker]:
+    """Run routers in processes of their own until the block ends; yields pipes for this process."""
+    place = rooms.settings.router
+    async with Broker.connect(broker_url, name="axis-up") as pipes:
+        await declare(pipes, rooms.roll()[0])  # Before any office is told where to connect.
+
+        async def follow_roll() -> bool:
+            await rooms.roll.refresh()  # The gateway asks it; the routers declare what is new.
+            return False
+
+        wanted = [
+            children.Child(
+                name=f"router {index + 1}",
+                command=(sys.executable, "-m", "axis", "router", "--with-parent"),
+                more={
+                    "AXIS_DATA": str(rooms.settings.data),
+                    "AXIS_BROKER_URL": broker_url,
+                    "AXIS_ROUTER__METRICS_PORT": str(place.metrics_port and place.metrics_port + index),
+                },
+            )
+            for index in range(number)
+        ]
+        async with looping("roll", follow_roll, _ROLL_EVERY), children.running(wanted, said):
+            yield pipes

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
+import typer
 import uvloop
 
 from axis import app as processes
@@ -12,23 +14,36 @@ from axis.settings import Settings
 from axis.telemetry import events
 
 
-def up(data: options.Data = None) -> None:
+def up(
+    data: options.Data = None,
+    routers: Annotated[
+        int, typer.Option(min=1, max=64, help="Above 1: so many routers, each a process. Needs a ledger in PostgreSQL.")
+    ] = 1,
+) -> None:
     """Run the whole axis on this machine: broker, router and gateway.
 
     Starts a private RabbitMQ node unless AXIS_BROKER_URL is given; SQLite and a local folder unless AXIS_LEDGER_URL
-    and AXIS_SPOOL_URL are. Ends in order on Ctrl-C or SIGTERM.
+    and AXIS_SPOOL_URL are. Ends in order on Ctrl-C or SIGTERM. A router of its own process that dies is started again.
 
     Example: axis up --data var/axis
+
+    Example: AXIS_LEDGER_URL=postgresql:///axis axis up --routers 4
     """
-    _serve("up", data, processes.run_everything)
+    _serve("up", data, partial(processes.run_everything, routers=routers))
 
 
-def router(data: options.Data = None) -> None:
+def router(
+    data: options.Data = None,
+    with_parent: Annotated[
+        bool,
+        typer.Option("--with-parent", help="End, in order, when standard input ends: for a program that started it."),
+    ] = False,
+) -> None:
     """Run a router: it takes envelopes and receipts from the broker and delivers. Any number may run.
 
     Example: AXIS_LEDGER_URL=postgresql://axis@db/axis AXIS_BROKER_URL=amqp://axis@mq/ axis router
     """
-    _serve("router", data, processes.run_router)
+    _serve("router", data, partial(processes.run_router, with_parent=with_parent))
 
 
 def gateway(data: options.Data = None) -> None:

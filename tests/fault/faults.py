@@ -1,6 +1,7 @@
 """The faults: what is done to a trial, and how often. Each is a coroutine that leaves everything running again."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from axis.broker import topology
 from tests.fault.trial import ADDRESSEES, SENDER, Trial
 
+_KILL_PARENT = 0.25
 Deed = Callable[[Trial, random.Random], Awaitable[None]]
 
 
@@ -20,12 +22,25 @@ class Fault:
     deed: Deed
     times: int
     on_postgresql: bool = False
+    routers: int = 1
     hostile: bool = False
 
 
 async def _kill_axis(trial: Trial, _draw: random.Random) -> None:
     await trial.laboratory.kill("axis")
     await trial.start_axis()
+
+
+async def _kill_router(trial: Trial, draw: random.Random) -> None:
+    """One of several; the others go on, and `axis up` starts it again. Once in a while `axis up` itself goes."""
+    if draw.random() < _KILL_PARENT:
+        return await _kill_axis(trial, draw)
+    victim = draw.choice(trial.router_pids())
+    os.kill(victim, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while victim in trial.router_pids():  # noqa: ASYNC110 - Another process starts it.
+            await asyncio.sleep(0.1)
+    return None
 
 
 async def _stop(trial: Trial, draw: random.Random) -> None:
@@ -133,6 +148,7 @@ FAULTS = {
     "F24": Fault("ledger: PostgreSQL killed with kill -9", _kill_ledger, 3, on_postgresql=True),
     "F25": Fault("ledger: a table locked for seconds", _lock_ledger, 2, on_postgresql=True),
     "F30": Fault("queues purged by an operator", _purge, 3),
+    "F38": Fault("one of three routers, or axis up: kill -9", _kill_router, 5, on_postgresql=True, routers=3),
     "F45": Fault("one envelope in five is hostile", _nothing, 1, hostile=True),
     "F46": Fault("ledger: PostgreSQL read-only for seconds", _forbid_writing, 2, on_postgresql=True),
 }

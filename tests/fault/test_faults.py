@@ -18,7 +18,7 @@ from tests.fault.trial import trial
 
 _SEEDS = tuple(map(int, os.environ.get("SEEDS", "1,2").split(",")))
 _WANTED = os.environ.get("F", "").upper()
-_ALWAYS = {("F01", 1), ("F09", 1)}  # What make test runs too: the two that find most.
+_ALWAYS = {("F01", 1), ("F09", 1), ("F38", 1)}  # What make test runs too: those that find most.
 _DOCUMENTS = 150
 _WITHIN_S = 100.0
 
@@ -36,7 +36,9 @@ def _cases() -> Iterator[object]:
 async def test_nothing_is_lost_and_nothing_doubled(name: str, seed: int, tmp_path: Path) -> None:
     fault, draw = FAULTS[name], random.Random(seed)
     folder = tmp_path / "trial"
-    async with trial(folder, _DOCUMENTS, on_postgresql=fault.on_postgresql, hostile=fault.hostile) as running:
+    async with trial(
+        folder, _DOCUMENTS, on_postgresql=fault.on_postgresql, routers=fault.routers, hostile=fault.hostile
+    ) as running:
         await running.until(_DOCUMENTS // 10)
         for _ in range(fault.times):
             await asyncio.sleep(draw.uniform(0.1, 2.5))

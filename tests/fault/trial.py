@@ -8,6 +8,7 @@ ledger keeps its promises, as `axis audit` sees them.
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from tests.postgres import PrivatePostgres
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 60.0
+_ROUTER = re.compile(r"^router (\d+): process (\d+)$", re.MULTILINE)
 _SHOWN = ("level", "event", "code", "codes", "error")  # Of what a process says.
 _HEARD = Counter({"accepted": 1, "delivered": len(ADDRESSEES), "registered": len(ADDRESSEES)})
 
@@ -61,6 +63,7 @@ class Trial:
     folder: Path
     documents: int
     postgres: PrivatePostgres | None = None  # The ledger is in SQLite without it.
+    routers: int = 1  # Above 1: each a process of its own.
     hostile: bool = False  # For every fourth document the sender hands in something that must be refused.
     laboratory: Laboratory = field(init=False)
     ledger_url: str = field(default="", init=False)
@@ -95,11 +98,12 @@ class Trial:
         """Start broker, router and gateway; a broker that is there is used."""
         await self.laboratory.start(
             "axis",
-            *axis("up"),
+            *axis("up", "--routers", str(self.routers)),
             more={
                 "AXIS_DATA": str(self.data),
                 "AXIS_LOG_FORMAT": "json",
                 "AXIS_GATEWAY__PORT": self._port(),
+                "AXIS_ROUTER__METRICS_PORT": "0",
                 "AXIS_DISPATCH__WAITS": '["PT1S", "PT2S"]',
                 "AXIS_DISPATCH__ANSWER_WITHIN": "PT5S",
                 **self._ledger,
@@ -108,6 +112,11 @@ class Trial:
         async with asyncio.timeout(_READY_S):
             while not await self.is_ready():  # noqa: ASYNC110 - Another process comes up.
                 await asyncio.sleep(0.1)
+
+    def router_pids(self) -> list[int]:
+        """Return the processes of routers that run beside `axis up`, in their order."""
+        log = (self.folder / "logs" / "axis.log").read_text(errors="replace")
+        return [int(pid) for _, pid in sorted(dict(_ROUTER.findall(log)).items())]
 
     @property
     def _ledger(self) -> dict[str, str]:
@@ -236,11 +245,11 @@ class Trial:
 
 @asynccontextmanager
 async def trial(
-    folder: Path, documents: int, *, on_postgresql: bool = False, hostile: bool = False
+    folder: Path, documents: int, *, on_postgresql: bool = False, routers: int = 1, hostile: bool = False
 ) -> AsyncIterator[Trial]:
     """Start everything; stop everything that was started, broker and database too."""
     place = Path(tempfile.mkdtemp(prefix="axis-trial-postgres-")) if on_postgresql else None
-    made = Trial(folder, documents, None if place is None else PrivatePostgres(place), hostile)
+    made = Trial(folder, documents, None if place is None else PrivatePostgres(place), routers, hostile)
     folder.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(made.make_keys)
     try:

@@ -44,6 +44,13 @@ def test_absent_ledger_is_told_and_not_made(words: list[str], tmp_path: Path) ->
     assert not (tmp_path / "nothing").exists()
 
 
+def test_several_routers_need_postgresql(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(root(), ["up", "--routers", "2", "--data", str(tmp_path)])
+    assert answer.exit_code == 2
+    assert "CFG.INVALID" in answer.output
+    assert not any(tmp_path.iterdir())
+
+
 def test_light_commands_do_not_load_the_servers() -> None:
     script = (
         "import sys; from axis.cli.main import root; root('lint'); "
