@@ -4,17 +4,22 @@ Uploads ask first how much of a file is there and go on from that byte;
 downloads go on after a cut with a range. Every request carries a token, signed
 with the office's key and used for half its life. Memory holds one chunk.
 
+The client is aiohttp: a request of httpx costs ten times its processor time,
+and every document makes one at each end.
+
 Spec: docs/protocol/gateway.md; RFC 9110 §14 (ranges); RFC 9457 (problems).
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import httpx
+import aiohttp
 
 from axis.clock import Clock
 from axis.errors import CATALOGUE, AxisError, PermanentError, TransientError
@@ -22,20 +27,42 @@ from axis.seal import SigningKey, make_token
 from axis.seal.token import LIFETIME
 
 _CHUNK_BYTES = 1024 * 1024
+_PIECE_BYTES = 256 * 1024  # Of an upload: what must get through within _SILENCE_S.
 _AT_ONE_GO = 256 * 1024  # A file that a cut line would lose little of.
 _CUTS = 5  # In a row, without a byte between them; then it is somebody else's turn to decide.
 _PAUSE_FIRST_S = 0.5
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_SILENCE_S = 60.0  # Of the other side; then the line is taken for dead.
+_SMALL_S = 120.0  # For a request that is small, and its answer.
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=_SILENCE_S)
+_DEAD_LINE = (aiohttp.ClientError, TimeoutError, OSError)
 _AGAIN = frozenset({408, 409, 425, 429})  # Of the 4xx, those that another try may mend.
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer that has been read as a whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Raises: ValueError"""
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayClient:
     """Speaks to one gateway for one office."""
 
+    url: str
     office: str
     key: SigningKey
-    http: httpx.AsyncClient
+    http: aiohttp.ClientSession
     now: Clock
     _token: list[tuple[str, datetime]] = field(default_factory=list, init=False)  # The present one, and until when.
 
@@ -43,8 +70,15 @@ class GatewayClient:
     @contextlib.asynccontextmanager
     async def connect(cls, url: str, *, office: str, key: SigningKey, now: Clock) -> AsyncIterator["GatewayClient"]:
         """Open connections as they are needed; the gateway may be away, and come later."""
-        async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT) as http:
-            yield cls(office=office, key=key, http=http, now=now)
+        async with aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            headers={"Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_CHUNK_BYTES,
+            auto_decompress=False,
+            trust_env=True,  # A proxy of the office's network.
+        ) as http:
+            yield cls(url=url.rstrip("/"), office=office, key=key, http=http, now=now)
 
     async def upload(
         self, path: Path, sha256: str, size_bytes: int, *, told: Callable[[int], None] = lambda _done: None
@@ -91,7 +125,7 @@ class GatewayClient:
 
     async def _offset(self, sha256: str) -> int | None:
         """Return how much of an upload has come; None if the file is in the spool."""
-        if (await self._ask("HEAD", f"/v1/attachments/{sha256}")).is_success:
+        if (await self._ask("HEAD", f"/v1/attachments/{sha256}")).is_good:
             return None
         answer = await self._ask("HEAD", f"/v1/uploads/{sha256}")
         _require_good(answer)
@@ -99,19 +133,23 @@ class GatewayClient:
 
     async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]) -> bool:
         """Send what is missing; return whether the axis has the whole file now."""
-        answer = await self._ask(
-            "PATCH",
-            f"/v1/uploads/{sha256}",
-            headers={
-                "Upload-Offset": str(offset),
-                "Upload-Length": str(size_bytes),
-                "Content-Length": str(size_bytes - offset),
-                "Content-Type": "application/offset+octet-stream",
-            },
-            content=_chunks(path, offset, told),
-        )
+        headers = {
+            "Upload-Offset": str(offset),
+            "Upload-Length": str(size_bytes),
+            "Content-Length": str(size_bytes - offset),
+            "Content-Type": "application/offset+octet-stream",
+        }
+        with _dead_line_is_transient():
+            async with asyncio.timeout(_SILENCE_S) as silence:
+
+                def heard(done: int) -> None:
+                    silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
+                    told(done)
+
+                pieces = _pieces(path, offset, heard)
+                answer = await self._request("PATCH", f"/v1/uploads/{sha256}", headers=headers, data=pieces)
         _require_good(answer)
-        return answer.status_code == 201
+        return answer.status == 201
 
     async def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
         """Yield a file, going on after a cut. What it holds is not checked here.
@@ -137,17 +175,14 @@ class GatewayClient:
 
     async def _range(self, sha256: str, start: int) -> AsyncIterator[bytes]:
         headers = self._headers() | ({"Range": f"bytes={start}-"} if start else {})
-        try:
-            async with self.http.stream("GET", f"/v1/attachments/{sha256}", headers=headers) as answer:
-                if not answer.is_success:
-                    await answer.aread()
-                    _require_good(answer)
-                if start and answer.status_code != 206:
+        with _dead_line_is_transient():
+            async with self.http.get(f"{self.url}/v1/attachments/{sha256}", headers=headers) as answer:
+                if not answer.ok:
+                    _require_good(_Answer(answer.status, answer.headers, await answer.read()))
+                if start and answer.status != 206:
                     raise TransientError("SYS.SPOOL")
-                async for chunk in answer.aiter_bytes(_CHUNK_BYTES):
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     yield chunk
-        except httpx.TransportError as error:
-            raise TransientError("SYS.SPOOL") from error
 
     async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return level by digest of the receipts that the axis has and we may see, for each envelope with any.
@@ -173,20 +208,25 @@ class GatewayClient:
         return [one["xml"].encode() for one in answer.json()["receipts"]]
 
     async def _ask(
+        self, method: str, path: str, *, content: bytes | None = None, params: Sequence[tuple[str, str]] = ()
+    ) -> _Answer:
+        with _dead_line_is_transient():
+            async with asyncio.timeout(_SMALL_S):
+                return await self._request(method, path, data=content, params=params)
+
+    async def _request(
         self,
         method: str,
         path: str,
         *,
-        headers: dict[str, str] | None = None,
-        content: AsyncIterator[bytes] | bytes | None = None,
-        params: list[tuple[str, str | int | float | bool | None]] | None = None,
-    ) -> httpx.Response:
-        try:
-            return await self.http.request(
-                method, path, headers=self._headers() | (headers or {}), content=content, params=params
-            )
-        except httpx.TransportError as error:
-            raise TransientError("SYS.SPOOL") from error
+        headers: Mapping[str, str] | None = None,
+        data: AsyncIterator[bytes] | bytes | None = None,
+        params: Sequence[tuple[str, str]] = (),
+    ) -> _Answer:
+        async with self.http.request(
+            method, f"{self.url}{path}", headers={**self._headers(), **(headers or {})}, data=data, params=params
+        ) as answer:
+            return _Answer(answer.status, answer.headers, await answer.read())
 
     def _headers(self) -> dict[str, str]:
         now = self.now()
@@ -195,33 +235,39 @@ class GatewayClient:
         return {"Authorization": f"Bearer {self._token[0][0]}"}
 
 
-async def _chunks(path: Path, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
+@contextlib.contextmanager
+def _dead_line_is_transient() -> Iterator[None]:
+    try:
+        yield
+    except _DEAD_LINE as error:
+        raise TransientError("SYS.SPOOL") from error
+
+
+async def _pieces(path: Path, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
     with await asyncio.to_thread(path.open, "rb") as file:
         file.seek(offset)
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk
-            offset += len(chunk)
+        while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+            yield piece
+            offset += len(piece)
             told(offset)
 
 
-def _require_good(answer: httpx.Response) -> None:
+def _require_good(answer: _Answer) -> None:
     """Turn an answer that is no success into an error with the gateway's code."""
-    if answer.is_success:
+    if answer.is_good:
         return
-    kind: type[AxisError] = (
-        TransientError if answer.status_code >= 500 or answer.status_code in _AGAIN else PermanentError
-    )
+    kind: type[AxisError] = TransientError if answer.status >= 500 or answer.status in _AGAIN else PermanentError
     raise kind(*_problem(answer))
 
 
-def _problem(answer: httpx.Response) -> tuple[str, str]:
+def _problem(answer: _Answer) -> tuple[str, str]:
     """Return code and detail of a problem answer; a HEAD has none."""
-    fallback = "API.NOT_FOUND" if answer.status_code == 404 else "SYS.SPOOL"
+    fallback = "API.NOT_FOUND" if answer.status == 404 else "SYS.SPOOL"
     try:
         problem = answer.json()
     except ValueError:
-        return (fallback if answer.status_code != 401 else "API.AUTH"), str(answer.status_code)
+        return (fallback if answer.status != 401 else "API.AUTH"), str(answer.status)
     code = problem.get("code") if isinstance(problem, dict) else None
     if code not in CATALOGUE:
-        return fallback, str(answer.status_code)
+        return fallback, str(answer.status)
     return code, str(problem.get("detail", ""))

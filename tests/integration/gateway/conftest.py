@@ -1,10 +1,12 @@
-"""A gateway on a real ledger and spool, called in the same process; log events are captured."""
+"""A gateway on a real ledger and spool, called in the same process or on a real socket; log events are captured."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
@@ -47,3 +49,17 @@ def app(home: House) -> FastAPI:
         per_office=4,
         ring=lambda: None,
     )
+
+
+@pytest.fixture
+async def url(app: FastAPI) -> AsyncIterator[str]:
+    """Where the gateway listens."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - It rings no bell.
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task

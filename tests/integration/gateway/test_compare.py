@@ -7,9 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from axis import Notice
 from axis.ledger import ReceiptRow
@@ -39,9 +37,7 @@ class _Trust(LiveTrust):
 
 
 @asynccontextmanager
-async def _office(
-    home: House, app: FastAPI, code: str, folder: Path
-) -> AsyncIterator[tuple[State, Compare, list[Notice]]]:
+async def _office(home: House, url: str, code: str, folder: Path) -> AsyncIterator[tuple[State, Compare, list[Notice]]]:
     heard: list[Notice] = []
 
     async def hear(notice: Notice) -> None:
@@ -49,13 +45,11 @@ async def _office(
 
     handlers = Handlers()
     handlers.receipt = hear
-    transport = httpx.ASGITransport(app)
     async with (
         State.open(folder) as state,
-        httpx.AsyncClient(transport=transport, base_url="http://axis") as http,
+        GatewayClient.connect(url, office=code, key=home.province.signer(code), now=home.now) as client,
     ):
         hearing = Hearing(axis=AXIS, trust=_Trust(home), state=state, handlers=handlers, now=home.now)
-        client = GatewayClient(office=code, key=home.province.signer(code), http=http, now=home.now)
         yield state, Compare(state=state, gateway=client, hearing=hearing, now=home.now), heard
 
 
@@ -76,12 +70,12 @@ async def _submission(state: State, home: House, envelope: bytes, envelope_id: s
 
 
 async def test_receipts_that_did_not_reach_the_originator_are_fetched_once(
-    home: House, app: FastAPI, tmp_path: Path
+    home: House, url: str, tmp_path: Path
 ) -> None:
     envelope = home.seal(home.document())
     accepted = await home.accept(envelope)
     await home.attempt()
-    async with _office(home, app, SENDER, tmp_path / "state") as (state, compare, heard):
+    async with _office(home, url, SENDER, tmp_path / "state") as (state, compare, heard):
         await _submission(state, home, envelope, accepted.envelope_id)
         await compare.hearing.hear(accepted.receipt_xml, accepted.envelope_id)
         await home.say(Registered("417"), await home.row(accepted.envelope_id))
@@ -97,7 +91,7 @@ async def test_receipts_that_did_not_reach_the_originator_are_fetched_once(
         assert heard[-1].number == "417"
 
 
-async def test_receipt_that_did_not_reach_the_axis_is_said_again(home: House, app: FastAPI, tmp_path: Path) -> None:
+async def test_receipt_that_did_not_reach_the_axis_is_said_again(home: House, url: str, tmp_path: Path) -> None:
     accepted = await home.accept(home.seal(home.document()))
     await home.attempt()
     row = await home.row(accepted.envelope_id)
@@ -110,7 +104,7 @@ async def test_receipt_that_did_not_reach_the_axis_is_said_again(home: House, ap
     voice = Voice(COMMUNE, home.province.signer(COMMUNE))
     signed = say(Registered("417"), about, voice=voice, previous=row.chain_head, attempt=1, at=home.at)
     delivered, registered = signed
-    async with _office(home, app, COMMUNE, tmp_path / "state") as (state, compare, heard):
+    async with _office(home, url, COMMUNE, tmp_path / "state") as (state, compare, heard):
         await state.begin(about, 1, home.at)
         await state.keep(row.envelope_id, signed, attempt=1, answer=None, at=home.at)
         await state.published([one.digest for one in signed], home.at)
@@ -126,12 +120,10 @@ async def test_receipt_that_did_not_reach_the_axis_is_said_again(home: House, ap
         assert heard == []  # What the axis says is for the originator.
 
 
-async def test_envelope_is_compared_ever_more_rarely_and_then_no_more(
-    home: House, app: FastAPI, tmp_path: Path
-) -> None:
+async def test_envelope_is_compared_ever_more_rarely_and_then_no_more(home: House, url: str, tmp_path: Path) -> None:
     envelope = home.seal(home.document())
     accepted = await home.accept(envelope)
-    async with _office(home, app, SENDER, tmp_path / "state") as (state, compare, _):
+    async with _office(home, url, SENDER, tmp_path / "state") as (state, compare, _):
         await _submission(state, home, envelope, accepted.envelope_id)
         began, looked = home.at, []
         for age in AGES:
@@ -146,20 +138,18 @@ async def test_envelope_is_compared_ever_more_rarely_and_then_no_more(
 
 
 @pytest.mark.parametrize(("office", "levels"), [(SENDER, 5), (COMMUNE, 2), (OTHER, 2), (STRANGER, 0)])
-async def test_office_learns_of_receipts_that_it_may_see(home: House, app: FastAPI, office: str, levels: int) -> None:
+async def test_office_learns_of_receipts_that_it_may_see(home: House, url: str, office: str, levels: int) -> None:
     accepted = await home.accept(home.seal(home.document(to=(COMMUNE, OTHER))))
     await home.attempt()
     for code in (COMMUNE, OTHER):
         await home.say(Registered("1"), await home.row(accepted.envelope_id, code))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://axis") as http:
-        client = GatewayClient(office=office, key=home.province.signer(office), http=http, now=home.now)
+    async with GatewayClient.connect(url, office=office, key=home.province.signer(office), now=home.now) as client:
         known = await client.receipts_known([accepted.envelope_id, "0" * 32])
     assert sum(map(len, known.values())) == levels
     assert set(known) <= {accepted.envelope_id}
 
 
-async def test_rejected_addressee_learns_nothing(home: House, app: FastAPI) -> None:
+async def test_rejected_addressee_learns_nothing(home: House, url: str) -> None:
     accepted = await home.accept(home.seal(home.document(to=(COMMUNE, "H99.1"))))
     rows: list[ReceiptRow] = await home.ledger.receipts_of(accepted.envelope_id)
     assert sorted(row.level for row in rows) == ["accepted", "rejected"]

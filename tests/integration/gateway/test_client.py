@@ -1,0 +1,118 @@
+"""The office's side of the gateway, on a real socket: what it brings, fetches, and does when the line is cut."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from axis.errors import PermanentError, TransientError
+from axis.office import gateway
+from axis.office.gateway import GatewayClient
+from tests.house import SENDER, House
+from tests.integration.gateway.conftest import MOST_BYTES
+
+_CUT_AFTER = 300_000
+
+
+@asynccontextmanager
+async def _cut_once(url: str, *, way: str) -> AsyncIterator[str]:
+    """Stand before a gateway, and end the first line on which enough bytes went one way."""
+    host, port = url.removeprefix("http://").split(":")
+    left = {way: _CUT_AFTER}
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, this_way: str) -> None:
+        while piece := await source.read(16_384):
+            if this_way in left:
+                left[this_way] -= len(piece)
+                if left[this_way] < 0:
+                    del left[this_way]
+                    break
+            target.write(piece)
+            await target.drain()
+        target.transport.abort()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(carry(reader, back, "up"), carry(there, writer, "down"), return_exceptions=True)
+        writer.transport.abort()
+        back.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert not left, "the line was not cut"
+    finally:
+        server.close()
+
+
+def _file(folder: Path, size_bytes: int) -> tuple[Path, str]:
+    content = random.Random(size_bytes).randbytes(size_bytes)
+    (folder / "file").write_bytes(content)
+    return folder / "file", sha256(content).hexdigest()
+
+
+async def _fetch(client: GatewayClient, digest: str, size_bytes: int) -> str:
+    found = sha256()
+    async for chunk in client.stream(digest, size_bytes):
+        found.update(chunk)
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 262_145, 900_000])
+async def test_file_goes_up_and_comes_down(url: str, home: House, tmp_path: Path, size_bytes: int) -> None:
+    path, digest = _file(tmp_path, size_bytes)
+    told: list[int] = []
+    async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
+        for _ in range(2):  # The second time it is there.
+            await client.upload(path, digest, size_bytes, told=told.append)
+        assert await _fetch(client, digest, size_bytes) == digest
+    assert told[-1] == size_bytes
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_what_is_cut_goes_on(
+    url: str, home: House, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
+    path, digest = _file(tmp_path, 900_000)
+    async with (
+        _cut_once(url, way=way) as thin,
+        GatewayClient.connect(thin, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client,
+    ):
+        await client.upload(path, digest, 900_000)
+        assert await _fetch(client, digest, 900_000) == digest
+
+
+async def test_gateway_says_no_with_its_code(url: str, home: House, tmp_path: Path) -> None:
+    path, digest = _file(tmp_path, MOST_BYTES + 1)
+    async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
+        with pytest.raises(PermanentError) as large:
+            await client.upload(path, digest, MOST_BYTES + 1)
+        with pytest.raises(PermanentError) as absent:
+            await _fetch(client, digest, 10)
+    assert (large.value.code, absent.value.code) == ("ATT.SIZE", "API.NOT_FOUND")
+
+
+async def test_gateway_that_is_away_or_silent_is_asked_again_later(
+    home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
+    monkeypatch.setattr(gateway, "_SMALL_S", 0.1)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    path, digest = _file(tmp_path, 300_000)
+    for away in (f"http://127.0.0.1:{port}", "http://127.0.0.1:1"):
+        async with GatewayClient.connect(away, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
+            with pytest.raises(TransientError):
+                await client.upload(path, digest, 300_000)
+    silent.close()
