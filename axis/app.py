@@ -206,6 +206,7 @@ async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Bro
             broker=pipes,
             intake=rooms.intake(),
             answers=answers,
+            allowance=intake.Allowance(burst=settings.router.burst, per_second=settings.router.per_second),
             batch=settings.router.batch,
             prefetch=settings.router.prefetch,
             ring=bell.ring,

@@ -21,15 +21,16 @@ from axis import clock
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.answers import Answers
 from axis.errors import PermanentError, TransientError
-from axis.intake import Intake, Rejected
+from axis.intake import Allowance, Intake, Rejected
 from axis.ledger import Ledger
-from axis.telemetry import events
+from axis.telemetry import events, metrics
 
 _PAUSE_MOST_S = 10.0
 _BEFORE_GIVING_BACK_S = 1.0  # So that the delivery limit is not used up in one breath.
 _KEYS = {queue: key for key, queue in topology.OFFICE_KEYS.items()}
 # What cannot be settled now about one message, while others can be: it must not hold them up.
 _ABOUT_THE_MESSAGE = frozenset({"KEY.REVOCATION_UNKNOWN"})
+_LATER_AT_ONCE = 8  # Of what stands behind: the others have several times as much.
 _BEAT_MOST_BYTES = 4096
 _TEXT_MOST = 100  # Of what an office says about itself.
 
@@ -42,6 +43,7 @@ class Router:
     broker: Broker
     intake: Intake
     answers: Answers
+    allowance: Allowance
     batch: int
     prefetch: int
     ring: Callable[[], None]  # Something may be due now.
@@ -50,17 +52,21 @@ class Router:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Consume until the block ends; then finish what has been begun."""
-        tables: tuple[tuple[str, Callable[[Incoming], Awaitable[None]]], ...] = (
-            (topology.SUBMIT_EXPRESS, self._submitted),
-            (topology.SUBMIT, self._submitted),
-            (topology.RECEIPTS, self._answered),
-            (topology.HEARTBEATS, self._beaten),
-            (topology.DEAD, self._buried),
+        tables: tuple[tuple[str, Callable[[Incoming], Awaitable[None]], int], ...] = (
+            (topology.SUBMIT_EXPRESS, self._submitted_in_turn, self.batch),
+            (topology.SUBMIT, self._submitted_in_turn, self.batch),
+            (topology.SUBMIT_LATER, self._submitted, min(self.batch, _LATER_AT_ONCE)),
+            (topology.RECEIPTS, self._answered, self.batch),
+            (topology.HEARTBEATS, self._beaten, self.batch),
+            (topology.DEAD, self._buried, self.batch),
         )
         async with contextlib.AsyncExitStack() as stack:
-            for queue, room in tables:
+            for queue, room, batch in tables:
                 consumer = await self.broker.consume_batches(
-                    queue, self._batch_for(queue, room), max_batch=self.batch, prefetch=self.prefetch
+                    queue,
+                    self._batch_for(queue, room),
+                    max_batch=batch,
+                    prefetch=max(batch, self.prefetch * batch // self.batch),
                 )
                 stack.push_async_callback(consumer.stop)
             yield
@@ -98,8 +104,12 @@ class Router:
                 return
 
     async def _put_off(self, queue: str, message: Incoming) -> bool:
-        """Put a message behind the others of its queue; it is there twice before it is there once."""
+        """Put a message behind the others of its queue."""
         await asyncio.sleep(_BEFORE_GIVING_BACK_S)
+        return await self._put(queue, message)
+
+    async def _put(self, queue: str, message: Incoming) -> bool:
+        """Put a message at the end of a queue; it is there twice before it is there once. False if it stays here."""
         headers = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
         try:
             # To the exchange that it came through: that is whose word it is.
@@ -107,6 +117,15 @@ class Router:
         except TransientError:
             return False
         return True
+
+    async def _submitted_in_turn(self, message: Incoming) -> None:
+        """Hand an envelope in, or put it behind if its office has had its turn."""
+        office = topology.office_of(message.exchange)
+        if not self.allowance.take(office) and await self._put(topology.SUBMIT_LATER, message):
+            metrics.ENVELOPES_PUT_BEHIND.inc()
+            events.envelope_put_behind(office=office)
+            return
+        await self._submitted(message)
 
     async def _submitted(self, message: Incoming) -> None:
         """Hand an envelope in; a refusal travels home as a receipt."""

@@ -33,6 +33,14 @@ class Router(_Branch):
     metrics_port: int = Field(8701, ge=0, le=65535, description="Port of /metrics and /healthz; 0 takes a free one.")
     batch: PositiveInt = Field(64, description="Envelopes that share one commit when they are there at once.")
     prefetch: PositiveInt = Field(128, description="Unacknowledged messages per queue.")
+    burst: PositiveInt = Field(
+        500, description="Envelopes that an office may hand in at once; what comes beyond is judged behind the others'."
+    )
+    per_second: float = Field(
+        10.0,
+        gt=0,
+        description="Envelopes of an office for each second, after its burst, that are judged in their turn.",
+    )
 
 
 class Dispatch(_Branch):

@@ -17,6 +17,7 @@ from typing import Any
 DELIVER = "axis.deliver"  # Exchange: routing key = OrganId.
 SUBMIT = "axis.submit"
 SUBMIT_EXPRESS = "axis.submit.express"  # Urgent documents pass ordinary ones here.
+SUBMIT_LATER = "axis.submit.later"  # What an office hands in beyond its allowance waits here, behind the others.
 RECEIPTS = "axis.receipts"
 HEARTBEATS = "axis.heartbeats"
 DEAD = "axis.dead"
@@ -27,7 +28,13 @@ _OFFICE = "office."
 _INBOX = "inbox."
 
 # What an office may publish: routing key -> queue.
-OFFICE_KEYS = {"submit": SUBMIT, "express": SUBMIT_EXPRESS, "receipt": RECEIPTS, "heartbeat": HEARTBEATS}
+OFFICE_KEYS = {
+    "submit": SUBMIT,
+    "express": SUBMIT_EXPRESS,
+    "later": SUBMIT_LATER,  # The axis puts messages there; an office that does so itself stands behind, as it wished.
+    "receipt": RECEIPTS,
+    "heartbeat": HEARTBEATS,
+}
 
 # Of one office's account, so that none uses up the broker's: more than an office with 256 documents at work needs, and
 # some for connections that a line has lost and the broker has not given up yet.
@@ -80,7 +87,7 @@ def province(codes: Iterable[str]) -> Topology:
     return Topology(
         exchanges=(DELIVER, *map(office_exchange, codes)),
         queues=(
-            *(_quorum(name, _LONGEST_INTAKE) for name in (SUBMIT, SUBMIT_EXPRESS, RECEIPTS)),
+            *(_quorum(name, _LONGEST_INTAKE) for name in (SUBMIT, SUBMIT_EXPRESS, SUBMIT_LATER, RECEIPTS)),
             _quorum(HEARTBEATS, _LONGEST_BEATS),
             # The last stop: no limit on deliveries, no further letter, nothing dies of age.
             Queue(DEAD, {"x-queue-type": "quorum"}),

@@ -84,6 +84,11 @@ def envelope_rejected(*, submitter: str, digest: str, codes: list[str], via: str
     _log.info("envelope.rejected", submitter=submitter, digest=digest, codes=codes, via=via)
 
 
+def envelope_put_behind(*, office: str) -> None:
+    """An office handed in more than its allowance; this one is judged behind the others'."""
+    _log.debug("envelope.put_behind", office=office)
+
+
 def delivery_attempted(*, envelope_id: str, addressee: str, attempt: int) -> None:
     """A delivery was published to the addressee's inbox."""
     _log.info("delivery.attempted", envelope_id=envelope_id, addressee=addressee, attempt=attempt)

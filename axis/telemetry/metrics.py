@@ -24,6 +24,9 @@ ENVELOPES_DUPLICATE = Counter(
 ENVELOPES_REJECTED = Counter(
     "axis_envelopes_rejected_total", "Envelopes refused, by first code.", ["code"], registry=REGISTRY
 )  # code: errors.CATALOGUE
+ENVELOPES_PUT_BEHIND = Counter(
+    "axis_envelopes_put_behind_total", "Envelopes beyond their office's allowance, judged later.", registry=REGISTRY
+)
 ATTEMPTS = Counter(
     "axis_attempts_total", "Attempts to deliver, by what came of them.", ["result"], registry=REGISTRY
 )  # result: receipts.Level or unpublished, unanswered

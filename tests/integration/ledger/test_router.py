@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,10 +11,12 @@ import pytest
 
 from axis.broker import Broker, Incoming, PrivateNode, topology
 from axis.errors import TransientError
+from axis.intake import Allowance
 from axis.router import Router
 from tests.house import COMMUNE, OTHER, House
 
 _SOON_S = 10.0
+_BURST = 5
 
 
 def _router(home: House, pipes: Broker | None = None) -> Router:
@@ -22,6 +25,7 @@ def _router(home: House, pipes: Broker | None = None) -> Router:
         broker=pipes or Broker.__new__(Broker),  # Most here publish nothing.
         intake=home.intake,
         answers=home.answers,
+        allowance=Allowance(burst=_BURST, per_second=0.001),
         batch=64,
         prefetch=128,
         ring=lambda: None,
@@ -117,3 +121,36 @@ async def test_message_that_cannot_be_judged_now_holds_up_nobody(home: House, ra
         await consumer.stop()
         assert taken == [b"1", b"2", b"late"]
         assert await pipes.depth(topology.RECEIPTS) == 0
+
+
+class _Intake:
+    """Notes what is handed in; slow, as a judge under load is."""
+
+    def __init__(self, *offices: str) -> None:
+        self.handed_in: list[bytes] = []
+        self._offices = offices
+
+    async def accept(self, sealed: bytes, *, submitter: str, via: str) -> None:
+        if submitter in self._offices:  # Others' are left by another test.
+            await asyncio.sleep(0.02)
+            self.handed_in.append(sealed)
+
+
+async def test_office_that_hands_in_too_much_makes_nobody_wait_but_itself(home: House, rabbitmq: PrivateNode) -> None:
+    loud, modest = f"H56.{uuid4().hex[:8]}", f"H56.{uuid4().hex[:8]}"
+    envelopes = [b"%d" % number for number in range(60)]
+    intake: Any = _Intake(loud, modest)
+    async with Broker.connect(rabbitmq.url, name="test") as pipes:
+        await pipes.declare(topology.province([loud, modest]))
+        for body in envelopes:
+            await pipes.publish(topology.office_exchange(loud), "submit", body, type="envelope")
+        await pipes.publish(topology.office_exchange(modest), "submit", b"modest", type="envelope")
+        router = replace(_router(home, pipes), intake=intake, batch=1, prefetch=1)
+        async with router.running():
+            async with asyncio.timeout(_SOON_S):
+                while len(intake.handed_in) < len(envelopes) + 1:  # noqa: ASYNC110 - It rings no bell.
+                    await asyncio.sleep(0.05)
+        assert await pipes.depth(topology.SUBMIT) == await pipes.depth(topology.SUBMIT_LATER) == 0
+    assert sorted(intake.handed_in) == sorted([*envelopes, b"modest"])
+    # Some of what stood behind was judged meanwhile; most of it was not.
+    assert intake.handed_in.index(b"modest") < len(envelopes) / 2
