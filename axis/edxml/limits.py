@@ -6,7 +6,7 @@ counted before it; the envelope's size is known before it is parsed.
 """
 
 MAX_ENVELOPE_BYTES = 1024 * 1024  # Of the sealed envelope, without attachments.
-MAX_ELEMENTS = 20_000
+MAX_ELEMENTS = 50_000  # A circular to every commune of the country has 3,321 addressees of 7 to 9 elements each.
 MAX_DEPTH = 40
 MAX_ATTRIBUTES = 32  # Of one element.
 MAX_NAMESPACES = 64  # In scope of one element.

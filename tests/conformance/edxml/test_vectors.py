@@ -1,5 +1,6 @@
 """Each vector gets the answer that it must get, here and from `xmllint`."""
 
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,12 +9,14 @@ from time import perf_counter
 import pytest
 
 from axis import edxml
-from axis.edxml import schemas
+from axis.edxml import limits, schemas
 from axis.errors import CATALOGUE, Refusal
 from tests.conformance.edxml.vectors import BYTES, SHAPES, Octets, Shape
+from tests.province import DOCUMENT
 
 SHAPE_IDS = [f"{number:03}-{vector.schema}-{vector.what}" for number, vector in enumerate(SHAPES)]
 BYTES_IDS = [f"{vector.id}-{vector.what}" for vector in BYTES]
+COMMUNES = 3_321  # Of all provinces, since 1 July 2025.
 BUDGET_S = 1.0  # A refusal takes some milliseconds; what this catches takes minutes.
 
 
@@ -61,6 +64,15 @@ def test_bytes_that_are_no_message_get_their_code_at_once(vector: Octets) -> Non
     assert caught.value.code == vector.code
     assert len(caught.value.violations) == 1
     assert perf_counter() - started < BUDGET_S
+
+
+def test_circular_to_every_commune_of_the_country_fits_one_envelope() -> None:
+    addressee = re.search(r" *<edXML:To>.*</edXML:To>\n", DOCUMENT)
+    assert addressee is not None
+    named = "".join(addressee[0].replace("H56.112", f"H{number // 100:02}.{number}") for number in range(COMMUNES))
+    xml = DOCUMENT.replace(addressee[0], named).encode()
+    assert len(xml) < limits.MAX_ENVELOPE_BYTES
+    assert _found(xml) == ()
 
 
 def test_xmllint_agrees_with_the_gate_on_every_message(tmp_path: Path) -> None:
