@@ -93,11 +93,17 @@ class PrivatePostgres:
         subprocess.run([*self._client("createdb"), name], check=True, capture_output=True)
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
 
-    def run(self, url: str, statements: str) -> None:
-        """Run statements in a session of their own."""
+    @property
+    def pid(self) -> int:
+        """Process id of the server that was started."""
+        assert self._server is not None
+        return self._server.pid
+
+    def run(self, url: str, statements: str) -> str:
+        """Run statements in a session of their own; return what they print."""
         program, *place = self._client("psql")
         words = [program, *place, "--dbname", url.rsplit("/", 1)[-1], "--command", statements]
-        subprocess.run(words, check=True, capture_output=True, timeout=60)
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=120).stdout
 
     @property
     def _data(self) -> Path:

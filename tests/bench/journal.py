@@ -5,11 +5,9 @@ runs on one machine. Nothing is forced to the disk: a journal is not a promise.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-RECEIPTS = ("accepted", "delivered", "registered")  # Of each document, for one addressee.
 
 
 @dataclass(slots=True)
@@ -18,17 +16,21 @@ class Seen:
 
     due: float = 0.0  # When it was to be handed in; a late generator makes nothing look fast.
     kept: float = 0.0  # When `send` returned.
-    heard: dict[str, float] = field(default_factory=dict)  # When each receipt reached the handler.
+    heard: dict[str, float] = field(default_factory=dict)  # When each receipt reached the handler, by `word`.
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything about it has been heard."""
-        return bool(self.kept) and all(level in self.heard for level in RECEIPTS)
+    def is_whole(self, awaited: Collection[str]) -> bool:
+        """Whether it was handed in, and each of these was heard."""
+        return bool(self.kept) and all(word in self.heard for word in awaited)
 
     @property
     def ended(self) -> float:
         """When the last receipt was heard."""
         return max(self.heard.values())
+
+
+def word(level: str, addressee: str | None) -> str:
+    """Return what a receipt is called in a journal."""
+    return f"{level} {addressee}" if addressee else level
 
 
 class Journal:
@@ -41,9 +43,9 @@ class Journal:
         """Note that a document was handed in."""
         self._write("sent", document_id, due, time.time())
 
-    def heard(self, document_id: str, level: str) -> None:
+    def heard(self, document_id: str, said: str) -> None:
         """Note a receipt."""
-        self._write("heard", document_id, level, time.time())
+        self._write("heard", document_id, said, time.time())
 
     def _write(self, *words: object) -> None:
         with self._path.open("a", encoding="utf-8") as file:

@@ -5,11 +5,12 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+MIB = 1024 * 1024
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -38,6 +39,31 @@ def cpu_s(pid: int) -> float:
     """Return the processor time that a process has used, all its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime, stime
+
+
+def less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """Return what was used between two readings, by process."""
+    return {name: used - before[name] for name, used in after.items()}
+
+
+def each_ms(used: Mapping[str, float], number: int) -> dict[str, float]:
+    """Return milliseconds for each document or addressee, by process, and their sum."""
+    return {name: round(seconds * 1000 / number, 2) for name, seconds in {**used, "all": sum(used.values())}.items()}
+
+
+def family_cpu_s(pid: int) -> float:
+    """Return the processor time of a process and its children, those that have ended too."""
+    used = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It ended while we looked.
+        if stat.parent.name == str(pid):
+            used += sum(map(int, fields[11:15]))  # utime, stime, and those of children that were waited for
+        elif fields[1] == str(pid):
+            used += int(fields[11]) + int(fields[12])
+    return used / _TICKS_PER_S
 
 
 def machine_s() -> float:

@@ -11,9 +11,10 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from axis import Document, Draft, File, Notice, Office, Organization, Registered
-from tests.bench.journal import RECEIPTS, Journal
+from tests.bench.journal import Journal, word
 
 _LOOK_S = 0.05
 _BREATH_S = 0.1  # Between lone documents, so that each meets an axis at rest.
@@ -26,10 +27,17 @@ class Order:
     """What the originator is to send."""
 
     name: str
-    addressee: str
+    addressees: tuple[str, ...]
     documents: int
     file_bytes: int
     per_s: float | None  # None: one after the other.
+    levels: tuple[str, ...] = ("delivered", "registered")  # What each addressee says.
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """What will have been heard of each document when all is over."""
+        said = {word(level, addressee) for level in self.levels for addressee in self.addressees}
+        return frozenset({"accepted", *said})
 
     def put(self, folder: Path) -> None:
         """Leave it where the originator looks."""
@@ -42,7 +50,7 @@ def draft(order: Order, number: int) -> Draft:
     """Return a letter of about 4 KB when it is sealed."""
     return Draft(
         originator=Organization(office.settings.code, "Sở Khoa học và Công nghệ (ví dụ)"),
-        addressees=(Organization(order.addressee, "UBND phường Hàm Rồng (ví dụ)"),),
+        addressees=tuple(Organization(code, "UBND phường Hàm Rồng (ví dụ)") for code in order.addressees),
         document_id=f"{office.settings.code},2026/08/25,{order.name}-{number}/TN",
         code_number=str(number),
         code_notation="TN",
@@ -53,13 +61,17 @@ def draft(order: Order, number: int) -> Draft:
     )
 
 
+def _order_of(document_id: str) -> str:
+    """Return the name of the order that a document belongs to."""
+    return document_id.split(",")[2].rpartition("-")[0]
+
+
 class Originator:
     """Carries out orders and writes down what it sees."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._journals: dict[str, Journal] = {}
-        self._missing: dict[str, set[str]] = {}  # Levels not heard yet, by document id.
+        self._missing: dict[str, set[str]] = {}  # Receipts not heard yet, by document id.
         self._whole: dict[str, asyncio.Event] = {}
 
     async def work(self) -> None:
@@ -67,21 +79,24 @@ class Originator:
         (self._folder / "open").touch()
         while True:
             for file in sorted(self._folder.glob("*.order")):
-                order = Order(**json.loads(file.read_text(encoding="utf-8")))
+                order = Order(**_tuples(json.loads(file.read_text(encoding="utf-8"))))
                 file.unlink()
                 await (self._one_by_one(order) if order.per_s is None else self._at_a_rate(order, order.per_s))
             await asyncio.sleep(_LOOK_S)
 
     async def hear(self, notice: Notice) -> None:
         """Write down a receipt."""
-        journal = self._journals.get(notice.document_id)
-        if journal is None:
-            return
-        journal.heard(notice.document_id, notice.level)
+        said = word(notice.level, notice.addressee)
+        self._journal(_order_of(notice.document_id)).heard(notice.document_id, said)
+        if notice.document_id not in self._missing:
+            return  # It was handed in before this process began.
         missing = self._missing[notice.document_id]
-        missing.discard(notice.level)
+        missing.discard(said)
         if not missing:
             self._whole[notice.document_id].set()
+
+    def _journal(self, order: str) -> Journal:
+        return Journal(self._folder / f"{order}.journal")
 
     async def _at_a_rate(self, order: Order, per_s: float) -> None:
         began = time.time()
@@ -98,13 +113,17 @@ class Originator:
 
     async def _send(self, order: Order, number: int, due: float) -> str:
         letter = draft(order, number)
-        journal = self._journals[letter.document_id] = Journal(self._folder / f"{order.name}.journal")
-        self._missing[letter.document_id] = set(RECEIPTS)
+        self._missing[letter.document_id] = set(order.awaited)
         self._whole[letter.document_id] = asyncio.Event()
         # Random bytes: no two files are the same, so each is carried.
         await office.send(letter, [File(f"{number}.pdf", b"%PDF-1.7\n" + os.urandom(order.file_bytes - 9))])
-        journal.sent(letter.document_id, due)
+        self._journal(order.name).sent(letter.document_id, due)
         return letter.document_id
+
+
+def _tuples(fields: dict[str, object]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 @office.on_document

@@ -13,11 +13,10 @@ from axis.edxml import AttachmentRef
 from axis.office.document import Attachment
 from tests.bench import relay
 from tests.bench.journal import Seen
-from tests.bench.meters import Spread, command, cpu_s, forget_peak, memory_bytes
+from tests.bench.meters import MIB, Spread, command, cpu_s, each_ms, forget_peak, less, memory_bytes
 from tests.bench.office import Order
 from tests.bench.stand import ADDRESSEE, Entry, Stand
 
-MIB = 1024 * 1024
 FILE_BYTES = 100 * 1024
 SIZES = (64 * MIB, 512 * MIB)
 _OFFERED_PER_S = 400.0  # More than can be carried: what is measured is how much is.
@@ -98,25 +97,24 @@ class Size:
     download_peak_mib: float
 
 
-Row = Chain | Relay | Lone | Paced | Size
-
-
 async def warm(stand: Stand) -> None:
     """Let every process load what it loads once."""
-    await stand.carry(_order("warm", 10, 10), within_s=_WITHIN_S)
+    await stand.carry(order("warm", 10, 10), within_s=_WITHIN_S)
 
 
-def _order(name: str, documents: int, per_s: float | None) -> Order:
-    return Order(name=name, addressee=ADDRESSEE, documents=documents, file_bytes=FILE_BYTES, per_s=per_s)
+def order(name: str, documents: int, per_s: float | None) -> Order:
+    """Return an order of letters with a file of 100 KiB to the addressee."""
+    return Order(name=name, addressees=(ADDRESSEE,), documents=documents, file_bytes=FILE_BYTES, per_s=per_s)
 
 
-async def chain(stand: Stand, documents: int) -> Chain:
+async def chain(stand: Stand, documents: int, name: str = "chain") -> Chain:
     """Offer documents faster than they can be carried, and see how fast they are."""
     before, others = stand.cpu(), stand.others_s()
-    seen = await stand.carry(_order("chain", documents, _OFFERED_PER_S), within_s=_WITHIN_S)
-    used, others = _less(stand.cpu(), before), stand.others_s() - others
+    seen = await stand.carry(order(name, documents, _OFFERED_PER_S), within_s=_WITHIN_S)
+    used, others = less(stand.cpu(), before), stand.others_s() - others
     seconds = _span(seen)
-    envelope_bytes, receipt_bytes = stand.sizes()
+    entries = await stand.entries()
+    envelope_bytes, receipt_bytes = await stand.sizes()
     return Chain(
         documents=documents,
         envelope_bytes=envelope_bytes,
@@ -124,16 +122,16 @@ async def chain(stand: Stand, documents: int) -> Chain:
         receipt_bytes=receipt_bytes,
         seconds=round(seconds, 2),
         per_second=round(documents / seconds, 1),
-        cpu_ms=_each(used, documents),
+        cpu_ms=each_ms(used, documents),
         others_cores=round(max(0.0, others) / seconds, 2),
-        registered=_registered(seen, stand.entries()),
+        registered=_registered(seen, entries),
     )
 
 
 async def lone(stand: Stand) -> Lone:
     """Send one document after the other, each when nothing else is on its way."""
-    seen = await stand.carry(_order("lone", _LONE, None), within_s=_WITHIN_S)
-    entries = stand.entries()
+    seen = await stand.carry(order("lone", _LONE, None), within_s=_WITHIN_S)
+    entries = await stand.entries()
     ways = [_way(one, entries[document_id]) for document_id, one in seen.items()]
     return Lone(
         documents=_LONE,
@@ -153,12 +151,12 @@ async def paced(stand: Stand) -> Paced:
     """Send at a steady rate, whatever becomes of earlier documents."""
     documents = round(_PACED_PER_S * _PACED_S)
     before, others = stand.cpu(), stand.others_s()
-    seen = await stand.carry(_order("paced", documents, _PACED_PER_S), within_s=_WITHIN_S)
-    used, others = _less(stand.cpu(), before), stand.others_s() - others
+    seen = await stand.carry(order("paced", documents, _PACED_PER_S), within_s=_WITHIN_S)
+    used, others = less(stand.cpu(), before), stand.others_s() - others
     return Paced(
         documents=documents,
         offered_per_second=_PACED_PER_S,
-        registered=_registered(seen, stand.entries()),
+        registered=_registered(seen, await stand.entries()),
         heard=_heard(seen),
         cpu_cores=round(sum(used.values()) / _span(seen), 2),
         others_cores=round(max(0.0, others) / _span(seen), 2),
@@ -178,15 +176,6 @@ def _span(seen: Mapping[str, Seen]) -> float:
     return max(one.ended for one in seen.values()) - min(one.due for one in seen.values())
 
 
-def _less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
-    return {name: used - before[name] for name, used in after.items()}
-
-
-def _each(used: Mapping[str, float], documents: int) -> dict[str, float]:
-    """Return milliseconds for each document, and their sum."""
-    return {name: round(seconds * 1000 / documents, 1) for name, seconds in {**used, "all": sum(used.values())}.items()}
-
-
 # --- the bare relay ---------------------------------------------------------------------
 
 
@@ -204,7 +193,7 @@ async def relayed(stand: Stand, name: str, documents: int, like: Chain | None, *
         while not result.exists():
             stand.require_alive()
             await asyncio.sleep(0.05)
-    used = _less(_cpu(stand, pids), before)
+    used = less(_cpu(stand, pids), before)
     for role in relay.ROLES:
         await stand.laboratory.stop(f"bare {role}")
     seconds = relay.seconds_of(result)
@@ -213,7 +202,7 @@ async def relayed(stand: Stand, name: str, documents: int, like: Chain | None, *
         document_bytes=load.document_bytes,
         seconds=round(seconds, 2),
         per_second=round(load.documents / seconds, 1),
-        cpu_ms=_each(used, load.documents),
+        cpu_ms=each_ms(used, load.documents),
     )
 
 
