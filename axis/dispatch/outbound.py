@@ -9,7 +9,7 @@ Spec: docs/protocol/deliveries.md; design law 3.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from axis.errors import TransientError
 from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
 from axis.telemetry import events, metrics
 
+_AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; a circular to all communes is 0.8 MB for each of them.
 _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
 
 
@@ -33,7 +34,9 @@ class Outbound:
     async def send_due(self, now: datetime) -> int:
         """Attempt what is due now; return how many attempts were made."""
         attempts = await self.ledger.begin_attempts(now, self.answer_within, self.batch)
-        failed = [bad for bad in await asyncio.gather(*map(self._publish, attempts)) if bad is not None]
+        failed: list[int] = []
+        for some in _portions(attempts):
+            failed += [bad for bad in await asyncio.gather(*map(self._publish, some)) if bad is not None]
         if failed:
             await self.ledger.put_back(failed, now + _SOON, "SYS.BROKER", "")
         return len(attempts)
@@ -103,3 +106,15 @@ class Outbound:
             metrics.ATTEMPTS.labels("unanswered").inc(len(rows))
             await self.ledger.put_back(ids, now, "DLV.NO_ANSWER", "")
             events.inbox_audited(office=office, waiting=depth, republished=len(rows))
+
+
+def _portions(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
+    """Divide a round into what may be on its way at once; no portion is empty."""
+    portion: list[Attempt] = []
+    for attempt in attempts:
+        if portion and sum(len(one.sealed) for one in (*portion, attempt)) > _AT_ONCE_BYTES:
+            yield portion
+            portion = []
+        portion.append(attempt)
+    if portion:
+        yield portion

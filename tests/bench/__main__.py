@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ from tests.bench.meters import MIB, Machine, versions
 from tests.bench.stand import Stand, stand
 
 QUICK = ("chain", "relay", "lone", "paced", "size")
-LONG = ("postgresql", "routers", "fan-out", "growth", "recovery")
+LONG = ("postgresql", "routers", "fan-out", "country", "growth", "recovery")
 RESULTS = Path(__file__).with_name("results.jsonl")
 _WITHIN_S = 3600.0
-_FANS = ((10, 100, 700), (3_321,))  # Each on a stand of its own, with as many offices as the largest.
+_FANS = {"fan-out": (10, 100, 700), "country": (3_321,)}  # Each on a stand with as many offices as the largest.
 
 
 async def main(wanted: tuple[str, ...], documents: int, console: Console) -> None:
@@ -110,11 +110,11 @@ async def _postgresql(made: Stand, _wanted: tuple[str, ...], documents: int) -> 
     yield f"chain, {what}", await rows.chain(made, documents)
 
 
-async def _fan_out(made: Stand, _wanted: tuple[str, ...], _documents: int) -> Measured:
+async def _fan_out(made: Stand, numbers: Sequence[int]) -> Measured:
     made.said(f"fan-out: an axis with {len(made.crowd)} offices")
     await made.start_axis()
     await fan_out.warm(made)
-    for number in next(numbers for numbers in _FANS if numbers[-1] == len(made.crowd)):
+    for number in numbers:
         made.said(f"fan-out: one document to {number}")
         yield f"fan-out, {number}", await fan_out.measure(made, number)
 
@@ -138,7 +138,14 @@ _STANDS: tuple[tuple[tuple[str, ...], OnStand, Do], ...] = (
     (QUICK, stand, _usual),
     (("postgresql",), partial(stand, on_postgresql=True), _postgresql),
     (("routers",), partial(stand, on_postgresql=True, routers=2), _postgresql),
-    *((("fan-out",), partial(stand, crowd=fan_out.offices(numbers[-1])), _fan_out) for numbers in _FANS),
+    *(
+        (
+            (name,),
+            partial(stand, crowd=fan_out.offices(numbers[-1])),
+            lambda made, *_, numbers=numbers: _fan_out(made, numbers),
+        )
+        for name, numbers in _FANS.items()
+    ),
     (("growth",), partial(stand, on_postgresql=True), _growth),
     (("recovery",), stand, _recovery),
 )
