@@ -26,7 +26,7 @@ from axis.edxml.model import (
     Status,
     Update,
 )
-from axis.edxml.values import PROFILE, collapse, parse_date, parse_timestamp, q
+from axis.edxml.values import PROFILE, child, collapse, parse_date, parse_timestamp, q
 from axis.errors import refuse
 
 Choice = TypeVar("Choice", bound=IntEnum)
@@ -57,9 +57,9 @@ def read_trees(kind: Kind, parts: Mapping[str, etree._Element]) -> Message:
 
 
 def _document(header: etree._Element, business: etree._Element, manifest: etree._Element) -> Document:
-    other = header.find(q("OtherInfo"))
+    other = child(header, "OtherInfo")
     return Document(
-        originator=_organization(header.find(q("From"))),
+        originator=_organization(child(header, "From")),
         addressees=tuple(_organization(to) for to in header.findall(q("To"))),
         document_id=_text(header, "DocumentId"),
         code_number=_text(header, "Code", "CodeNumber"),
@@ -96,7 +96,7 @@ def read_manifest(manifest: etree._Element) -> tuple[AttachmentRef, ...]:
 
 
 def _status(header: etree._Element) -> Status:
-    about = header.find(q("ResponseFor"))
+    about = child(header, "ResponseFor")
     if about is None:
         raise refuse("ENV.SCHEMA", "ResponseFor")
     text = _text(header, "Timestamp")
@@ -107,12 +107,12 @@ def _status(header: etree._Element) -> Status:
             "RULE.DATE", text[:40], path="edXML:MessageHeader/edXML:Timestamp", rule="rule:date.exists"
         ) from error
     return Status(
-        originator=_organization(header.find(q("From"))),
+        originator=_organization(child(header, "From")),
         response_for=_response(about),
         status_code=_text(header, "StatusCode"),
         description=_text(header, "Description"),
         at=at,
-        staff=_staff(header.find(q("StaffInfo"))),
+        staff=_staff(child(header, "StaffInfo")),
     )
 
 
@@ -149,7 +149,7 @@ def _response(element: etree._Element) -> ResponseFor:
 
 
 def _business(element: etree._Element) -> Business:
-    details = element.find(q("BussinessDocumentInfo"))
+    details = child(element, "BussinessDocumentInfo")
     return Business(
         type=_choice(BusinessType, element, "BussinessDocType"),
         reason=_text(element, "BussinessDocReason"),
@@ -163,7 +163,7 @@ def _business(element: etree._Element) -> Business:
             )
             for one in element.findall(f"{q('ReplacementInfoList')}/{q('ReplacementInfo')}")
         ),
-        staff=_staff(element.find(q("StaffInfo"))),
+        staff=_staff(child(element, "StaffInfo")),
     )
 
 
@@ -199,7 +199,7 @@ def _own(element: etree._Element) -> str:
 
 
 def _text(element: etree._Element, *path: str) -> str:
-    found = element.find("/".join(q(name) for name in path))
+    found = child(element, *path)
     return "" if found is None else _own(found)
 
 
