@@ -17,7 +17,7 @@
     cli/        one command file per noun
     app.py      the processes, put together from the rooms
     backup.py   ledger and spool, as they were together
-    commits.py  what is ready together shares one commit
+    batches.py  what is ready together is done together
 
 What an integrator imports stands below, and nothing else of the axis is for
 adapters: `from axis import Office, Document, Registered, Refused`. The names

@@ -13,6 +13,7 @@ from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
 from axis.ledger.engine import migrate
 from axis.ledger.values import (
+    Asked,
     AttachmentRow,
     Attempt,
     Conflict,
@@ -36,6 +37,7 @@ from axis.ledger.values import (
 )
 
 __all__ = [
+    "Asked",
     "AttachmentRow",
     "Attempt",
     "AuditFinding",

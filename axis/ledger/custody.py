@@ -1,6 +1,6 @@
 """Custody: an envelope enters the book, or is refused on record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -88,6 +88,20 @@ _MAY_READ = sa.union_all(
         _a.sha256 == _sha256, _d.envelope_id == _a.envelope_id, _d.addressee == _office, _d.state != "refused"
     ),
 ).limit(1)
+
+
+_UPLOADED = sa.select(_u.office, _u.sha256).where(
+    _u.office.in_(sa.bindparam("offices", expanding=True)), _u.sha256.in_(sa.bindparam("digests", expanding=True))
+)
+
+
+def readable(connection: sa.Connection, wanted: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those pairs of an office and a digest for which `may_read` holds."""
+    # Nearly always the office has brought the file itself.
+    offices, digests = {office for office, _ in wanted}, {digest for _, digest in wanted}
+    uploaded = connection.execute(_UPLOADED, {"offices": list(offices), "digests": list(digests)})
+    found = {(row.office, row.sha256) for row in uploaded} & set(wanted)
+    return found | {pair for pair in set(wanted) - found if may_read(connection, *pair)}
 
 
 def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: str) -> Known | None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,7 +29,8 @@ from axis.office.prepare import File, Prepared
 from axis.office.state import Due, State
 from axis.telemetry import events
 
-_AT_ONCE = 8
+_AT_ONCE = 16
+_AHEAD = 32  # Submissions that are looked up at once.
 _ANSWER_WITHIN = tuple(
     timedelta(seconds=s) for s in (30, 60, 120, 300, 600)
 )  # Then it is asked again; the last repeats.
@@ -49,10 +51,11 @@ class Outbound:
     ring: Callable[[], None]  # Something is due now.
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
 
     @property
     def folder(self) -> Path:
-        """Where copies of files wait."""
+        """Where copies of large files wait."""
         return self.state.folder / OUTGOING
 
     async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File]) -> str:
@@ -98,23 +101,32 @@ class Outbound:
 
     async def send_due(self) -> None:
         """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
-        free = _AT_ONCE - len(self._sending)
-        if free <= 0:
-            return
-        for due in await self.state.due(self.now(), free, besides=tuple(self._sending)):
-            if due.id in self._sending or len(self._sending) >= _AT_ONCE:
+        while len(self._sending) < _AT_ONCE:
+            if not self._ready:
+                self._ready.extend(await self.state.due(self.now(), _AHEAD, besides=tuple(self._sending)))
+            if not self._begin_next():
+                return
+
+    def _begin_next(self) -> bool:
+        """Begin to send the next submission that was found due; False if there is none, or no place."""
+        while self._ready and len(self._sending) < _AT_ONCE:
+            due = self._ready.popleft()
+            if due.id in self._sending:
                 continue  # Somebody else has looked meanwhile.
             task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
             self._sending[due.id] = task
             task.add_done_callback(functools.partial(self._sent, due.id))
+            return True
+        return False
 
     def _sent(self, submission_id: str, task: asyncio.Task[None]) -> None:
         del self._sending[submission_id]
-        if not task.cancelled() and task.exception() is None:
-            self.ring()  # Something else may have its place. After an error the clock will come by.
+        if not task.cancelled() and task.exception() is None and not self._begin_next():
+            self.ring()  # Something else may be due. After an error the clock will come by.
 
     async def stop(self) -> None:
         """Break off what is being sent; it is in the state, and goes on from there."""
+        self._ready.clear()
         tasks = list(self._sending.values())
         for task in tasks:
             task.cancel()
@@ -123,8 +135,9 @@ class Outbound:
     async def _send(self, due: Due) -> None:
         try:
             for file in due.files:
-                await self.gateway.upload(self.folder / file.folder / file.sha256, file.sha256, file.size_bytes)
-                await self.state.uploaded(due.id, file.sha256, self.now())
+                await self.gateway.upload(file.source(self.folder), file.sha256, file.size_bytes)
+                if file.content is None:  # A small one is noted with the publish: it is soon brought again.
+                    await self.state.uploaded(due.id, file.sha256, self.now())
             await self.pipes.publish(
                 topology.office_exchange(self.office),
                 "express" if due.urgent else "submit",
@@ -144,7 +157,8 @@ class Outbound:
             events.submission_ended(submission_id=due.id, state="failed", code=error.code)
         else:
             wait = _ANSWER_WITHIN[min(due.tries, len(_ANSWER_WITHIN) - 1)]
-            await self.state.tried(due.id, published=True, next_at=self.now() + wait)
+            small = [file.sha256 for file in due.files if file.content is not None]
+            await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
 
     async def tidy(self) -> None:
         """Remove the copies of files that no submission waits for."""

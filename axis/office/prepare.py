@@ -12,6 +12,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -27,6 +28,10 @@ from axis.errors import Refusal, refuse
 from axis.office.document import flush_to_disk
 from axis.office.state import FileRow
 from axis.private import sync_folder
+
+MOST_WITHIN_BYTES = (
+    256 * 1024
+)  # Of a file that is kept with its submission: a file of its own costs two syncs of the disk.
 
 _CHUNK_BYTES = 1024 * 1024
 _URGENT = 2  # From this priority on, OtherInfo/Priority, an envelope goes the express way.
@@ -106,7 +111,7 @@ class _Carried:
 
 
 def _keep(file: File, folder: Path) -> FileRow:
-    """Copy a file into the folder, under its digest."""
+    """Keep a file that may change meanwhile: a small one with the submission, a large one in the folder, under its digest."""
     if isinstance(file.content, bytes):
         return _keep_chunks(file.name, [file.content], folder)
     with file.content.open("rb") as source:
@@ -114,6 +119,17 @@ def _keep(file: File, folder: Path) -> FileRow:
 
 
 def _keep_chunks(name: str, chunks: Iterable[bytes], folder: Path) -> FileRow:
+    coming = iter(chunks)
+    first = next(coming, b"")
+    if len(first) <= MOST_WITHIN_BYTES:
+        second = next(coming, b"")
+        if not second:
+            return FileRow(sha256=sha256(first).hexdigest(), size_bytes=len(first), content=first)
+        coming = chain([second], coming)
+    return _keep_in_folder(name, chain([first], coming), folder)
+
+
+def _keep_in_folder(name: str, chunks: Iterable[bytes], folder: Path) -> FileRow:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{uuid4().hex}.part"
     digest, count = sha256(), 0
