@@ -18,6 +18,7 @@
     app.py      the processes, put together from the rooms
     backup.py   ledger and spool, as they were together
     batches.py  what is ready together is done together
+    garbage.py  how often a process looks for it
 
 What an integrator imports stands below, and nothing else of the axis is for
 adapters: `from axis import Office, Document, Registered, Refused`. The names

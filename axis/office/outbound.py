@@ -10,19 +10,20 @@ Spec: docs/protocol/intake.md; design promise 2.
 
 import asyncio
 import contextlib
-import functools
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from axis import edxml, seal
+from axis.batches import Batches
 from axis.broker import topology
 from axis.clock import Clock
-from axis.errors import PermanentError, TransientError
+from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
@@ -49,9 +50,13 @@ class Outbound:
     gateway: Gateway
     now: Clock
     ring: Callable[[], None]  # Something is due now.
+    _in_thread: Batches[Callable[[], Prepared], Prepared] = field(init=False)
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_in_thread", Batches(_prepare_all, most=_AT_ONCE))
 
     @property
     def folder(self) -> Path:
@@ -61,18 +66,14 @@ class Outbound:
     async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File]) -> str:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
-            return await self._keep(await asyncio.to_thread(prepare.of_status, document, signer=self.key))
+            return await self._keep(partial(prepare.of_status, document, signer=self.key))
         with self._own_folder() as folder:
-            return await self._keep(
-                await asyncio.to_thread(prepare.of_document, document, files, signer=self.key, folder=folder)
-            )
+            return await self._keep(partial(prepare.of_document, document, files, signer=self.key, folder=folder))
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
         """Keep an edXML message to be sent; see `Office.submit`."""
         with self._own_folder() as folder:
-            return await self._keep(
-                await asyncio.to_thread(prepare.of_envelope, envelope, files, signer=self.key, folder=folder)
-            )
+            return await self._keep(partial(prepare.of_envelope, envelope, files, signer=self.key, folder=folder))
 
     @contextlib.contextmanager
     def _own_folder(self) -> Iterator[Path]:
@@ -84,7 +85,8 @@ class Outbound:
         finally:
             self._preparing.discard(name)
 
-    async def _keep(self, prepared: Prepared) -> str:
+    async def _keep(self, prepare_it: Callable[[], Prepared]) -> str:
+        prepared = await self._in_thread.add(prepare_it)
         submission_id = await self.state.submit(
             uuid4().hex,
             sealed=prepared.sealed,
@@ -115,7 +117,7 @@ class Outbound:
                 continue  # Somebody else has looked meanwhile.
             task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
             self._sending[due.id] = task
-            task.add_done_callback(functools.partial(self._sent, due.id))
+            task.add_done_callback(partial(self._sent, due.id))
             return True
         return False
 
@@ -167,3 +169,15 @@ class Outbound:
         idle = {path.name for path in self.folder.iterdir()} - self._preparing
         for name in idle - await self.state.needed_folders():
             await asyncio.to_thread(shutil.rmtree, self.folder / name, ignore_errors=True)
+
+
+async def _prepare_all(works: Sequence[Callable[[], Prepared]]) -> list[Prepared | Exception]:
+    """Prepare what is to be sent, in one thread; what is wrong with one is its own answer."""
+    return await asyncio.to_thread(lambda: [_or_why_not(work) for work in works])
+
+
+def _or_why_not(work: Callable[[], Prepared]) -> Prepared | Exception:
+    try:
+        return work()
+    except (AxisError, OSError) as error:
+        return error

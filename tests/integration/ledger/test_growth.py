@@ -27,7 +27,6 @@ _ASKED: dict[str, Work[Any]] = {
     ),
     "one delivery": lambda c: deliveries.one(c, "e", "o"),
     "a heartbeat": lambda c: deliveries.heartbeat(c, "o", AT, ""),
-    "may an office read": lambda c: custody.may_read(c, "o", "d"),
     "which files of many": lambda c: custody.readable(c, [("o", "d"), ("o", "e"), ("p", "d")]),
     "the same bytes": lambda c: custody.accepted_bytes(c, "o", "d"),
     "gauges": lambda c: audit.figures(c, AT),
