@@ -18,7 +18,7 @@ class Running:
 
     name: str
     process: asyncio.subprocess.Process
-    reading: asyncio.Task[None]
+    reading: asyncio.Task[None] | None
 
 
 @dataclass(slots=True)
@@ -45,28 +45,31 @@ class Laboratory:
         heard: Callable[[dict[str, object]], None] | None = None,
     ) -> Running:
         """Start a process; its output goes to logs/NAME.log, and its JSON events to `heard`."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env={**self.base, **(more or {})},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # A Ctrl-C is ours; the processes are told to stop, in order, by us.
-        )
-        one = Running(name, process, asyncio.create_task(self._read(name, process, heard)))
+        (self.folder / "logs").mkdir(exist_ok=True)
+        with (self.folder / "logs" / f"{name}.log").open("ab") as log:
+            # Where nobody listens, no line costs us anything: what is measured shares the machine with us.
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**self.base, **(more or {})},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log if heard is None else asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # A Ctrl-C is ours; the processes are told to stop, in order, by us.
+            )
+        reading = None if heard is None else asyncio.create_task(self._read(name, process, heard))
+        one = Running(name, process, reading)
         self.running[name] = one
         return one
 
     async def _read(
-        self, name: str, process: asyncio.subprocess.Process, heard: Callable[[dict[str, object]], None] | None
+        self, name: str, process: asyncio.subprocess.Process, heard: Callable[[dict[str, object]], None]
     ) -> None:
         assert process.stdout is not None
-        (self.folder / "logs").mkdir(exist_ok=True)
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
             async for line in process.stdout:
                 log.write(line)
                 log.flush()
-                if heard is not None and line.startswith(b"{"):
+                if line.startswith(b"{"):
                     try:
                         heard(json.loads(line))
                     except ValueError:
@@ -82,7 +85,8 @@ class Laboratory:
         except TimeoutError:
             one.process.kill()
             code = await one.process.wait()
-        await one.reading
+        if one.reading is not None:
+            await one.reading
         return code
 
     async def kill(self, name: str) -> None:

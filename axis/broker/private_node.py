@@ -206,7 +206,9 @@ class PrivateNode:
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RUNNING_UNDER_SYSTEMD": "true",  # The script replaces itself by the node, so that the pid is the node's.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            # Schedulers that have nothing to do sleep at once: they share a small machine with everything else. RabbitMQ,
+            # "Runtime Tuning", "Scheduler busy waiting".
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
             "ERL_EPMD_PORT": str(place.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }

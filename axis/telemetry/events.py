@@ -9,7 +9,9 @@ docs/operations.md has a paragraph for it.
 import logging
 import sys
 from datetime import datetime
+from typing import Any
 
+import orjson
 import structlog
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("axis")
@@ -17,19 +19,17 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("axis")
 
 def configure(*, level: str, json: bool, service: str) -> None:
     """Set up logging once per process, to standard error."""
-    renderer = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    shape: dict[str, Any] = _JSON if json else _CONSOLE
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            shape["renderer"](),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=shape["factory"](),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
@@ -37,6 +37,19 @@ def configure(*, level: str, json: bool, service: str) -> None:
     # aiormq and aio_pika report each lost connection at error level, with a trace; the broker room has its own event.
     for noisy in ("aio_pika", "aiormq", "aiormq.connection"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+# A line of JSON is bytes from the start: every document writes ten of them.
+_JSON = {
+    "renderer": lambda: structlog.processors.JSONRenderer(
+        serializer=lambda event, **_: orjson.dumps(event, default=str)
+    ),
+    "factory": lambda: structlog.BytesLoggerFactory(sys.stderr.buffer),
+}
+_CONSOLE = {
+    "renderer": lambda: structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+    "factory": lambda: structlog.PrintLoggerFactory(sys.stderr),
+}
 
 
 def service_started(*, name: str, detail: str) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file: IO[str] | None = None  # Open once something is written.
 
     def sent(self, document_id: str, due: float) -> None:
         """Note that a document was handed in."""
@@ -48,8 +50,9 @@ class Journal:
         self._write("heard", document_id, said, time.time())
 
     def _write(self, *words: object) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("\t".join(map(str, words)) + "\n")
+        if self._file is None:
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._file.write("\t".join(map(str, words)) + "\n")
 
     def read(self) -> dict[str, Seen]:
         """Return what was seen so far, by document id."""

@@ -20,6 +20,7 @@ _LOOK_S = 0.05
 _BREATH_S = 0.1  # Between lone documents, so that each meets an axis at rest.
 
 office = Office.from_env()
+_RANDOM = os.urandom(128 * 1024)  # To draw so much for each document would cost more than to seal it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Originator:
         self._folder = folder
         self._missing: dict[str, set[str]] = {}  # Receipts not heard yet, by document id.
         self._whole: dict[str, asyncio.Event] = {}
+        self._journals: dict[str, Journal] = {}
 
     async def work(self) -> None:
         """Look for orders until the office closes."""
@@ -96,7 +98,9 @@ class Originator:
             self._whole[notice.document_id].set()
 
     def _journal(self, order: str) -> Journal:
-        return Journal(self._folder / f"{order}.journal")
+        if order not in self._journals:
+            self._journals[order] = Journal(self._folder / f"{order}.journal")
+        return self._journals[order]
 
     async def _at_a_rate(self, order: Order, per_s: float) -> None:
         began = time.time()
@@ -115,8 +119,9 @@ class Originator:
         letter = draft(order, number)
         self._missing[letter.document_id] = set(order.awaited)
         self._whole[letter.document_id] = asyncio.Event()
-        # Random bytes: no two files are the same, so each is carried.
-        await office.send(letter, [File(f"{number}.pdf", b"%PDF-1.7\n" + os.urandom(order.file_bytes - 9))])
+        # No two files are the same, so each is carried.
+        content = b"%%PDF-1.7\n%b" % letter.document_id.encode() + _RANDOM
+        await office.send(letter, [File(f"{number}.pdf", content[: order.file_bytes])])
         self._journal(order.name).sent(letter.document_id, due)
         return letter.document_id
 
