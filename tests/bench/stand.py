@@ -113,6 +113,7 @@ class Stand:
                 "AXIS_LEDGER_URL": self.ledger_url,
                 "AXIS_GATEWAY__PORT": "0",
                 "AXIS_ROUTER__METRICS_PORT": "0",
+                "AXIS_ROUTER__BURST": "1000000",  # One office hands in here what hundreds do in a province.
                 "AXIS_LOG_FORMAT": "json",
             },
         )
