@@ -14,7 +14,7 @@ from axis.office.document import Attachment
 from tests.bench import relay
 from tests.bench.journal import Seen
 from tests.bench.meters import MIB, Spread, command, cpu_s, each_ms, forget_peak, less, memory_bytes
-from tests.bench.office import Order
+from tests.bench.order import Order
 from tests.bench.stand import ADDRESSEE, Entry, Stand
 
 FILE_BYTES = 100 * 1024

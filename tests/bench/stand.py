@@ -21,7 +21,7 @@ from axis.office.gateway import GatewayClient
 from axis.seal import pki
 from tests.bench.journal import Journal, Seen
 from tests.bench.meters import command, cpu_s, family_cpu_s, machine_s
-from tests.bench.office import Order
+from tests.bench.order import Order
 from tests.laboratory import Laboratory, axis
 from tests.postgres import PrivatePostgres
 
