@@ -24,7 +24,7 @@ _PACED_PER_S, _PACED_S = 20.0, 15
 _LONE = 30
 _RELAYED = 4  # Times as many documents as in the full chain, because each takes so little.
 _WITHIN_S = 120.0
-_USUAL_BYTES = (4_340, 3_300)  # Envelope and receipt, where no ledger can be asked.
+USUAL_BYTES = (4_340, 3_300)  # Envelope and receipt, where no ledger can be asked.
 
 # The way of a document, from one time that is on record to the next.
 STEPS = (
@@ -181,7 +181,7 @@ def _span(seen: Mapping[str, Seen]) -> float:
 
 async def relayed(stand: Stand, name: str, documents: int, like: Chain | None, *, with_file: bool) -> Relay:
     """Relay the same bytes over the same broker; the axis rests meanwhile."""
-    envelope_bytes, receipt_bytes = (like.envelope_bytes, like.receipt_bytes) if like else _USUAL_BYTES
+    envelope_bytes, receipt_bytes = (like.envelope_bytes, like.receipt_bytes) if like else USUAL_BYTES
     load = relay.Load(documents * _RELAYED, envelope_bytes + (FILE_BYTES if with_file else 0), receipt_bytes)
     folder = stand.folder / f"bare-{name}"
     relay.order(folder, load)

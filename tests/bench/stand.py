@@ -78,13 +78,22 @@ class Stand:
         """Start a private node."""
         await self.node.start()
 
+    async def start_postgres(self) -> None:
+        """Make an empty cluster and start it."""
+        assert self.postgres is not None
+        await asyncio.to_thread(self.postgres.make)
+
+    async def make_keys(self) -> None:
+        """Make an authority and issue a certificate to each office, as an administrator would."""
+        await asyncio.to_thread(self._make_keys)
+
     async def start_axis(self) -> None:
         """Make keys, and start the axis and its offices as an administrator would."""
-        await asyncio.to_thread(self._make_keys)
+        await self.make_keys()
         await self.node.set_offices(office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE)))
         self.ledger_url = f"sqlite:///{self.data / 'ledger.sqlite'}"
         if self.postgres is not None:
-            await asyncio.to_thread(self.postgres.make)
+            await self.start_postgres()
             self.ledger_url = await asyncio.to_thread(self.postgres.new_database)
         self.orders.mkdir()
         await self.start_again()
