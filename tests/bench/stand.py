@@ -72,6 +72,11 @@ class Stand:
         """The process that is router and gateway."""
         return self.laboratory.running["axis"].process.pid
 
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway is."""
+        return (self.data / "gateway.address").read_text()
+
     # --- starting -------------------------------------------------------------------------
 
     async def start_broker(self) -> None:
@@ -161,14 +166,11 @@ class Stand:
                 "AXIS_OFFICE_STATE": str(self.folder / code),
                 "AXIS_OFFICE_BROKER_PASSWORD_FILE": str(self.data / "secrets" / code),
                 "AXIS_BROKER_URL": f"amqp://{self.node.address}/",
-                "AXIS_GATEWAY_URL": self._gateway(),
+                "AXIS_GATEWAY_URL": self.gateway_url,
                 "AXIS_LOG_FORMAT": "json",
                 **({"BENCH_ORDERS": str(self.orders)} if code == ORIGINATOR else {}),
             },
         )
-
-    def _gateway(self) -> str:
-        return (self.data / "gateway.address").read_text()
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         async with asyncio.timeout(_READY_S):
@@ -231,7 +233,7 @@ class Stand:
         """Speak to the gateway as the originator does."""
         trust = self.data / "trust"
         key = seal.SigningKey.load(trust / "keys" / f"{ORIGINATOR}.key.pem", trust / "certs" / f"{ORIGINATOR}.pem")
-        async with GatewayClient.connect(self._gateway(), office=ORIGINATOR, key=key, now=clock.now) as client:
+        async with GatewayClient.connect(self.gateway_url, office=ORIGINATOR, key=key, now=clock.now) as client:
             yield client
 
 
