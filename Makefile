@@ -25,8 +25,9 @@ check: $(READY)  ## Format, lint, types, import rules
 	$(VENV)/bin/mypy axis adapters scripts tests
 	$(VENV)/bin/lint-imports
 
-bench: $(READY)  ## Measure the way of a document against a bare client, in one run
-	@scripts/system-packages run
+bench: $(READY)  ## Measure the way of a document against what others would do, in one run
+	@scripts/system-packages run test
+	@$(UV) sync --frozen --quiet --group bench
 	$(VENV)/bin/python -m tests.bench
 
 fault: $(READY)  ## Kill, cut and purge real processes, and look what is lost

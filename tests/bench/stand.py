@@ -12,12 +12,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from axis import clock, registry, seal
+from axis import clock, registry
 from axis.app import office_passwords
 from axis.broker import PrivateNode
 from axis.ledger import tables as t
 from axis.ledger.engine import open_database
-from axis.office.gateway import GatewayClient
 from axis.seal import pki
 from tests.bench.journal import Journal, Seen
 from tests.bench.meters import command, cpu_s, family_cpu_s, machine_s
@@ -54,6 +53,7 @@ class Stand:
     postgres: PrivatePostgres | None = None  # The ledger is in SQLite without it.
     routers: int = 1  # Above 1: each a process of its own.
     crowd: tuple[str, ...] = ()  # Offices for which one process answers, instead of the addressee.
+    bystanders: tuple[str, ...] = ()  # Offices that are there and listen, while the two carry on.
     ledger_url: str = field(default="", init=False)
     started_s: float = field(default=0.0, init=False)  # How long the axis took, with its queues to be declared.
 
@@ -95,7 +95,8 @@ class Stand:
     async def start_axis(self) -> None:
         """Make keys, and start the axis and its offices as an administrator would."""
         await self.make_keys()
-        await self.node.set_offices(office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE)))
+        passwords = office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE, *self.bystanders))
+        await self.node.set_offices(passwords)
         self.ledger_url = f"sqlite:///{self.data / 'ledger.sqlite'}"
         if self.postgres is not None:
             await self.start_postgres()
@@ -106,9 +107,9 @@ class Stand:
     async def start_again(self) -> None:
         """Start the axis and its offices, with what they have kept."""
         await self.start_router()
-        if self.crowd:
-            await self._start_crowd()
-        else:
+        if self.crowd or self.bystanders:
+            await self._start_crowd((*self.crowd, *self.bystanders))
+        if not self.crowd:
             await self.start_office(ADDRESSEE)
         await self.start_office(ORIGINATOR)
         await self._until((self.orders / "open").exists)
@@ -127,16 +128,18 @@ class Stand:
                 "AXIS_LEDGER_URL": self.ledger_url,
                 "AXIS_GATEWAY__PORT": "0",
                 "AXIS_ROUTER__METRICS_PORT": "0",
+                # One originator stands for all offices of a province: its turn is theirs together.
+                "AXIS_ROUTER__BURST": "1000000",
                 "AXIS_LOG_FORMAT": "json",
             },
         )
         await self._until((self.data / "gateway.address").exists)
         self.started_s = asyncio.get_running_loop().time() - began
 
-    async def _start_crowd(self) -> None:
+    async def _start_crowd(self, codes: tuple[str, ...]) -> None:
         place = self.folder / "crowd"
         place.mkdir(exist_ok=True)
-        (place / "codes").write_text("\n".join(self.crowd), encoding="ascii")
+        (place / "codes").write_text("\n".join(codes), encoding="ascii")
         await self.laboratory.start(
             "crowd",
             *command("tests.bench.crowd", str(place)),
@@ -147,9 +150,10 @@ class Stand:
     def _make_keys(self) -> None:
         trust = self.data / "trust"
         pki.init(trust, name="CA (ví dụ)", now=clock.now())
-        (trust / "offices.toml").write_text(_roll_of(self.crowd) if self.crowd else _ROLL.read_text("utf-8"), "utf-8")
+        communes = self.crowd or ((ADDRESSEE, *self.bystanders) if self.bystanders else ())
+        (trust / "offices.toml").write_text(_roll_of(communes) if communes else _ROLL.read_text("utf-8"), "utf-8")
         names = registry.load_offices(trust / "offices.toml").by_code
-        for code in (AXIS, ORIGINATOR, *(self.crowd or (ADDRESSEE,))):
+        for code in (AXIS, ORIGINATOR, *(communes or (ADDRESSEE,))):
             pki.issue(trust, code, name=names[code].name, now=clock.now())
 
     async def start_office(self, code: str) -> None:
@@ -228,14 +232,6 @@ class Stand:
         async with open_database(self.ledger_url) as book:
             return await book.read(_sizes)
 
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[GatewayClient]:
-        """Speak to the gateway as the originator does."""
-        trust = self.data / "trust"
-        key = seal.SigningKey.load(trust / "keys" / f"{ORIGINATOR}.key.pem", trust / "certs" / f"{ORIGINATOR}.pem")
-        async with GatewayClient.connect(self.gateway_url, office=ORIGINATOR, key=key, now=clock.now) as client:
-            yield client
-
 
 def _entries(connection: sa.Connection) -> dict[str, Entry]:
     """Read the times of every document that has been registered."""
@@ -270,14 +266,20 @@ def _roll_of(codes: Sequence[str]) -> str:
 
 @asynccontextmanager
 async def stand(
-    folder: Path, said: Said, *, on_postgresql: bool = False, routers: int = 1, crowd: tuple[str, ...] = ()
+    folder: Path,
+    said: Said,
+    *,
+    on_postgresql: bool = False,
+    routers: int = 1,
+    crowd: tuple[str, ...] = (),
+    bystanders: tuple[str, ...] = (),
 ) -> AsyncIterator[Stand]:
     """Start nothing yet; stop all that was started when the block ends."""
     folder.mkdir(parents=True)
     # Its account cannot reach a folder of ours.
     place = Path(tempfile.mkdtemp(prefix="axis-bench-postgres-")) if on_postgresql else None
     postgres = None if place is None else PrivatePostgres(place)
-    made = Stand(folder, said, PrivateNode(folder / "broker"), Laboratory(folder), postgres, routers, crowd)
+    made = Stand(folder, said, PrivateNode(folder / "broker"), Laboratory(folder), postgres, routers, crowd, bystanders)
     try:
         yield made
     finally:
