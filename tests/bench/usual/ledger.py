@@ -1,6 +1,7 @@
 """Ledger: what the router keeps, one commit for each message; SQLAlchemy's ORM over SQLite or PostgreSQL."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, event, select
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.bench.usual.documents import Envelope, Receipt, RefusedError
+from tests.bench.usual.told import AXIS
 
 
 class Base(DeclarativeBase):
@@ -103,25 +105,32 @@ class Ledger:
                 return None
         return accepted
 
-    async def accepted_before(self, envelope: Envelope) -> bytes:
+    async def accepted_before(self, envelope: Envelope) -> Receipt:
         """Return what was said when an envelope came the first time.
 
         Raises:
             RefusedError: It was another one.
         """
+        about = (
+            select(EnvelopeRow.digest, ReceiptRow)
+            .join(ReceiptRow, ReceiptRow.envelope_id == EnvelopeRow.id)
+            .where(EnvelopeRow.originator == envelope.originator)
+            .where(EnvelopeRow.document_id == envelope.document_id)
+            .where(ReceiptRow.level == "accepted")
+        )
         async with self._session() as session:
-            digest, xml = (
-                await session.execute(
-                    select(EnvelopeRow.digest, ReceiptRow.xml)
-                    .join(ReceiptRow, ReceiptRow.envelope_id == EnvelopeRow.id)
-                    .where(EnvelopeRow.originator == envelope.originator)
-                    .where(EnvelopeRow.document_id == envelope.document_id)
-                    .where(ReceiptRow.level == "accepted")
-                )
-            ).one()
+            digest, row = (await session.execute(about)).one()
         if digest != envelope.digest:
             raise RefusedError("the same document id with other content")
-        return bytes(xml)
+        return Receipt(
+            xml=row.xml,
+            level=row.level,
+            issuer=AXIS,
+            envelope_id=row.envelope_id,
+            document_id=envelope.document_id,
+            addressee=None,
+            at=datetime.fromtimestamp(row.at, UTC),
+        )
 
     async def answer(self, receipt: Receipt) -> str:
         """Record a receipt and move its delivery in one commit; return the originator.

@@ -30,9 +30,8 @@ async def take_document(sealed: bytes) -> None:
         envelope = documents.open_envelope(sealed, directory, validate=True)
         _check(envelope)
         accepted = documents.write_receipt("accepted", key, about=envelope, envelope_id=uuid4().hex)
-        if await ledger.accept(envelope, sealed, accepted) is None:
-            await _say(envelope.originator, await ledger.accepted_before(envelope))
-            return
+        # What came before is passed on again: its publish may be what failed, and an addressee knows what it has.
+        accepted = await ledger.accept(envelope, sealed, accepted) or await ledger.accepted_before(envelope)
     except RefusedError as error:
         log.warning("refused: %s", "; ".join(map(str, error.args)))
         return
