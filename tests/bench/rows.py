@@ -18,7 +18,7 @@ PACED_PER_S = (20.0, 50.0)
 _PACED_S = 15
 GOAL_PACED_MS, GOAL_LONE_MS = 500.0, 60.0  # Due, or handed in, to last receipt heard: 95 of 100.
 _LONE = 30
-_RELAYED = 4  # Times as many documents as in the full chain, because each takes so little.
+_RELAYED, _RELAYED_MOST = 4, 3_000  # Times as many documents as in the full chain, because each takes so little.
 _WITHIN_S = 120.0
 USUAL_BYTES = (4_340, 3_300)  # Envelope and receipt, where no ledger can be asked.
 
@@ -166,7 +166,9 @@ def _span(seen: Mapping[str, Seen]) -> float:
 async def relayed(stand: Stand, name: str, documents: int, like: Chain | None, *, with_file: bool) -> Relay:
     """Relay the same bytes over the same broker; the axis rests meanwhile."""
     envelope_bytes, receipt_bytes = (like.envelope_bytes, like.receipt_bytes) if like else USUAL_BYTES
-    load = relay.Load(documents * _RELAYED, envelope_bytes + (FILE_BYTES if with_file else 0), receipt_bytes)
+    load = relay.Load(
+        min(documents * _RELAYED, _RELAYED_MOST), envelope_bytes + (FILE_BYTES if with_file else 0), receipt_bytes
+    )
     folder = stand.folder / f"bare {name}".replace(", ", "-").replace(" ", "-")
     relay.order(folder, load)
     await relay.declare(stand.node.url)

@@ -26,7 +26,7 @@ USUAL_MIB, LARGEST_MIB = (1, 64, 512), 2048
 GOAL_TIMES, GOAL_MIB = 3.0, 128.0
 SEVERAL, _EACH_MIB = 4, 256
 _CUT_MIB = 256
-_ROUNDS = {1: 7, 64: 3}  # How often a size is measured; the median counts, and the highest peak.
+_ROUNDS = {1: 5, 64: 3}  # How often a size is measured; the median counts, and the highest peak.
 _WITHIN_S = 600.0
 
 
