@@ -25,6 +25,7 @@ class Offices:
     chain: rows.Chain
     rest_cores: dict[str, float]  # Processors in use while nothing is sent, by process.
     broker_mib: float
+    axis_mib: float
     axis_started_s: float  # With the queues of every office to be declared.
 
 
@@ -38,5 +39,6 @@ async def measure(stand: Stand) -> Offices:
         chain=await rows.chain(stand, _MEASURED),
         rest_cores=rest,
         broker_mib=round(memory_bytes(stand.node.pid or 0, "VmRSS") / MIB),
+        axis_mib=round(memory_bytes(stand.axis_pid, "VmRSS") / MIB, 1),
         axis_started_s=round(stand.started_s, 1),
     )

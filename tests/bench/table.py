@@ -186,7 +186,7 @@ def _offices(row: Offices, rows: Rows) -> Lines:
         ("documents per second", f"{row.chain.per_second}", f"{of} {row.chain.per_second / fewest.chain.per_second:.2f}"),
         ("accepted to registered, waiting included", _spread(row.chain.registered), ""),
         *((f"processors in use at rest: {name}", f"{cores}", "") for name, cores in row.rest_cores.items() if cores >= 0.005),
-        ("memory of the broker", f"{row.broker_mib} MiB", ""),
+        ("memory of the broker, of the axis", f"{row.broker_mib}, {row.axis_mib} MiB", ""),
         ("start of the axis, all queues declared", f"{row.axis_started_s} s", ""),
         ("processors that others used meanwhile", f"{row.chain.others_cores}", ""),
     ]  # fmt: skip
