@@ -28,7 +28,7 @@ NEEDED = (
     "chain, PostgreSQL",
     "chain, PostgreSQL, 2 routers",
     "fan-out, 700",
-    "country, 3321",
+    "fan-out, 3321",
     "offices, 100",
     "offices, 3321",
     "growth",
@@ -99,7 +99,7 @@ def costs_of(rows: Mapping[str, Any]) -> Costs:
         axis_mib=_line(few, many, lambda row: row["axis_mib"]),
         rest_cores=_line(few, many, lambda row: row["rest_cores"]["broker"]),
         start_s=many["axis_started_s"] / many["offices"],
-        country_s=rows["country, 3321"]["delivered_s"],
+        country_s=rows["fan-out, 3321"]["delivered_s"],
         drained_per_s=rows["recovery"]["per_second"],
     )
 
@@ -175,7 +175,7 @@ def one_cluster(asked: Asked, costs: Costs, offices: float) -> Iterator[Row]:
     yield "spool, a year", f"{documents:,.0f} x {asked.file_kib:g} KiB", _gib(documents * asked.file_kib * 1024)
     waits = offices * asked.documents * asked.addressees * asked.away_hours * asked.busiest
     yield (
-        f"{asked.away_hours:g} busiest hours come at once",
+        f"what {asked.away_hours:g} busiest hours of an outage have left",
         f"{waits:,.0f} deliveries / {costs.drained_per_s:g} a second",
         f"{waits / costs.drained_per_s / 60:.0f} min",
     )

@@ -24,7 +24,7 @@ _ROWS: dict[str, Any] = {
     "chain, PostgreSQL": _CHAIN,
     "chain, PostgreSQL, 2 routers": _CHAIN,
     "fan-out, 700": {"cpu_ms": {"axis up": 4.0, "broker": 1.0, "all": 5.0}},
-    "country, 3321": {"delivered_s": 30.0},
+    "fan-out, 3321": {"delivered_s": 30.0},
     "offices, 100": _offices(100, 110),
     "offices, 3321": _offices(3_321, 432.1),
     "growth": {
