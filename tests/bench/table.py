@@ -19,6 +19,7 @@ Lines = list[tuple[str, str, str]]
 
 # How many times as much as these the chain ought to carry.
 GOAL_USUAL, GOAL_AS2 = 4, 3
+_QUIET_CORES = 0.1  # What others may use before documents per second of two rows cannot be compared.
 
 
 def show(console: Console, rows: Rows, machine: Machine) -> None:
@@ -154,7 +155,10 @@ def _usual(row: Usual, chain: Row | None) -> Lines:
     carried = f"{row.documents} x ({row.envelope_bytes} B + file) in {row.seconds} s"
     faster = cheaper = ""
     if isinstance(chain, Chain):
-        faster = f"chain / usual {chain.per_second / row.per_second:.2f} (goal {GOAL_USUAL})"
+        quiet = max(chain.others_cores, row.others_cores) <= _QUIET_CORES
+        faster = (
+            f"chain / usual {chain.per_second / row.per_second:.2f} (goal {GOAL_USUAL}){'' if quiet else ', disturbed'}"
+        )
         cheaper = f"usual / chain {row.cpu_ms['all'] / chain.cpu_ms['all']:.2f}"
     first, *rest = _cpu(row.cpu_ms)
     return [
