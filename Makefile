@@ -25,9 +25,10 @@ check: $(READY)  ## Format, lint, types, import rules
 	$(VENV)/bin/mypy axis adapters scripts tests
 	$(VENV)/bin/lint-imports
 
-bench: $(READY)  ## Measure the way of a document against a bare client, in one run
-	@scripts/system-packages run
-	$(VENV)/bin/python -m tests.bench
+bench: $(READY)  ## Measure the way of a document against what others would do, in one run
+	@scripts/system-packages run test
+	@$(UV) sync --frozen --quiet --group bench
+	$(VENV)/bin/python -m tests.bench $(if $(ROWS),--rows $(ROWS))
 
 fault: $(READY)  ## Kill, cut and purge real processes, and look what is lost
 	@scripts/system-packages run test

@@ -8,7 +8,7 @@ with their number. A crowd answers for the offices (`crowd.py`).
 from dataclasses import dataclass
 
 from tests.bench.meters import MIB, each_ms, forget_peak, less, memory_bytes
-from tests.bench.office import Order
+from tests.bench.order import Order
 from tests.bench.stand import Stand
 
 GOALS_S = {700: 10.0, 3_321: 60.0}

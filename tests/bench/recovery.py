@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.bench.journal import Journal
 from tests.bench.meters import each_ms, less
-from tests.bench.office import Order
+from tests.bench.order import Order
 from tests.bench.stand import ADDRESSEE, ORIGINATOR, Stand
 
 DOCUMENTS = 10_000

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from axis import clock, registry, seal
+from axis import clock, registry
 from axis.app import office_passwords
 from axis.broker import PrivateNode
 from axis.ledger import tables as t
 from axis.ledger.engine import open_database
-from axis.office.gateway import GatewayClient
 from axis.seal import pki
 from tests.bench.journal import Journal, Seen
 from tests.bench.meters import command, cpu_s, family_cpu_s, machine_s
-from tests.bench.office import Order
+from tests.bench.order import Order
 from tests.laboratory import Laboratory, axis
 from tests.postgres import PrivatePostgres
 
@@ -54,6 +53,7 @@ class Stand:
     postgres: PrivatePostgres | None = None  # The ledger is in SQLite without it.
     routers: int = 1  # Above 1: each a process of its own.
     crowd: tuple[str, ...] = ()  # Offices for which one process answers, instead of the addressee.
+    bystanders: tuple[str, ...] = ()  # Offices that are there and listen, while the two carry on.
     ledger_url: str = field(default="", init=False)
     started_s: float = field(default=0.0, init=False)  # How long the axis took, with its queues to be declared.
 
@@ -72,19 +72,34 @@ class Stand:
         """The process that is router and gateway."""
         return self.laboratory.running["axis"].process.pid
 
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway is."""
+        return (self.data / "gateway.address").read_text()
+
     # --- starting -------------------------------------------------------------------------
 
     async def start_broker(self) -> None:
         """Start a private node."""
         await self.node.start()
 
+    async def start_postgres(self) -> None:
+        """Make an empty cluster and start it."""
+        assert self.postgres is not None
+        await asyncio.to_thread(self.postgres.make)
+
+    async def make_keys(self) -> None:
+        """Make an authority and issue a certificate to each office, as an administrator would."""
+        await asyncio.to_thread(self._make_keys)
+
     async def start_axis(self) -> None:
         """Make keys, and start the axis and its offices as an administrator would."""
-        await asyncio.to_thread(self._make_keys)
-        await self.node.set_offices(office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE)))
+        await self.make_keys()
+        passwords = office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE, *self.bystanders))
+        await self.node.set_offices(passwords)
         self.ledger_url = f"sqlite:///{self.data / 'ledger.sqlite'}"
         if self.postgres is not None:
-            await asyncio.to_thread(self.postgres.make)
+            await self.start_postgres()
             self.ledger_url = await asyncio.to_thread(self.postgres.new_database)
         self.orders.mkdir()
         await self.start_again()
@@ -92,9 +107,9 @@ class Stand:
     async def start_again(self) -> None:
         """Start the axis and its offices, with what they have kept."""
         await self.start_router()
-        if self.crowd:
-            await self._start_crowd()
-        else:
+        if self.crowd or self.bystanders:
+            await self._start_crowd((*self.crowd, *self.bystanders))
+        if not self.crowd:
             await self.start_office(ADDRESSEE)
         await self.start_office(ORIGINATOR)
         await self._until((self.orders / "open").exists)
@@ -113,17 +128,18 @@ class Stand:
                 "AXIS_LEDGER_URL": self.ledger_url,
                 "AXIS_GATEWAY__PORT": "0",
                 "AXIS_ROUTER__METRICS_PORT": "0",
-                "AXIS_ROUTER__BURST": "1000000",  # One office hands in here what hundreds do in a province.
+                # One originator stands for all offices of a province: its turn is theirs together.
+                "AXIS_ROUTER__BURST": "1000000",
                 "AXIS_LOG_FORMAT": "json",
             },
         )
         await self._until((self.data / "gateway.address").exists)
         self.started_s = asyncio.get_running_loop().time() - began
 
-    async def _start_crowd(self) -> None:
+    async def _start_crowd(self, codes: tuple[str, ...]) -> None:
         place = self.folder / "crowd"
         place.mkdir(exist_ok=True)
-        (place / "codes").write_text("\n".join(self.crowd), encoding="ascii")
+        (place / "codes").write_text("\n".join(codes), encoding="ascii")
         await self.laboratory.start(
             "crowd",
             *command("tests.bench.crowd", str(place)),
@@ -134,9 +150,10 @@ class Stand:
     def _make_keys(self) -> None:
         trust = self.data / "trust"
         pki.init(trust, name="CA (ví dụ)", now=clock.now())
-        (trust / "offices.toml").write_text(_roll_of(self.crowd) if self.crowd else _ROLL.read_text("utf-8"), "utf-8")
+        communes = self.crowd or ((ADDRESSEE, *self.bystanders) if self.bystanders else ())
+        (trust / "offices.toml").write_text(_roll_of(communes) if communes else _ROLL.read_text("utf-8"), "utf-8")
         names = registry.load_offices(trust / "offices.toml").by_code
-        for code in (AXIS, ORIGINATOR, *(self.crowd or (ADDRESSEE,))):
+        for code in (AXIS, ORIGINATOR, *(communes or (ADDRESSEE,))):
             pki.issue(trust, code, name=names[code].name, now=clock.now())
 
     async def start_office(self, code: str) -> None:
@@ -153,14 +170,11 @@ class Stand:
                 "AXIS_OFFICE_STATE": str(self.folder / code),
                 "AXIS_OFFICE_BROKER_PASSWORD_FILE": str(self.data / "secrets" / code),
                 "AXIS_BROKER_URL": f"amqp://{self.node.address}/",
-                "AXIS_GATEWAY_URL": self._gateway(),
+                "AXIS_GATEWAY_URL": self.gateway_url,
                 "AXIS_LOG_FORMAT": "json",
                 **({"BENCH_ORDERS": str(self.orders)} if code == ORIGINATOR else {}),
             },
         )
-
-    def _gateway(self) -> str:
-        return (self.data / "gateway.address").read_text()
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         async with asyncio.timeout(_READY_S):
@@ -218,14 +232,6 @@ class Stand:
         async with open_database(self.ledger_url) as book:
             return await book.read(_sizes)
 
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[GatewayClient]:
-        """Speak to the gateway as the originator does."""
-        trust = self.data / "trust"
-        key = seal.SigningKey.load(trust / "keys" / f"{ORIGINATOR}.key.pem", trust / "certs" / f"{ORIGINATOR}.pem")
-        async with GatewayClient.connect(self._gateway(), office=ORIGINATOR, key=key, now=clock.now) as client:
-            yield client
-
 
 def _entries(connection: sa.Connection) -> dict[str, Entry]:
     """Read the times of every document that has been registered."""
@@ -260,14 +266,20 @@ def _roll_of(codes: Sequence[str]) -> str:
 
 @asynccontextmanager
 async def stand(
-    folder: Path, said: Said, *, on_postgresql: bool = False, routers: int = 1, crowd: tuple[str, ...] = ()
+    folder: Path,
+    said: Said,
+    *,
+    on_postgresql: bool = False,
+    routers: int = 1,
+    crowd: tuple[str, ...] = (),
+    bystanders: tuple[str, ...] = (),
 ) -> AsyncIterator[Stand]:
     """Start nothing yet; stop all that was started when the block ends."""
     folder.mkdir(parents=True)
     # Its account cannot reach a folder of ours.
     place = Path(tempfile.mkdtemp(prefix="axis-bench-postgres-")) if on_postgresql else None
     postgres = None if place is None else PrivatePostgres(place)
-    made = Stand(folder, said, PrivateNode(folder / "broker"), Laboratory(folder), postgres, routers, crowd)
+    made = Stand(folder, said, PrivateNode(folder / "broker"), Laboratory(folder), postgres, routers, crowd, bystanders)
     try:
         yield made
     finally:
