@@ -2,9 +2,10 @@
 
 Here, and only here, settings become open resources. `router` takes envelopes
 and receipts from the broker and runs the clock, `gateway` serves HTTP, and
-`everything` runs both beside a private broker node on one machine: in one
-process, or the routers in processes of their own. Any number of routers and
-gateways may run: what they share is in the ledger, the spool and the broker.
+`everything` runs both beside a private broker node on one machine: the gateway
+itself, and the routers as processes that it starts and watches. Any number of
+routers and gateways may run: what they share is in the ledger, the spool and the
+broker.
 """
 
 import asyncio
@@ -177,16 +178,8 @@ async def _load_first_roll(book: ledger.Ledger, settings: Settings) -> None:
     await book.load_registry(roll.to_rows(), roll.version, clock.now())
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """A router at work."""
-
-    pipes: Broker
-    along: Along
-
-
 @contextlib.asynccontextmanager
-async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Routing]:
+async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     """Run the router's consumers and the clock until the block ends."""
     settings = rooms.settings
     bell = Bell()
@@ -232,7 +225,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Routing]:
             return False
 
         async with clockwork.running(), door.running(), looping("roll", follow_roll, _ROLL_EVERY):
-            yield Routing(pipes, outbound.along)
+            yield pipes
 
 
 async def declare(pipes: Broker, roll: registry.Registry) -> None:
@@ -276,10 +269,10 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def http(rooms: Rooms, along: Along, ready: Callable[[], Awaitable[dict[str, str]]]) -> AsyncIterator[int]:
+async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> AsyncIterator[int]:
     """Serve the gateway until the block ends; yields the port."""
     served = gateway.build(
-        intake=rooms.intake(along),
+        intake=rooms.intake(),
         ledger=rooms.ledger,
         spool=rooms.spool,
         roll=rooms.roll,
@@ -408,9 +401,9 @@ async def run_router(settings: Settings, said: Callable[[str], None], *, with_pa
         place = rooms.settings.router
         async with (
             broker_for(rooms, said) as url,
-            router(rooms, url) as routing,
+            router(rooms, url) as pipes,
             gauges(rooms),
-            HealthServer(place.metrics_host, place.metrics_port, rooms.ready_with(routing.pipes)) as health,
+            HealthServer(place.metrics_host, place.metrics_port, rooms.ready_with(pipes)) as health,
         ):
             said(f"router: ready; metrics on port {health.port}")
             events.service_started(name="router", detail=f"metrics port {health.port}")
@@ -427,7 +420,7 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
             return False
 
         async with (
-            http(rooms, alone, rooms.ready) as port,
+            http(rooms, rooms.ready) as port,
             gauges(rooms),
             looping("roll", follow_roll, _ROLL_EVERY),
         ):
@@ -449,8 +442,8 @@ async def run_everything(settings: Settings, said: Callable[[str], None], *, rou
         _alone(settings),
         open_rooms(settings) as rooms,
         broker_for(rooms, said) as url,
-        router(rooms, url) if routers == 1 else _routers(rooms, url, routers, said) as routing,
-        http(rooms, routing.along, rooms.ready_with(routing.pipes)) as port,
+        _routers(rooms, url, routers, said) as pipes,
+        http(rooms, rooms.ready_with(pipes)) as port,
         gauges(rooms),
     ):
         _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
@@ -462,8 +455,11 @@ async def run_everything(settings: Settings, said: Callable[[str], None], *, rou
 
 
 @contextlib.asynccontextmanager
-async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[str], None]) -> AsyncIterator[Routing]:
-    """Run routers in processes of their own until the block ends; yields pipes for this process."""
+async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[str], None]) -> AsyncIterator[Broker]:
+    """Run routers in processes of their own until the block ends; yields pipes for this process.
+
+    One that is alone has a process of its own, too: who brings a file must not wait for who examines an envelope.
+    """
     place = rooms.settings.router
     async with Broker.connect(broker_url, name="axis-up") as pipes:
         await declare(pipes, rooms.roll()[0])  # Before any office is told where to connect.
@@ -485,4 +481,4 @@ async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[s
             for index in range(number)
         ]
         async with looping("roll", follow_roll, _ROLL_EVERY), children.running(wanted, said):
-            yield Routing(pipes, alone)
+            yield pipes

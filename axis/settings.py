@@ -47,7 +47,7 @@ class Dispatch(_Branch):
     """The clock of deliveries: when to try, when to warn, when to give up."""
 
     poll: timedelta = Field(
-        timedelta(milliseconds=200), description="How often the ledger is asked for due deliveries when nothing rings."
+        timedelta(milliseconds=100), description="How often the ledger is asked for due deliveries when nothing rings."
     )
     answer_within: timedelta = Field(
         timedelta(minutes=5),
