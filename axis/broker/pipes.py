@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from axis.broker.topology import Topology
@@ -177,6 +177,25 @@ class Broker:
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
 
+    async def depths(self, queues: Sequence[str]) -> dict[str, int | None]:
+        """Return how many messages wait in each of some queues, those being worked on not counted; None: it is missing.
+
+        Raises:
+            TransientError: SYS.BROKER
+        """
+        found: dict[str, int | None] = {}
+        try:
+            while len(found) < len(queues):
+                # The broker closes a channel that asks for a queue which is missing.
+                async with (await self._publishing.connection()).channel() as channel:
+                    for queue in queues[len(found) :]:
+                        found[queue] = await _depth(channel, queue)
+                        if found[queue] is None:
+                            break
+        except _LINE_ERRORS as error:
+            raise TransientError("SYS.BROKER") from error
+        return found
+
     async def declare(self, wanted: Topology) -> None:
         """Make what is missing of a topology.
 
@@ -216,6 +235,15 @@ class Broker:
         consumer = Consumer(self._consuming, queue, callback, max_batch, prefetch)
         consumer.start()
         return consumer
+
+
+async def _depth(channel: AbstractChannel, queue: str) -> int | None:
+    try:
+        async with asyncio.timeout(_PUBLISH_S):
+            declared = await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    return declared.declaration_result.message_count or 0
 
 
 class Consumer:
