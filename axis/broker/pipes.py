@@ -6,6 +6,10 @@ broker has confirmed it; anything else - returned, refused, timed out, cut - is
 a TransientError and its fate unknown. Every publish has a message id of its
 own: the client library matches returns to publishes by it.
 
+A broker may come back without its store, and a person may delete a queue. So
+what was declared is in doubt after every new connection, after a message that
+nobody took, and when a queue to be read is gone; `mend` declares it again.
+
 Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
 """
 
@@ -18,7 +22,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, PublishError
 from yarl import URL
 
 from axis.broker.topology import Topology
@@ -30,6 +34,9 @@ _CONNECT_S = 10.0
 _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
+# RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
+# again by then.
+_READERS_TOLD_S = 1.0
 
 # What a line that is down, or going down, may raise.
 _LINE_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
@@ -62,9 +69,10 @@ BatchCallback = Callable[[Sequence[Incoming]], Awaitable[None]]
 class _Line:
     """One connection, opened when needed and again after it broke."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, opened: Callable[[], None]) -> None:
         self._url = URL(url).update_query(heartbeat=_HEARTBEAT_S)
         self._name = name
+        self._opened = opened
         self._connection: AbstractConnection | None = None
         self._opening = asyncio.Lock()
 
@@ -74,6 +82,7 @@ class _Line:
                 self._connection = await aio_pika.connect(
                     self._url, timeout=_CONNECT_S, client_properties={"connection_name": self._name}
                 )
+                self._opened()
             return self._connection
 
     async def close(self) -> None:
@@ -92,8 +101,10 @@ class Broker:
     """The pipes of one process; made by `connect`."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._publishing = _Line(url, f"{name} publish")
-        self._consuming = _Line(url, f"{name} consume")
+        self._doubt = asyncio.Event()  # Whether what was declared is there.
+        self._declared: Topology | None = None
+        self._publishing = _Line(url, f"{name} publish", self._doubt.set)
+        self._consuming = _Line(url, f"{name} consume", self._doubt.set)
         self._channel: AbstractChannel | None = None
         self._channel_of: AbstractConnection | None = None
         self._opening = asyncio.Lock()
@@ -152,7 +163,15 @@ class Broker:
                 place = await channel.get_exchange(exchange, ensure=False)
                 await place.publish(message, routing_key, mandatory=True)
         except _LINE_ERRORS as error:
+            if self._ought_to_take(exchange, routing_key, error):
+                self._doubt.set()
             raise TransientError("SYS.BROKER") from error
+
+    def _ought_to_take(self, exchange: str, routing_key: str, error: BaseException) -> bool:
+        """Whether a publish has found that something is missing which was declared here."""
+        if self._declared is None or not isinstance(error, PublishError | ChannelNotFoundEntity):
+            return False
+        return any((one.exchange, one.key) == (exchange, routing_key) for one in self._declared.bindings)
 
     async def _publisher(self) -> AbstractChannel:
         async with self._opening:
@@ -204,6 +223,8 @@ class Broker:
             TransientError: SYS.BROKER
         """
         doing = ""
+        self._declared = wanted
+        self._doubt.clear()  # What is found missing from here on is looked after the next time.
         try:
             async with (await self._publishing.connection()).channel() as channel:
                 for name in wanted.exchanges:
@@ -219,7 +240,21 @@ class Broker:
         except ChannelPreconditionFailed as error:
             raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments") from error
         except _LINE_ERRORS as error:
+            self._doubt.set()
             raise TransientError("SYS.BROKER") from error
+
+    async def mend(self) -> bool:
+        """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
+
+        Raises:
+            PermanentError: CFG.INVALID; something is there with other arguments.
+            TransientError: SYS.BROKER
+        """
+        if self._declared is None or not self._doubt.is_set():
+            return False
+        await asyncio.sleep(_READERS_TOLD_S)
+        await self.declare(self._declared)
+        return True
 
     async def consume_batches(
         self, queue: str, callback: BatchCallback, *, max_batch: int, prefetch: int
@@ -232,7 +267,7 @@ class Broker:
             max_batch: A lone message never waits for others.
             prefetch: Unacknowledged messages at a time.
         """
-        consumer = Consumer(self._consuming, queue, callback, max_batch, prefetch)
+        consumer = Consumer(self._consuming, queue, callback, max_batch, prefetch, self._doubt.set)
         consumer.start()
         return consumer
 
@@ -249,12 +284,21 @@ async def _depth(channel: AbstractChannel, queue: str) -> int | None:
 class Consumer:
     """Reads one queue until it is stopped, over as many connections as that takes."""
 
-    def __init__(self, line: _Line, queue: str, callback: BatchCallback, max_batch: int, prefetch: int) -> None:
+    def __init__(
+        self,
+        line: _Line,
+        queue: str,
+        callback: BatchCallback,
+        max_batch: int,
+        prefetch: int,
+        missing: Callable[[], None],
+    ) -> None:
         self._line = line
         self._queue = queue
         self._callback = callback
         self._max_batch = max_batch
         self._prefetch = prefetch
+        self._missing = missing  # Called when the queue is not there.
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -274,33 +318,39 @@ class Consumer:
             try:
                 await self._read()
                 pause_s = _PAUSE_FIRST_S
-            except _LINE_ERRORS:
+            except _LINE_ERRORS as error:
+                if isinstance(error, ChannelNotFoundEntity):
+                    self._missing()
                 events.room_unavailable(room=f"broker {self._queue}", code="SYS.BROKER", retry_s=pause_s)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:
-        """Read over one channel until it closes or we stop."""
+        """Read over one channel until it closes, the queue is gone, or we stop."""
         connection = await self._line.connection()
         channel = await connection.channel()
+        gone = asyncio.Event()
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: gone.set())
         try:
             await channel.set_qos(prefetch_count=self._prefetch)
             queue = await channel.get_queue(self._queue, ensure=False)
             arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
             tag = await queue.consume(arrived.put)
-            while await self._next_batch(arrived, channel):
+            while await self._next_batch(arrived, channel, gone):
                 pass
-            if not channel.is_closed:
+            if not channel.is_closed and not gone.is_set():
                 await queue.cancel(tag)
         finally:
             if not channel.is_closed:
                 with contextlib.suppress(*_LINE_ERRORS):
                     await channel.close()
 
-    async def _next_batch(self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel) -> bool:
+    async def _next_batch(
+        self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel, gone: asyncio.Event
+    ) -> bool:
         """Wait for messages and settle them; False when there is nothing to wait for any more."""
-        first = await self._first(arrived, channel)
+        first = await self._first(arrived, channel, gone)
         if first is None:
             return False
         batch = [first]
@@ -318,16 +368,17 @@ class Consumer:
         return True
 
     async def _first(
-        self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel
+        self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel, gone: asyncio.Event
     ) -> AbstractIncomingMessage | None:
-        """Return the next message; None when we stop or the channel is gone."""
-        if self._stopping.is_set() or channel.is_closed:
+        """Return the next message; None when we stop, or the channel or the queue is gone."""
+        if self._stopping.is_set() or channel.is_closed or gone.is_set():
             return None
         if not arrived.empty():
             return arrived.get_nowait()
         waits: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(arrived.get()),
             asyncio.ensure_future(self._stopping.wait()),
+            asyncio.ensure_future(gone.wait()),
             asyncio.ensure_future(_closed(channel)),
         ]
         try:

@@ -72,6 +72,68 @@ async def test_exchange_of_another_kind_is_a_wrong_setting(pipes: Broker, rabbit
     await _deliver(pipes, office, b"<x/>")  # The pipe itself is well.
 
 
+async def test_queue_that_somebody_deleted_is_made_again_and_read_again(
+    pipes: Broker, rabbitmq: PrivateNode, office: str
+) -> None:
+    arrived: list[Incoming] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        arrived.extend(messages)
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _deliver(pipes, office, b"<before/>")
+    await _until(lambda: len(arrived) == 1)
+    await pipes.mend()  # The new connections were one reason for doubt.
+    assert not await pipes.mend()
+    await _delete(rabbitmq, topology.inbox(office))
+    with pytest.raises(TransientError):
+        await _deliver(pipes, office, b"<lost/>")
+    assert await pipes.mend()
+    await _deliver(pipes, office, b"<after/>")
+    await _until(lambda: len(arrived) == 2)
+    await consumer.stop()
+    assert [one.body for one in arrived] == [b"<before/>", b"<after/>"]
+
+
+async def test_reader_of_a_deleted_queue_notices_by_itself(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
+    """Nobody publishes to it meanwhile."""
+
+    async def take(_messages: Sequence[Incoming]) -> None:
+        pass
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    await pipes.mend()
+    await _delete(rabbitmq, topology.inbox(office))
+    async with asyncio.timeout(_SOON_S):
+        while not await pipes.mend():  # noqa: ASYNC110 - The broker tells the reader, who doubts then.
+            await asyncio.sleep(0.1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    await consumer.stop()
+
+
+async def test_what_nobody_was_ever_to_take_is_no_reason_for_doubt(pipes: Broker) -> None:
+    await pipes.mend()
+    with pytest.raises(TransientError):
+        await pipes.publish(topology.DELIVER, "nobody", b"<x/>", type="envelope")
+    assert not await pipes.mend()
+
+
+async def _delete(node: PrivateNode, queue: str) -> None:
+    connection = await aio_pika.connect(node.url)
+    async with connection, connection.channel() as channel:
+        await channel.queue_delete(queue)
+
+
+async def _until_read(node: PrivateNode, queue: str) -> None:
+    connection = await aio_pika.connect(node.url)
+    async with connection, connection.channel() as channel, asyncio.timeout(_SOON_S):
+        while not (  # noqa: ASYNC110 - The reader is another connection.
+            await channel.declare_queue(queue, passive=True)
+        ).declaration_result.consumer_count:
+            await asyncio.sleep(0.1)
+
+
 async def test_missing_queue_is_transient(pipes: Broker, office: str) -> None:
     with pytest.raises(TransientError) as caught:
         await pipes.depth(topology.inbox(f"{office}y"))
