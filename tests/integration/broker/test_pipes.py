@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 from structlog.testing import capture_logs
 
-from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
 from axis.errors import PermanentError, TransientError
 
 _SOON_S = 20.0
@@ -369,6 +370,32 @@ async def _again(call: Callable[[], Any]) -> None:
                 return
             except TransientError:
                 await asyncio.sleep(0.2)
+
+
+async def test_node_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it takes longer than it does here until there is a node at all."""
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    (slow / "rabbitmq-server").write_text(f"#!/bin/sh\nsleep 6\nexec {private_node._BIN / 'rabbitmq-server'}\n")
+    (slow / "rabbitmq-server").chmod(0o755)
+    monkeypatch.setattr(private_node, "_BIN", slow)
+    node = PrivateNode(tmp_path / "broker")
+    try:
+        await node.start()
+        assert node.pid is not None
+    finally:
+        await node.stop()
+
+
+async def test_node_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "rabbitmq-server").write_text("#!/bin/sh\nexit 1\n")
+    (broken / "rabbitmq-server").chmod(0o755)
+    monkeypatch.setattr(private_node, "_BIN", broken)
+    with pytest.raises(TransientError):
+        async with asyncio.timeout(_SOON_S):
+            await PrivateNode(tmp_path / "broker").start()
 
 
 # --- accounts -----------------------------------------------------------------------
