@@ -18,7 +18,8 @@
     app.py      the processes, put together from the rooms
     audit/      the book held against itself, the offices, the broker and the spool
     backup.py   ledger and spool, as they were together
-    commits.py  what is ready together shares one commit
+    batches.py  what is ready together is done together
+    garbage.py  how often a process looks for it
 
 What an integrator imports stands below, and nothing else of the axis is for
 adapters: `from axis import Office, Document, Registered, Refused`. The names

@@ -24,7 +24,7 @@ import uvicorn
 
 from axis import children, clock, gateway, intake, ledger, private, registry, seal, spool
 from axis.broker import Broker, PrivateNode, topology
-from axis.commits import SharedCommits
+from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.outbound import Outbound
@@ -100,15 +100,16 @@ class Rooms:
     roll: LiveRoll
     voice: Voice
 
-    def intake(self) -> intake.Intake:
-        """Return the door that both the gateway and the router use."""
+    def intake(self, along: Along = alone) -> intake.Intake:
+        """Return the door that both the gateway and the router use; `along` begins what an acceptance makes due."""
         return intake.Intake(
             ledger=self.ledger,
             spool=self.spool,
             roll=self.roll,
             voice=self.voice,
             lifetimes=self.settings.dispatch.lifetimes,
-            commits=SharedCommits(self.ledger.take_custody, most=self.settings.router.batch),
+            batch=self.settings.router.batch,
+            along=along,
         )
 
     async def ready(self) -> dict[str, str]:
@@ -177,12 +178,30 @@ async def _load_first_roll(book: ledger.Ledger, settings: Settings) -> None:
     await book.load_registry(roll.to_rows(), roll.version, clock.now())
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """A router at work."""
+
+    pipes: Broker
+    along: Along
+
+
 @contextlib.asynccontextmanager
-async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Broker]:
+async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Routing]:
     """Run the router's consumers and the clock until the block ends."""
     settings = rooms.settings
+    bell = Bell()
     async with Broker.connect(broker_url, name="axis-router") as pipes:
         await declare(pipes, rooms.roll()[0])
+        await rooms.ledger.take_up_again(clock.now())
+        outbound = Outbound(
+            ledger=rooms.ledger,
+            broker=pipes,
+            answer_within=settings.dispatch.answer_within,
+            batch=settings.dispatch.batch,
+            ring=bell.ring,
+            now=clock.now,
+        )
         answers = Answers(
             ledger=rooms.ledger,
             roll=rooms.roll,
@@ -194,18 +213,13 @@ async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Bro
             ),
             notices_after=settings.dispatch.notices_after,
             breaker_after=settings.dispatch.breaker_after,
-        )
-        outbound = Outbound(
-            ledger=rooms.ledger,
-            broker=pipes,
-            answer_within=settings.dispatch.answer_within,
-            batch=settings.dispatch.batch,
+            along=outbound.along,
         )
         clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
         door = Router(
             ledger=rooms.ledger,
             broker=pipes,
-            intake=rooms.intake(),
+            intake=rooms.intake(outbound.along),
             answers=answers,
             allowance=intake.Allowance(burst=settings.router.burst, per_second=settings.router.per_second),
             batch=settings.router.batch,
@@ -229,7 +243,7 @@ async def router(rooms: Rooms, broker_url: str, bell: Bell) -> AsyncIterator[Bro
             looping("roll", follow_roll, _ROLL_EVERY),
             looping("layout", mend, _MEND_EVERY),
         ):
-            yield pipes
+            yield Routing(pipes, outbound.along)
 
 
 async def declare(pipes: Broker, roll: registry.Registry) -> None:
@@ -273,12 +287,10 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def http(
-    rooms: Rooms, ring: Callable[[], None], ready: Callable[[], Awaitable[dict[str, str]]]
-) -> AsyncIterator[int]:
+async def http(rooms: Rooms, along: Along, ready: Callable[[], Awaitable[dict[str, str]]]) -> AsyncIterator[int]:
     """Serve the gateway until the block ends; yields the port."""
     served = gateway.build(
-        intake=rooms.intake(),
+        intake=rooms.intake(along),
         ledger=rooms.ledger,
         spool=rooms.spool,
         roll=rooms.roll,
@@ -286,7 +298,6 @@ async def http(
         ready=ready,
         attachment_bytes=rooms.settings.limits.attachment_bytes,
         per_office=rooms.settings.gateway.per_office,
-        ring=ring,
     )
     place = rooms.settings.gateway
     config = uvicorn.Config(
@@ -418,9 +429,9 @@ async def run_router(settings: Settings, said: Callable[[str], None], *, with_pa
         place = rooms.settings.router
         async with (
             broker_for(rooms, said) as url,
-            router(rooms, url, Bell()) as pipes,
+            router(rooms, url) as routing,
             gauges(rooms),
-            HealthServer(place.metrics_host, place.metrics_port, rooms.ready_with(pipes)) as health,
+            HealthServer(place.metrics_host, place.metrics_port, rooms.ready_with(routing.pipes)) as health,
         ):
             said(f"router: ready; metrics on port {health.port}")
             events.service_started(name="router", detail=f"metrics port {health.port}")
@@ -437,7 +448,7 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
             return False
 
         async with (
-            http(rooms, lambda: None, rooms.ready) as port,
+            http(rooms, alone, rooms.ready) as port,
             gauges(rooms),
             looping("roll", follow_roll, _ROLL_EVERY),
         ):
@@ -455,23 +466,24 @@ async def run_everything(settings: Settings, said: Callable[[str], None], *, rou
     """
     if routers > 1 and settings.filled().ledger_url.startswith("sqlite:"):
         raise PermanentError("CFG.INVALID", "several routers need a ledger in PostgreSQL (AXIS_LEDGER_URL)")
-    async with _alone(settings), open_rooms(settings) as rooms, broker_for(rooms, said) as url:
-        bell = Bell()
-        async with (
-            router(rooms, url, bell) if routers == 1 else _routers(rooms, url, routers, said) as pipes,
-            http(rooms, bell.ring, rooms.ready_with(pipes)) as port,
-            gauges(rooms),
-        ):
-            _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
-            said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
-            events.service_started(name="up", detail=f"gateway port {port}")
-            await until_stopped()
-            said("axis: stopping")
+    async with (
+        _alone(settings),
+        open_rooms(settings) as rooms,
+        broker_for(rooms, said) as url,
+        router(rooms, url) if routers == 1 else _routers(rooms, url, routers, said) as routing,
+        http(rooms, routing.along, rooms.ready_with(routing.pipes)) as port,
+        gauges(rooms),
+    ):
+        _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
+        said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
+        events.service_started(name="up", detail=f"gateway port {port}")
+        await until_stopped()
+        said("axis: stopping")
     events.service_stopped(name="up")
 
 
 @contextlib.asynccontextmanager
-async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[str], None]) -> AsyncIterator[Broker]:
+async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[str], None]) -> AsyncIterator[Routing]:
     """Run routers in processes of their own until the block ends; yields pipes for this process."""
     place = rooms.settings.router
     async with Broker.connect(broker_url, name="axis-up") as pipes:
@@ -494,4 +506,4 @@ async def _routers(rooms: Rooms, broker_url: str, number: int, said: Callable[[s
             for index in range(number)
         ]
         async with looping("roll", follow_roll, _ROLL_EVERY), children.running(wanted, said):
-            yield pipes
+            yield Routing(pipes, alone)

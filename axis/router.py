@@ -20,9 +20,10 @@ from hashlib import sha256
 from axis import clock
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.answers import Answers
-from axis.errors import PermanentError, TransientError
+from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Allowance, Intake, Rejected
 from axis.ledger import Ledger
+from axis.receipts import bundle
 from axis.telemetry import events, metrics
 
 _PAUSE_MOST_S = 10.0
@@ -77,7 +78,6 @@ class Router:
         async def take(messages: Sequence[Incoming]) -> None:
             # Together, so that they share a commit; each settles its own fate, so none fails the batch.
             await asyncio.gather(*(self._until_committed(queue, room, message) for message in messages))
-            self.ring()
 
         return take
 
@@ -133,18 +133,28 @@ class Router:
             await self.intake.accept(message.body, submitter=topology.office_of(message.exchange), via="amqp")
 
     async def _answered(self, message: Incoming) -> None:
-        """Take a receipt in; one that cannot be believed is put on record and moves nothing."""
+        """Take receipts in; one that cannot be believed is put on record and moves nothing."""
         submitter = topology.office_of(message.exchange)
         try:
-            await self.answers.take(message.body, submitter=submitter, now=self.now())
+            said = bundle.unpack(message.type, message.body)
+        except Refusal as error:
+            await self._refuse_receipt(error, message.body, submitter)
+            return
+        await asyncio.gather(*(self._answered_one(xml, submitter) for xml in said))
+
+    async def _answered_one(self, xml: bytes, submitter: str) -> None:
+        try:
+            await self.answers.take(xml, submitter=submitter, now=self.now())
         except PermanentError as error:
-            await self.answers.refuse_receipt(
-                error, digest=sha256(message.body).hexdigest(), submitter=submitter, now=self.now()
-            )
+            await self._refuse_receipt(error, xml, submitter)
+
+    async def _refuse_receipt(self, error: PermanentError, body: bytes, submitter: str) -> None:
+        await self.answers.refuse_receipt(error, digest=sha256(body).hexdigest(), submitter=submitter, now=self.now())
 
     async def _beaten(self, message: Incoming) -> None:
         """Note that an office is there; if it had been away, its deliveries are due again."""
         await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), _version(message.body))
+        self.ring()
 
     async def _buried(self, message: Incoming) -> None:
         """Keep what the broker gave up; a delivery among it becomes a dead letter of the ledger."""

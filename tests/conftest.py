@@ -7,11 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from axis.broker import PrivateNode
+from axis.telemetry import events
 from tests.postgres import PrivatePostgres
 
 DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A command that a test runs in this process sets logging up for an output that is gone with it."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    vars(events._log).pop("bind", None)  # Where the first use has left the logger that it made.
 
 
 @pytest.fixture(scope="session")

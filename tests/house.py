@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, ledger, receipts, seal
-from axis.commits import SharedCommits
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
@@ -140,7 +139,6 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 roll=lambda: (roll, trust),
                 voice=voice,
                 lifetimes=(LIFETIME,) * 5,
-                commits=SharedCommits(book.take_custody, most=64),
                 now=lambda: opened.now(),
             ),
             answers=Answers(

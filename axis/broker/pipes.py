@@ -17,12 +17,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from uuid import uuid4
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, PublishError
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel as Line
 from yarl import URL
 
 from axis.broker.topology import Topology
@@ -43,10 +47,12 @@ _LINE_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeE
 
 Headers = dict[str, Any]
 
+_CONTENT_TYPES = {"heartbeat": "application/json", "receipts": "application/x-netstrings"}  # By type; else XML.
+
 
 @dataclass(slots=True)
 class Incoming:
-    """A message from a queue. It is acked when its batch's callback returns, unless it was given back."""
+    """A message from a queue. It is acked when the callback that has it returns, unless it was given back."""
 
     body: bytes
     type: str
@@ -63,6 +69,7 @@ class Incoming:
         self.returned = True
 
 
+Callback = Callable[[Incoming], Awaitable[None]]
 BatchCallback = Callable[[Sequence[Incoming]], Awaitable[None]]
 
 
@@ -148,10 +155,9 @@ class Broker:
         Raises:
             TransientError: SYS.BROKER; it is not there, or nobody knows.
         """
-        message = aio_pika.Message(
-            body,
-            type=type,
-            content_type="application/json" if type == "heartbeat" else "application/xml",
+        properties = spec.Basic.Properties(
+            message_type=type,
+            content_type=_CONTENT_TYPES.get(type, "application/xml"),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=uuid4().hex,
             headers=headers,
@@ -159,9 +165,11 @@ class Broker:
         )
         try:
             async with asyncio.timeout(timeout):
-                channel = await self._publisher()
-                place = await channel.get_exchange(exchange, ensure=False)
-                await place.publish(message, routing_key, mandatory=True)
+                line = await self._publisher()
+                # Straight to the protocol: the layer above it does nothing for a publish that this function does not do.
+                await line.basic_publish(
+                    body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True, wait=False
+                )
         except _LINE_ERRORS as error:
             if self._ought_to_take(exchange, routing_key, error):
                 self._doubt.set()
@@ -173,13 +181,13 @@ class Broker:
             return False
         return any((one.exchange, one.key) == (exchange, routing_key) for one in self._declared.bindings)
 
-    async def _publisher(self) -> AbstractChannel:
+    async def _publisher(self) -> Line:
         async with self._opening:
             connection = await self._publishing.connection()
             if self._channel is None or self._channel.is_closed or connection is not self._channel_of:
                 self._channel_of = connection
                 self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            return self._channel
+            return cast("Line", await self._channel.get_underlay_channel())
 
     async def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue, those being worked on not counted.
@@ -267,7 +275,20 @@ class Broker:
             max_batch: A lone message never waits for others.
             prefetch: Unacknowledged messages at a time.
         """
-        consumer = Consumer(self._consuming, queue, callback, max_batch, prefetch, self._doubt.set)
+        return self._consume(queue, prefetch, partial(_in_batches, callback, max_batch))
+
+    async def consume_each(self, queue: str, callback: Callback, *, at_once: int) -> "Consumer":
+        """Hand each message of a queue to a callback of its own, and ack it when that returns.
+
+        Args:
+            queue: Must exist.
+            callback: A slow one holds up nobody but itself. If it raises, its message goes back to the queue.
+            at_once: So many run beside each other.
+        """
+        return self._consume(queue, at_once, partial(_each_alone, callback))
+
+    def _consume(self, queue: str, prefetch: int, work: Callable[["_Arrivals"], Awaitable[None]]) -> "Consumer":
+        consumer = Consumer(self._consuming, queue, prefetch, work, self._doubt.set)
         consumer.start()
         return consumer
 
@@ -288,16 +309,14 @@ class Consumer:
         self,
         line: _Line,
         queue: str,
-        callback: BatchCallback,
-        max_batch: int,
         prefetch: int,
+        work: Callable[["_Arrivals"], Awaitable[None]],
         missing: Callable[[], None],
     ) -> None:
         self._line = line
         self._queue = queue
-        self._callback = callback
-        self._max_batch = max_batch
         self._prefetch = prefetch
+        self._work = work
         self._missing = missing  # Called when the queue is not there.
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -307,7 +326,7 @@ class Consumer:
         self._task = asyncio.create_task(self._run(), name=f"consume {self._queue}")
 
     async def stop(self) -> None:
-        """Take no more, finish the batch that runs, and leave the rest to the queue."""
+        """Take no more, finish what runs, and leave the rest to the queue."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
@@ -330,63 +349,111 @@ class Consumer:
         """Read over one channel until it closes, the queue is gone, or we stop."""
         connection = await self._line.connection()
         channel = await connection.channel()
-        gone = asyncio.Event()
-        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: gone.set())
         try:
             await channel.set_qos(prefetch_count=self._prefetch)
-            queue = await channel.get_queue(self._queue, ensure=False)
-            arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-            tag = await queue.consume(arrived.put)
-            while await self._next_batch(arrived, channel, gone):
-                pass
-            if not channel.is_closed and not gone.is_set():
-                await queue.cancel(tag)
+            line = cast("Line", await channel.get_underlay_channel())
+            arrivals = _Arrivals(self._queue, line)
+            line.on_consumer_cancel_callbacks.add(arrivals.end)  # By the broker: somebody has deleted the queue.
+            endings = [
+                asyncio.create_task(arrivals.end_after(self._stopping.wait())),
+                asyncio.create_task(arrivals.end_after(_closed(channel))),
+            ]
+            try:
+                consuming = await line.basic_consume(self._queue, arrivals.put)
+                await self._work(arrivals)
+            finally:
+                for ending in endings:
+                    ending.cancel()
+            if not channel.is_closed and consuming.consumer_tag is not None:
+                await line.basic_cancel(consuming.consumer_tag)
         finally:
             if not channel.is_closed:
                 with contextlib.suppress(*_LINE_ERRORS):
                     await channel.close()
 
-    async def _next_batch(
-        self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel, gone: asyncio.Event
-    ) -> bool:
-        """Wait for messages and settle them; False when there is nothing to wait for any more."""
-        first = await self._first(arrived, channel, gone)
-        if first is None:
-            return False
-        batch = [first]
-        while len(batch) < self._max_batch and not arrived.empty():
-            batch.append(arrived.get_nowait())
-        incoming = [_incoming(message) for message in batch]
-        try:
-            await self._callback(incoming)
-        except Exception as error:
-            events.service_failed(name=f"consumer {self._queue}", error=error)
-            for message in incoming:
-                message.give_back()
-            await asyncio.sleep(_PAUSE_FIRST_S)
-        await _settle(batch, incoming)
-        return True
 
-    async def _first(
-        self, arrived: asyncio.Queue[AbstractIncomingMessage], channel: AbstractChannel, gone: asyncio.Event
-    ) -> AbstractIncomingMessage | None:
-        """Return the next message; None when we stop, or the channel or the queue is gone."""
-        if self._stopping.is_set() or channel.is_closed or gone.is_set():
-            return None
-        if not arrived.empty():
-            return arrived.get_nowait()
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(arrived.get()),
-            asyncio.ensure_future(self._stopping.wait()),
-            asyncio.ensure_future(gone.wait()),
-            asyncio.ensure_future(_closed(channel)),
-        ]
+class _Arrivals:
+    """What comes out of a queue over one channel; None when nothing more is to be taken."""
+
+    def __init__(self, queue: str, line: Line) -> None:
+        self.queue = queue
+        self._line = line
+        self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+
+    async def put(self, message: DeliveredMessage) -> None:
+        self._arrived.put_nowait(message)
+
+    async def end_after(self, ending: Awaitable[object]) -> None:
+        """Give the word that nothing more is to be taken when something has happened."""
+        await ending
+        self.end()
+
+    def end(self, *_: object) -> None:
+        """Give the word that nothing more is to be taken."""
+        self._arrived.put_nowait(None)
+
+    async def next(self, most: int = 1) -> list[DeliveredMessage]:
+        """Return what is there, at least one message; [] at the end."""
+        taken: list[DeliveredMessage] = []
+        while not taken or (len(taken) < most and not self._arrived.empty()):
+            message = await self._arrived.get()
+            if message is None:
+                self._arrived.put_nowait(None)  # For the next who asks.
+                break
+            taken.append(message)
+        return taken
+
+    async def settle(self, messages: Sequence[DeliveredMessage], seen: Sequence[Incoming]) -> None:
+        """Give back what was given back, and ack the rest at one stroke; all that came before has been settled."""
+        kept = None
+        for message, one in zip(messages, seen, strict=True):
+            if one.returned:
+                await self._line.basic_reject(_tag(message), requeue=True)
+            else:
+                kept = message
+        if kept is not None:
+            await self._line.basic_ack(_tag(kept), multiple=True)
+
+    async def settle_one(self, message: DeliveredMessage, seen: Incoming) -> None:
+        """Give back or ack one message, whatever becomes of the others."""
+        if seen.returned:
+            await self._line.basic_reject(_tag(message), requeue=True)
+        else:
+            await self._line.basic_ack(_tag(message))
+
+
+async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arrivals) -> None:
+    while messages := await arrivals.next(max_batch):
+        incoming = [_incoming(message) for message in messages]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return waits[0].result() if waits[0].done() else None
-        finally:
-            for wait in waits:
-                wait.cancel()
+            await callback(incoming)
+        except Exception as error:
+            events.service_failed(name=f"consumer {arrivals.queue}", error=error)
+            for one in incoming:
+                one.give_back()
+            await asyncio.sleep(_PAUSE_FIRST_S)
+        await arrivals.settle(messages, incoming)
+
+
+async def _each_alone(callback: Callback, arrivals: _Arrivals) -> None:
+    async def one(message: DeliveredMessage) -> None:
+        incoming = _incoming(message)
+        try:
+            await callback(incoming)
+        except Exception as error:
+            events.service_failed(name=f"consumer {arrivals.queue}", error=error)
+            incoming.give_back()
+            await asyncio.sleep(_PAUSE_FIRST_S)
+        # Where the channel has gone, the broker hands the message out again.
+        with contextlib.suppress(*_LINE_ERRORS):
+            await arrivals.settle_one(message, incoming)
+
+    running: set[asyncio.Task[None]] = set()
+    while messages := await arrivals.next():
+        task = asyncio.create_task(one(messages[0]))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _closed(channel: AbstractChannel) -> None:
@@ -394,28 +461,23 @@ async def _closed(channel: AbstractChannel) -> None:
         await channel.closed()
 
 
-async def _settle(batch: Sequence[AbstractIncomingMessage], incoming: Sequence[Incoming]) -> None:
-    """Give back what was given back, and ack the rest at one stroke."""
-    kept = None
-    for message, seen in zip(batch, incoming, strict=True):
-        if seen.returned:
-            await message.reject(requeue=True)
-        else:
-            kept = message
-    if kept is not None:
-        # Everything before it is settled: earlier batches were, and what was given back has just been.
-        await kept.ack(multiple=True)
+def _tag(message: DeliveredMessage) -> int:
+    tag = message.delivery_tag
+    if tag is None:
+        raise AssertionError("a message that was consumed has a delivery tag")
+    return tag
 
 
-def _incoming(message: AbstractIncomingMessage) -> Incoming:
-    headers = dict(message.headers or {})
+def _incoming(message: DeliveredMessage) -> Incoming:
+    properties = message.header.properties
+    headers: Headers = dict(properties.headers or {})
     delivered_before = headers.get("x-delivery-count", 0)
     return Incoming(
         body=message.body,
-        type=message.type or "",
+        type=properties.message_type or "",
         headers=headers,
         exchange=message.exchange or "",
-        user_id=message.user_id,
+        user_id=properties.user_id,
         redelivered=bool(message.redelivered),
         delivery_count=delivered_before if isinstance(delivered_before, int) else 0,
         died_in=_died_in(headers),

@@ -104,7 +104,7 @@ async def _send(
         async with GatewayClient.connect(address, office=office, key=signer, now=clock.now) as client:
             for row in prepared.files:
                 with output.progress(f"tải lên / uploading {row.sha256[:12]}", row.size_bytes, quiet=quiet) as told:
-                    await client.upload(folder / row.sha256, row.sha256, row.size_bytes, told=told)
+                    await client.upload(row.source(folder.parent), row.sha256, row.size_bytes, told=told)
         return await _submit(address, office, signer, prepared.sealed)
 
 

@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from axis import app as processes
+from axis import garbage
 from axis.cli import options, output
 from axis.settings import Settings
 from axis.telemetry import events
@@ -63,6 +64,7 @@ def _serve(
         settings = options.settings(data)
         as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
         events.configure(level=settings.log_level, json=as_json, service=name)
+        garbage.look_seldom()
         await process(settings, lambda text: output.console.print(text, markup=False))
 
     output.run(work(), loop_factory=uvloop.new_event_loop)

@@ -9,27 +9,40 @@ recorded, and the state table settles the rest.
 Spec: docs/protocol/receipts.md; design laws 3 and 5.
 """
 
+import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from axis import receipts, seal
+from axis.batches import Batches
+from axis.dispatch.along import Along, alone
 from axis.dispatch.retry import RetrySchedule, is_news
 from axis.dispatch.states import BUSINESS, TERMINAL, State, after
-from axis.errors import CATALOGUE, PermanentError, refuse
-from axis.ledger import DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
+from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
+from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
 from axis.receipts import Level, Receipt, SignedReceipt
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.telemetry import events, metrics
 
+_TOGETHER = 100  # Receipts that are read in one thread, and recorded in one commit.
 _WHO_NEXT = {  # Who must act on a delivery in this state, if the receipt does not say.
     State.QUEUED: "nobody",
     State.SENT: "addressee",
     State.DEFERRED: "addressee",
     State.DEAD: "operator",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A receipt as an office published it."""
+
+    xml: bytes
+    submitter: str
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +55,13 @@ class Answers:
     schedule: RetrySchedule
     notices_after: tuple[timedelta, ...]
     breaker_after: int
+    along: Along = alone  # What a commit makes due is begun with it.
+    _reading: Batches[_Came, SignedReceipt] = field(init=False)
+    _recording: Batches[Asked, Recorded] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_reading", Batches(self._read, most=_TOGETHER))
+        object.__setattr__(self, "_recording", Batches(self._record, most=_TOGETHER))
 
     async def take(self, xml: bytes, *, submitter: str, now: datetime) -> None:
         """Take one receipt that an office published.
@@ -50,12 +70,9 @@ class Answers:
             Refusal: It is forged, malformed, or about no delivery of that office.
             TransientError: It could not be checked or kept now.
         """
-        roll, trust = self.roll()
-        signed = receipts.read_receipt(xml, trust, at=now, axis=self.voice.organ_id)
+        roll, _ = self.roll()
+        signed = await self._reading.add(_Came(xml, submitter, now))
         said = signed.receipt
-        office = roll.find(said.issuer)
-        if office is None or office.code != submitter or said.addressee != submitter:
-            raise refuse("RCT.INVALID", f"{said.issuer} ≠ {submitter}")
 
         def decide(row: DeliveryRow | None) -> ReceiptEntry:
             if row is None or row.digest != said.envelope_digest:
@@ -63,8 +80,28 @@ class Answers:
             _require_same(said, row, roll)
             return self._entry(signed, row, now)
 
-        self._tell(await self.ledger.record(said.envelope_id, submitter, decide), said)
+        asked = Asked(envelope_id=said.envelope_id, addressee=submitter, decide=decide, digest=signed.digest)
+        self._tell(await self._recording.add(asked), said)
         metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
+
+    async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
+        """Verify receipts in one thread; what is wrong with one is its own answer."""
+        roll, trust = self.roll()
+        return await asyncio.to_thread(lambda: [self._read_one(one, roll, trust) for one in came])
+
+    def _read_one(self, came: _Came, roll: Registry, trust: seal.Trust) -> SignedReceipt | Exception:
+        try:
+            signed = receipts.read_receipt(came.xml, trust, at=came.at, axis=self.voice.organ_id)
+            said = signed.receipt
+            office = roll.find(said.issuer)
+            if office is None or office.code != came.submitter or said.addressee != came.submitter:
+                raise refuse("RCT.INVALID", f"{said.issuer} ≠ {came.submitter}")
+        except AxisError as error:
+            return error
+        return signed
+
+    async def _record(self, asked: Sequence[Asked]) -> Sequence[Recorded | Exception]:
+        return await self.along(self.ledger.record(asked))
 
     def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> ReceiptEntry:
         """Return the one commit that this receipt makes."""
@@ -161,7 +198,8 @@ class Answers:
             said.append(signed.receipt)
             return self._entry(signed, row, now)
 
-        recorded = await self.ledger.record(about.envelope_id, about.addressee, decide)
+        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=decide)
+        recorded = await self._recording.add(asked)
         if said:
             self._tell(recorded, said[-1])
 

@@ -90,22 +90,20 @@ class Dispatch:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await self._outbound.finish()
 
     async def _send(self) -> bool:
         """Send what is due, deliveries and notices side by side."""
-        now = self._now()
-        if not await self._ledger.due(now):  # To ask takes no lock; to look for work does, on SQLite the only one.
-            return False
-        return any(await asyncio.gather(self._outbound.send_due(now), self._outbound.send_notices(now)))
+        # To ask takes no lock; to look for work does, on SQLite the only one.
+        return await self._ledger.due(self._now()) and await self._outbound.go_round()
 
     async def _tend(self) -> bool:
         """Expire what is over, and look after what nobody answered."""
         now = self._now()
-        for row in await self._ledger.expiring(now, _ROWS):
-            await self._answers.expire(row, now)
+        expiring = await self._ledger.expiring(now, _ROWS)
+        await asyncio.gather(*(self._answers.expire(row, now) for row in expiring))
         unanswered = await self._ledger.unanswered(now, _ROWS)
         if unanswered:
-            for row in unanswered:
-                await self._answers.warn(row, now)
+            await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
         return False

@@ -1,25 +1,35 @@
 """Outbound: what is due goes to its inbox.
 
 An attempt is on record, with the time at which silence will be looked into,
-before it is made: a crash between the two costs one wait, never a document.
-A publish that fails, or whose fate is unknown, is put back and made again; the
+before it is made: a crash between the two costs one wait, never a document. A
+publish that fails, or whose fate is unknown, is put back and made again; the
 addressee's runtime knows an envelope that it has seen.
 
-Spec: docs/protocol/deliveries.md; design law 3.
+What a commit makes due is begun in that same commit (`along`): an envelope that
+has just come in is on its way when its acceptance is on the disk. What is due
+by the clock is found by a look from time to time (`go_round`).
+
+Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from axis.broker import Broker, topology
-from axis.errors import TransientError
+from axis.clock import Clock
+from axis.errors import AxisError, TransientError
 from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
+from axis.receipts import bundle
 from axis.telemetry import events, metrics
+
+T = TypeVar("T")
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; a circular to all communes is 0.8 MB for each of them.
 _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
+_MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +40,76 @@ class Outbound:
     broker: Broker
     answer_within: timedelta
     batch: int
+    ring: Callable[[], None]  # Something may be due now.
+    now: Clock
+    _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def send_due(self, now: datetime) -> int:
-        """Attempt what is due now; return how many attempts were made."""
-        attempts = await self.ledger.begin_attempts(now, self.answer_within, self.batch)
+    async def along(self, committing: Awaitable[T]) -> T:
+        """Await a write to the ledger, and begin what it makes due in the same commit.
+
+        Raises:
+            AxisError: What the write raised.
+        """
+        if len(self._sending) >= _MOST_ROUNDS:
+            result = await committing
+            self.ring()
+            return result
+        # In this order, and at the same moment: so they stand in one transaction.
+        written, begun = await asyncio.gather(committing, self._begin(), return_exceptions=True)
+        if not isinstance(begun, BaseException):
+            self._start(*begun)
+        elif not isinstance(begun, AxisError):
+            events.service_failed(name="dispatch.along", error=begun)
+        if isinstance(written, BaseException):
+            raise written
+        return written
+
+    async def go_round(self) -> bool:
+        """Begin and send what is due now; return whether there was anything."""
+        attempts, notices = await self._begin()
+        await self._send(attempts, notices)
+        return bool(attempts or notices)
+
+    async def finish(self) -> None:
+        """Wait until what has been begun is on its way, or put back."""
+        while self._sending:
+            await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _begin(self) -> tuple[list[Attempt], list[DueNotice]]:
+        """Put attempts on record, and claim notices."""
+        now = self.now()
+        attempts, notices = await asyncio.gather(
+            self.ledger.begin_attempts(now, self.answer_within, self.batch), self.ledger.notices_due(now, self.batch)
+        )
+        return attempts, notices
+
+    def _start(self, attempts: list[Attempt], notices: list[DueNotice]) -> None:
+        if not attempts and not notices:
+            return
+        task = asyncio.create_task(self._send_or_tell(attempts, notices))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_or_tell(self, attempts: list[Attempt], notices: list[DueNotice]) -> None:
+        try:
+            await self._send(attempts, notices)
+        except TransientError as error:
+            # What could not be noted is due again when its claim or its wait is over.
+            events.room_unavailable(room="dispatch.outbound", code=error.code, retry_s=0)
+        except Exception as error:
+            events.service_failed(name="dispatch.outbound", error=error)
+        if len(attempts) >= self.batch or len(notices) >= self.batch:
+            self.ring()  # There is more.
+
+    async def _send(self, attempts: list[Attempt], notices: list[DueNotice]) -> None:
+        await asyncio.gather(self._send_attempts(attempts), self._send_notices(notices))
+
+    async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
         failed: list[int] = []
         for some in _portions(attempts):
             failed += [bad for bad in await asyncio.gather(*map(self._publish, some)) if bad is not None]
         if failed:
-            await self.ledger.put_back(failed, now + _SOON, "SYS.BROKER", "")
-        return len(attempts)
+            await self.ledger.put_back(failed, self.now() + _SOON, "SYS.BROKER", "")
 
     async def _publish(self, attempt: Attempt) -> int | None:
         """Publish one attempt; return the delivery's id if that failed."""
@@ -70,23 +140,30 @@ class Outbound:
         )
         return None
 
-    async def send_notices(self, now: datetime) -> int:
-        """Publish receipts to the offices that wait for them; return how many went out."""
-        notices = await self.ledger.notices_due(now, self.batch)
-        sent = [good for good in await asyncio.gather(*map(self._notify, notices)) if good is not None]
-        if sent:
-            await self.ledger.notices_sent(sent)
-        return len(sent)
-
-    async def _notify(self, notice: DueNotice) -> int | None:
-        """Publish one receipt; return the notice's id if that worked. Otherwise its claim runs out and it is due again."""
-        try:
-            await self.broker.publish(
-                topology.DELIVER, notice.target, notice.xml, type="receipt", headers={"envelope-id": notice.envelope_id}
+    async def _send_notices(self, notices: Sequence[DueNotice]) -> None:
+        """Publish receipts to the offices that wait for them, those of one office together."""
+        by_office: dict[str, list[tuple[bytes, int]]] = {}
+        for notice in notices:
+            by_office.setdefault(notice.target, []).append((notice.xml, notice.id))
+        sent = await asyncio.gather(
+            *(
+                self._notify(office, portion)
+                for office, of_office in by_office.items()
+                for portion in bundle.portions(of_office)
             )
+        )
+        ids = [one for some in sent for one in some]
+        if ids:
+            await self.ledger.notices_sent(ids)
+
+    async def _notify(self, office: str, portion: Sequence[tuple[bytes, int]]) -> list[int]:
+        """Publish receipts; return the ids of their notices if that worked. Otherwise their claim runs out, and they are due again."""
+        kind, body = bundle.pack([xml for xml, _ in portion])
+        try:
+            await self.broker.publish(topology.DELIVER, office, body, type=kind)
         except TransientError:
-            return None
-        return notice.id
+            return []
+        return [notice_id for _, notice_id in portion]
 
     async def audit_inboxes(self, now: datetime, unanswered: Sequence[DeliveryRow]) -> None:
         """Look after deliveries that nobody answered: still in the inbox, they wait on; lost, they go again.
@@ -111,10 +188,12 @@ class Outbound:
 def _portions(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
     """Divide a round into what may be on its way at once; no portion is empty."""
     portion: list[Attempt] = []
+    size_bytes = 0
     for attempt in attempts:
-        if portion and sum(len(one.sealed) for one in (*portion, attempt)) > _AT_ONCE_BYTES:
+        if portion and size_bytes + len(attempt.sealed) > _AT_ONCE_BYTES:
             yield portion
-            portion = []
+            portion, size_bytes = [], 0
         portion.append(attempt)
+        size_bytes += len(attempt.sealed)
     if portion:
         yield portion

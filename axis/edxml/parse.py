@@ -11,12 +11,13 @@ Spec: docs/protocol/envelope.md; limits in `limits`.
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 
 from lxml import etree
 
 from axis.edxml import limits
 from axis.edxml.model import Kind
-from axis.edxml.values import DSIG, collapse, q
+from axis.edxml.values import DSIG, child, collapse, q
 from axis.errors import refuse
 
 # The signed parts of each kind, by the Id that the seal refers to.
@@ -111,7 +112,7 @@ def load(xml: bytes, most_bytes: int = limits.MAX_ENVELOPE_BYTES) -> etree._Elem
         # Entities outside a DOCTYPE cannot be declared, so an undeclared one is the sign of a DTD gone missing.
         code = "ENV.DTD" if b"<!DOCTYPE" in xml or b"<!ENTITY" in xml else "ENV.NOT_WELL_FORMED"
         raise refuse(code, _reason(error), line=error.lineno) from error
-    _check_tree(root)
+    _check_tree(root, xml)
     return root
 
 
@@ -137,29 +138,55 @@ def _check_bytes(xml: bytes, most_bytes: int) -> None:
         raise refuse("ENV.NOT_WELL_FORMED", "XML version must be 1.0", line=1)
 
 
-def _check_tree(root: etree._Element) -> None:
-    """Refuse what the parser lets through and the axis does not: in one walk, before any canonicalisation."""
+def _check_tree(root: etree._Element, xml: bytes) -> None:
+    """Refuse what the parser lets through and the axis does not, before any canonicalisation."""
     docinfo = root.getroottree().docinfo
     if docinfo.doctype or docinfo.internalDTD is not None or docinfo.externalDTD is not None:
         raise refuse("ENV.DTD", "DOCTYPE", line=1)
     # Siblings of the root can only be comments and processing instructions.
     if root.getprevious() is not None or root.getnext() is not None:
         raise refuse("ENV.COMMENT_OR_PI", "beside the root element")
+    if not _is_within(root, xml):
+        _walk(root)
+    seen: set[str] = set()
+    for element in cast("list[etree._Element]", _IDENTIFIED(root)):
+        _check_ids(element, seen)
+
+
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (limits.MAX_DEPTH + 1)})")
+_TOO_WIDE = etree.XPath(f"boolean(//*/@*[{limits.MAX_ATTRIBUTES + 1}])")
+
+
+def _is_within(root: etree._Element, xml: bytes) -> bool:
+    """Whether a message is surely within the caps: bytes that are counted can only say too much of what they open.
+
+    To walk the tree in Python takes longer than to parse it, and nearly every message is far from every cap.
+    """
+    return (
+        xml.count(b"<") <= limits.MAX_ELEMENTS
+        and xml.count(b"xmlns") <= limits.MAX_NAMESPACES
+        and xml.count(b"<?") <= 1  # The declaration.
+        and b"<!" not in xml
+        and not _TOO_DEEP(root)
+        and not _TOO_WIDE(root)
+    )
+
+
+def _walk(root: etree._Element) -> None:
+    """Look at every element, and say which is too much."""
     count = 0
     depth = 0
-    seen: set[str] = set()
     scope = [0]  # Namespaces declared along the open path.
     for event, element in etree.iterwalk(root, events=("start", "end", "comment", "pi")):
         if event == "start":
             count += 1
             depth += 1
-            attributes = element.attrib
             if count > limits.MAX_ELEMENTS:
                 raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ELEMENTS} elements", line=_line(element))
             if depth > limits.MAX_DEPTH:
                 raise refuse("ENV.TOO_COMPLEX", f"deeper than {limits.MAX_DEPTH}", line=_line(element))
-            if attributes:
-                _check_attributes(element, seen)
+            if len(element.attrib) > limits.MAX_ATTRIBUTES:
+                raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ATTRIBUTES} attributes", line=_line(element))
             parent = element.getparent()
             # nsmap is costly; it differs from the parent's only where something is declared.
             here = scope[-1] if parent is not None and element.nsmap == parent.nsmap else len(element.nsmap)
@@ -174,14 +201,12 @@ def _check_tree(root: etree._Element) -> None:
 
 
 _ID_NAMES = ("id", "Id", "ID", "iD")
+_IDENTIFIED = etree.XPath(f"//*[@*[{' or '.join(f'local-name()={name!r}' for name in _ID_NAMES)}]]")
 
 
-def _check_attributes(element: etree._Element, seen: set[str]) -> None:
-    """Cap attributes, and let an Id be what a Reference can mean: one attribute `Id`, one element."""
-    attributes = element.attrib
-    if len(attributes) > limits.MAX_ATTRIBUTES:
-        raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ATTRIBUTES} attributes", line=_line(element))
-    for name, value in attributes.items():
+def _check_ids(element: etree._Element, seen: set[str]) -> None:
+    """Let an Id be what a Reference can mean: one attribute `Id`, one element."""
+    for name, value in element.attrib.items():
         local = name.rsplit("}", 1)[-1]
         if local not in _ID_NAMES:
             continue
@@ -199,7 +224,7 @@ def _at(root: etree._Element, place: tuple[str, ...]) -> etree._Element | None:
     """Walk down by name; more than one element of a name on the way is a wrapping trick and refused."""
     here = root
     for name in place:
-        found = here.findall(q(name))
+        found = list(here.iterchildren(q(name)))
         if not found:
             return None
         if len(found) > 1:
@@ -209,7 +234,7 @@ def _at(root: etree._Element, place: tuple[str, ...]) -> etree._Element | None:
 
 
 def _text(element: etree._Element, *path: str) -> str:
-    found = element.find("/".join(q(name) for name in path))
+    found = child(element, *path)
     return "" if found is None else collapse(found.text)[:_CLAIM_CHARS]
 
 

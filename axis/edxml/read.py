@@ -57,34 +57,36 @@ def read_trees(kind: Kind, parts: Mapping[str, etree._Element]) -> Message:
 
 
 def _document(header: etree._Element, business: etree._Element, manifest: etree._Element) -> Document:
-    other = header.find(q("OtherInfo"))
+    top, several = _children(header)
+    code, place, kind = _below(top, "Code"), _below(top, "PromulgationInfo"), _below(top, "DocumentType")
+    signer, other = _below(top, "SignerInfo"), _below(top, "OtherInfo")
     return Document(
-        originator=_organization(header.find(q("From"))),
-        addressees=tuple(_organization(to) for to in header.findall(q("To"))),
-        document_id=_text(header, "DocumentId"),
-        code_number=_text(header, "Code", "CodeNumber"),
-        code_notation=_text(header, "Code", "CodeNotation"),
-        place=_text(header, "PromulgationInfo", "Place"),
-        promulgated_on=_date(header, "PromulgationInfo", "PromulgationDate"),
-        type_group=_number(header, "DocumentType", "Type", default=2),
-        type_detail=_optional_number(header, "DocumentType", "TypeDetail"),
-        type_name=_text(header, "DocumentType", "TypeName"),
-        subject=_text(header, "Subject"),
-        content=_text(header, "Content"),
-        signer_competence=_text(header, "SignerInfo", "Competence"),
-        signer_position=_text(header, "SignerInfo", "Position"),
-        signer_name=_text(header, "SignerInfo", "FullName"),
-        due_on=_date(header, "DueDate") if _text(header, "DueDate") else None,
-        priority=_choice(Priority, header, "OtherInfo", "Priority"),
-        sphere=_text(header, "OtherInfo", "SphereOfPromulgation"),
-        typer=_text(header, "OtherInfo", "TyperNotation"),
-        copies=_optional_number(header, "OtherInfo", "PromulgationAmount"),
-        pages=_optional_number(header, "OtherInfo", "PageAmount"),
-        direction={"true": True, "false": False}.get(_text(header, "OtherInfo", "Direction")),
-        appendixes=() if other is None else tuple(_own(a) for a in other.findall(f"{q('Appendixes')}/{q('Appendix')}")),
-        responses=tuple(_response(answered) for answered in header.findall(q("ResponseFor"))),
-        steering=_number(header, "SteeringType", default=0),
-        to_places=tuple(_own(place) for place in header.findall(f"{q('ToPlaces')}/{q('Place')}")),
+        originator=_organization(top.get(q("From"))),
+        addressees=tuple(_organization(to) for to in several.get(q("To"), ())),
+        document_id=_text(top, "DocumentId"),
+        code_number=_text(code, "CodeNumber"),
+        code_notation=_text(code, "CodeNotation"),
+        place=_text(place, "Place"),
+        promulgated_on=_date(place, "PromulgationDate", "PromulgationInfo/PromulgationDate"),
+        type_group=_number(kind, "Type", default=2),
+        type_detail=_optional_number(kind, "TypeDetail"),
+        type_name=_text(kind, "TypeName"),
+        subject=_text(top, "Subject"),
+        content=_text(top, "Content"),
+        signer_competence=_text(signer, "Competence"),
+        signer_position=_text(signer, "Position"),
+        signer_name=_text(signer, "FullName"),
+        due_on=_date(top, "DueDate", "DueDate") if _text(top, "DueDate") else None,
+        priority=_choice(Priority, other, "Priority"),
+        sphere=_text(other, "SphereOfPromulgation"),
+        typer=_text(other, "TyperNotation"),
+        copies=_optional_number(other, "PromulgationAmount"),
+        pages=_optional_number(other, "PageAmount"),
+        direction={"true": True, "false": False}.get(_text(other, "Direction")),
+        appendixes=_texts(other, "Appendixes", "Appendix"),
+        responses=tuple(_response(answered) for answered in several.get(q("ResponseFor"), ())),
+        steering=_number(top, "SteeringType", default=0),
+        to_places=_texts(top, "ToPlaces", "Place"),
         business=_business(business),
         attachments=read_manifest(manifest),
     )
@@ -96,10 +98,11 @@ def read_manifest(manifest: etree._Element) -> tuple[AttachmentRef, ...]:
 
 
 def _status(header: etree._Element) -> Status:
-    about = header.find(q("ResponseFor"))
+    top, _ = _children(header)
+    about = top.get(q("ResponseFor"))
     if about is None:
         raise refuse("ENV.SCHEMA", "ResponseFor")
-    text = _text(header, "Timestamp")
+    text = _text(top, "Timestamp")
     try:
         at = parse_timestamp(text)
     except ValueError as error:
@@ -107,86 +110,130 @@ def _status(header: etree._Element) -> Status:
             "RULE.DATE", text[:40], path="edXML:MessageHeader/edXML:Timestamp", rule="rule:date.exists"
         ) from error
     return Status(
-        originator=_organization(header.find(q("From"))),
+        originator=_organization(top.get(q("From"))),
         response_for=_response(about),
-        status_code=_text(header, "StatusCode"),
-        description=_text(header, "Description"),
+        status_code=_text(top, "StatusCode"),
+        description=_text(top, "Description"),
         at=at,
-        staff=_staff(header.find(q("StaffInfo"))),
+        staff=_staff(top.get(q("StaffInfo"))),
     )
 
 
 def _organization(element: etree._Element | None) -> Organization:
     if element is None:
         raise refuse("ENV.SCHEMA", "From")
+    fields, _ = _children(element)
     return Organization(
-        organ_id=_text(element, "OrganId"),
-        name=_text(element, "OrganName"),
-        in_charge=_text(element, "OrganizationInCharge"),
-        address=_text(element, "OrganAdd"),
-        email=_text(element, "Email"),
-        telephone=_text(element, "Telephone"),
-        fax=_text(element, "Fax"),
-        website=_text(element, "Website"),
+        organ_id=_text(fields, "OrganId"),
+        name=_text(fields, "OrganName"),
+        in_charge=_text(fields, "OrganizationInCharge"),
+        address=_text(fields, "OrganAdd"),
+        email=_text(fields, "Email"),
+        telephone=_text(fields, "Telephone"),
+        fax=_text(fields, "Fax"),
+        website=_text(fields, "Website"),
     )
 
 
 def _staff(element: etree._Element | None) -> Staff | None:
     if element is None:
         return None
-    return Staff(
-        _text(element, "Department"), _text(element, "Staff"), _text(element, "Email"), _text(element, "Mobile")
-    )
+    fields, _ = _children(element)
+    return Staff(_text(fields, "Department"), _text(fields, "Staff"), _text(fields, "Email"), _text(fields, "Mobile"))
 
 
 def _response(element: etree._Element) -> ResponseFor:
+    fields, _ = _children(element)
     return ResponseFor(
-        organ_id=_text(element, "OrganId"),
-        code=_text(element, "Code"),
-        document_id=_text(element, "DocumentId"),
-        promulgated_on=_date(element, "PromulgationDate") if _text(element, "PromulgationDate") else None,
+        organ_id=_text(fields, "OrganId"),
+        code=_text(fields, "Code"),
+        document_id=_text(fields, "DocumentId"),
+        promulgated_on=_date(fields, "PromulgationDate", "PromulgationDate")
+        if _text(fields, "PromulgationDate")
+        else None,
     )
 
 
 def _business(element: etree._Element) -> Business:
-    details = element.find(q("BussinessDocumentInfo"))
+    fields, _ = _children(element)
+    details = fields.get(q("BussinessDocumentInfo"))
     return Business(
-        type=_choice(BusinessType, element, "BussinessDocType"),
-        reason=_text(element, "BussinessDocReason"),
-        paper=_text(element, "Paper") == "1",
-        document_id=_text(element, "DocumentId"),
+        type=_choice(BusinessType, fields, "BussinessDocType"),
+        reason=_text(fields, "BussinessDocReason"),
+        paper=_text(fields, "Paper") == "1",
+        document_id=_text(fields, "DocumentId"),
         update=None if details is None else _update(details),
         replacements=tuple(
-            Replacement(
-                _text(one, "DocumentId"),
-                tuple(_own(organ) for organ in one.findall(f"{q('OrganIdList')}/{q('OrganId')}")),
-            )
-            for one in element.findall(f"{q('ReplacementInfoList')}/{q('ReplacementInfo')}")
+            _replacement(one) for one in element.findall(f"{q('ReplacementInfoList')}/{q('ReplacementInfo')}")
         ),
-        staff=_staff(element.find(q("StaffInfo"))),
+        staff=_staff(fields.get(q("StaffInfo"))),
     )
+
+
+def _replacement(element: etree._Element) -> Replacement:
+    fields, _ = _children(element)
+    return Replacement(_text(fields, "DocumentId"), _texts(fields, "OrganIdList", "OrganId"))
 
 
 def _update(element: etree._Element) -> Update:
+    fields, _ = _children(element)
     return Update(
-        content_changed=_text(element, "DocumentInfo") == "1",
-        receivers_changed=_text(element, "DocumentReceiver") == "1",
-        receivers=tuple(
-            (_text(one, "OrganId"), _number(one, "ReceiverType", default=0))
-            for one in element.findall(f"{q('ReceiverList')}/{q('Receiver')}")
-        ),
+        content_changed=_text(fields, "DocumentInfo") == "1",
+        receivers_changed=_text(fields, "DocumentReceiver") == "1",
+        receivers=tuple(_receiver(one) for one in element.findall(f"{q('ReceiverList')}/{q('Receiver')}")),
     )
+
+
+def _receiver(element: etree._Element) -> tuple[str, int]:
+    fields, _ = _children(element)
+    return _text(fields, "OrganId"), _number(fields, "ReceiverType", default=0)
 
 
 def _reference(element: etree._Element) -> AttachmentRef:
+    fields, _ = _children(element)
     return AttachmentRef(
-        content_id=_text(element, "ContentId").removeprefix("cid:"),
-        name=_text(element, "AttachmentName"),
-        content_type=_text(element, "ContentType"),
-        description=_text(element, "Description"),
+        content_id=_text(fields, "ContentId").removeprefix("cid:"),
+        name=_text(fields, "AttachmentName"),
+        content_type=_text(fields, "ContentType"),
+        description=_text(fields, "Description"),
         sha256=str(element.get(f"{{{PROFILE}}}sha256", "")),
         size_bytes=_count(str(element.get(f"{{{PROFILE}}}bytes", ""))),
     )
+
+
+# --- what stands below an element, looked at once ---------------------------------------------
+
+_Fields = Mapping[object, etree._Element]  # By tag.
+
+
+def _children(element: etree._Element) -> tuple[_Fields, Mapping[object, list[etree._Element]]]:
+    """Return the first child of each name, and all of each: to ask the tree for one name after the other takes longer."""
+    first: dict[object, etree._Element] = {}
+    every: dict[object, list[etree._Element]] = {}
+    for one in element:
+        tag = one.tag
+        if first.setdefault(tag, one) is one:
+            every[tag] = [one]
+        else:
+            every[tag].append(one)
+    return first, every
+
+
+def _below(fields: _Fields, name: str) -> _Fields:
+    """Return the children of a child; none where it is missing."""
+    found = fields.get(q(name))
+    return {} if found is None else _children(found)[0]
+
+
+def _text(fields: _Fields, name: str) -> str:
+    found = fields.get(q(name))
+    return "" if found is None else collapse(found.text)
+
+
+def _texts(fields: _Fields, name: str, each: str) -> tuple[str, ...]:
+    """Return the texts of a list."""
+    found = fields.get(q(name))
+    return () if found is None else tuple(collapse(one.text) for one in found.iterchildren(q(each)))
 
 
 def _count(text: str) -> int:
@@ -194,43 +241,34 @@ def _count(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else -1
 
 
-def _own(element: etree._Element) -> str:
-    return collapse(element.text)
-
-
-def _text(element: etree._Element, *path: str) -> str:
-    found = element.find("/".join(q(name) for name in path))
-    return "" if found is None else _own(found)
-
-
-def _number(element: etree._Element, *path: str, default: int) -> int:
-    found = _optional_number(element, *path)
+def _number(fields: _Fields, name: str, *, default: int) -> int:
+    found = _optional_number(fields, name)
     return default if found is None else found
 
 
-def _choice(among: type[Choice], element: etree._Element, *path: str) -> Choice:
+def _choice(among: type[Choice], fields: _Fields, name: str) -> Choice:
     """Read a number of a table; its first row is meant where nothing is written."""
-    number = _number(element, *path, default=0)
+    number = _number(fields, name, default=0)
     try:
         return among(number)
     except ValueError as error:
-        raise refuse("ENV.SCHEMA", f"{path[-1]}: {str(number)[:40]}") from error
+        raise refuse("ENV.SCHEMA", f"{name}: {str(number)[:40]}") from error
 
 
-def _optional_number(element: etree._Element, *path: str) -> int | None:
-    text = _text(element, *path)
+def _optional_number(fields: _Fields, name: str) -> int | None:
+    text = _text(fields, name)
     try:
         return int(text) if text else None  # More digits than int() takes are a ValueError as well.
     except ValueError as error:
-        raise refuse("ENV.SCHEMA", f"{path[-1]}: {text[:40]}") from error
+        raise refuse("ENV.SCHEMA", f"{name}: {text[:40]}") from error
 
 
-def _date(element: etree._Element, *path: str) -> date:
-    text = _text(element, *path)
+def _date(fields: _Fields, name: str, place: str) -> date:
+    text = _text(fields, name)
     try:
         return parse_date(text)
     except ValueError as error:
-        where = "/".join(f"edXML:{name}" for name in path)
+        where = "/".join(f"edXML:{step}" for step in place.split("/"))
         raise refuse(
-            "RULE.DATE", f"{path[-1]} {text[:40]}", path=f"edXML:MessageHeader/{where}", rule="rule:date.exists"
+            "RULE.DATE", f"{name} {text[:40]}", path=f"edXML:MessageHeader/{where}", rule="rule:date.exists"
         ) from error

@@ -1,25 +1,21 @@
 """The application: routes, who may call them, and how much at a time."""
 
-import asyncio
-import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import clock, routing, seal
-from axis.edxml.values import local_date
-from axis.errors import AxisError, PermanentError, Refusal, refuse
-from axis.gateway import problems
-from axis.gateway.ranges import parse_range
+from axis import clock, seal
+from axis.errors import AxisError, PermanentError, refuse
+from axis.gateway import files, problems
+from axis.gateway.desk import Desk
 from axis.gateway.whole import receive_whole
 from axis.intake import Intake
 from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
@@ -27,12 +23,9 @@ from axis.registry import Registry
 from axis.spool import Blob, Spool
 from axis.telemetry import metrics
 
-Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, lower-case hex.")]
 EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
-_SILENCE_S = 60.0  # Of a thin line; then the place is somebody else's, and what came is kept.
-_READS = ("GET", "HEAD")
 _XML = "application/xml"
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,10 +35,8 @@ class _Rooms:
     intake: Intake
     ledger: Ledger
     spool: Spool
-    roll: Callable[[], tuple[Registry, seal.Trust]]
+    desk: Desk
     attachment_bytes: int
-    per_office: int
-    ring: Callable[[], None]
 
 
 def build(
@@ -58,7 +49,6 @@ def build(
     ready: Callable[[], Awaitable[dict[str, str]]],
     attachment_bytes: int,
     per_office: int,
-    ring: Callable[[], None],
 ) -> FastAPI:
     """Return the gateway.
 
@@ -71,8 +61,8 @@ def build(
         ready: What /readyz asks.
         attachment_bytes: Largest attachment.
         per_office: Requests of one office that are served at once.
-        ring: Called when something may be due for dispatch.
     """
+    desk = Desk(roll, per_office)
     app = FastAPI(
         title="Document axis",
         version="1",
@@ -85,23 +75,31 @@ def build(
         intake=intake,
         ledger=ledger,
         spool=spool,
-        roll=roll,
+        desk=desk,
         attachment_bytes=attachment_bytes,
-        per_office=per_office,
-        ring=ring,
     )
-    app.state.busy = Counter[str]()
-    app.state.tokens = seal.Tokens()
     app.add_exception_handler(AxisError, problems.of_axis)
     app.add_exception_handler(HTTPException, problems.of_http)
     app.add_exception_handler(RequestValidationError, problems.of_parameters)
     app.add_exception_handler(Exception, problems.of_the_unforeseen)
     _add_health(app, metrics_text, ready)
-    _add_uploads(app)
-    _add_attachments(app)
     _add_envelopes(app)
     app.add_middleware(_Counting)
+    app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the description of the API hold what is served in front of the framework too."""
+    described = app.openapi
+
+    def whole() -> dict[str, Any]:
+        said = described()
+        said["paths"] = files.PATHS | said["paths"]
+        return said
+
+    app.openapi = whole  # type: ignore[method-assign]
 
 
 def _rooms(request: Request) -> _Rooms:
@@ -117,27 +115,12 @@ async def _given_rooms(request: Request) -> _Rooms:
 Rooms = Annotated[_Rooms, Depends(_given_rooms)]
 
 
-async def _office(request: Request, authorization: Annotated[str | None, Header()] = None) -> AsyncIterator[str]:
+async def _office(request: Request, authorization: Annotated[str, Header()] = "") -> AsyncIterator[str]:
     """Yield the code of the office that calls; hold one of its places meanwhile."""
-    rooms = _rooms(request)
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.casefold() != "bearer" or not token:
-        raise refuse("API.AUTH", "Bearer token")
-    roll, trust = rooms.roll()
-    tokens: seal.Tokens = request.app.state.tokens
-    office = roll.find(tokens.check(token, trust, clock.now()))
-    if office is None:
-        raise refuse("API.AUTH", "office")
-    if request.method not in _READS:  # What it was sent it may still read.
-        routing.require_active(office, local_date(clock.now()))
-    busy: Counter[str] = request.app.state.busy
-    if busy[office.code] >= rooms.per_office:
-        raise HTTPException(429, headers={"Retry-After": "2"})
-    busy[office.code] += 1
-    try:
-        yield office.code
-    finally:
-        busy[office.code] -= 1
+    desk = _rooms(request).desk
+    office = desk.caller(authorization, request.method)
+    with desk.place(office):
+        yield office
 
 
 Office = Annotated[str, Depends(_office)]
@@ -160,131 +143,10 @@ def _add_health(
         return JSONResponse(checks, status_code=200 if all(state == "ok" for state in checks.values()) else 503)
 
 
-def _add_uploads(app: FastAPI) -> None:
-    @app.head("/v1/uploads/{digest}")
-    async def ask_offset(digest: Digest, rooms: Rooms, office: Office) -> Response:
-        """How much of a file has arrived from this office."""
-        there = await _own_size(rooms, office, digest)
-        offset = await rooms.spool.upload_offset(office, digest) if there is None else there
-        return Response(headers={"Upload-Offset": str(offset)})
-
-    @app.patch("/v1/uploads/{digest}")
-    async def append(
-        digest: Digest,
-        request: Request,
-        rooms: Rooms,
-        office: Office,
-        upload_offset: Annotated[int, Header(ge=0)],
-        upload_length: Annotated[int, Header(ge=0)],
-    ) -> Response:
-        """Append to a file from an offset. 201 when it is complete and has the digest."""
-        return await _append(digest, request, rooms, office, upload_offset, upload_length)
-
-    @app.put("/v1/uploads/{digest}")
-    async def put_whole(
-        digest: Digest, request: Request, rooms: Rooms, office: Office, content_length: Annotated[int, Header(ge=0)]
-    ) -> Response:
-        """Bring a whole file at once."""
-        return await _append(digest, request, rooms, office, None, content_length)
-
-
-async def _append(
-    digest: str, request: Request, rooms: _Rooms, office: str, offset: int | None, length: int
-) -> Response:
-    _require_plain(request)
-    if length > rooms.attachment_bytes:
-        raise refuse("ATT.SIZE", f"{length} > {rooms.attachment_bytes} bytes")
-    there = await _own_size(rooms, office, digest)
-    if there is not None:
-        return Response(status_code=201, headers={"Upload-Offset": str(there)})
-    result = await rooms.spool.append(office, digest, offset=offset, total=length, chunks=_body(request))
-    if isinstance(result, Blob):
-        await rooms.ledger.record_upload(office, digest, result.size_bytes, clock.now())
-        return Response(status_code=201, headers={"Upload-Offset": str(result.size_bytes)})
-    return Response(status_code=204, headers={"Upload-Offset": str(result)})
-
-
-async def _own_size(rooms: _Rooms, office: str, digest: str) -> int | None:
-    """Return the size of a file that is in the spool and this office's to read; None says nothing about others' files."""
-    there = await rooms.spool.exists(digest)  # Asked first: it costs nothing, and mostly the file is new.
-    return there if there is not None and await rooms.ledger.may_read(office, digest) else None
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body; a caller that goes away ends it, and what came is kept."""
-    with contextlib.suppress(ClientDisconnect, HTTPException):
-        async for chunk in _patiently(request):
-            yield chunk
-
-
-async def _patiently(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body as it comes; a caller who says nothing for a while gives up its place.
-
-    Raises:
-        HTTPException: 408
-        ClientDisconnect: It went away.
-    """
-    chunks = aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(_SILENCE_S):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise HTTPException(408, headers={"Connection": "close"}) from error
-        if chunk:
-            yield chunk
-
-
 def _require_plain(request: Request) -> None:
     """Refuse a compressed body: its size could not be known before it is unpacked."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise refuse("ENV.ENCODING", "Content-Encoding")
-
-
-def _add_attachments(app: FastAPI) -> None:
-    @app.head("/v1/attachments/{digest}")
-    @app.get("/v1/attachments/{digest}")
-    async def read_attachment(
-        digest: Digest,
-        request: Request,
-        rooms: Rooms,
-        office: Office,
-        wanted: Annotated[str | None, Header(alias="range")] = None,
-    ) -> Response:
-        """Read a file that the office brought, sent or was sent; whole or a range of it."""
-        # In this order: how long a no takes must not tell whether somebody else has the file.
-        size = await rooms.spool.exists(digest) if await rooms.ledger.may_read(office, digest) else None
-        if size is None:
-            raise PermanentError("API.NOT_FOUND")
-        if request.method == "HEAD":  # RFC 9110 §14.2: a range is for GET alone.
-            wanted = None
-        try:
-            start, end = parse_range(wanted, size)
-        except Refusal as refusal:
-            return problems.out_of_range(refusal, size)
-        headers = {
-            "ETag": f'"{digest}"',
-            "Accept-Ranges": "bytes",
-            "Content-Length": str(end - start),
-            # Whatever the file is, a browser must not open it as part of this site.
-            "Content-Disposition": f'attachment; filename="{digest}"',
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "private, immutable",
-        }
-        partial = wanted is not None and (start, end) != (0, size)
-        if partial:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        status = 206 if partial else 200
-        if request.method == "HEAD":
-            return Response(status_code=status, headers=headers)
-        return StreamingResponse(
-            rooms.spool.stream(digest, start, end, size=size),
-            status_code=status,
-            headers=headers,
-            media_type="application/octet-stream",
-        )
 
 
 def _add_envelopes(app: FastAPI) -> None:
@@ -301,12 +163,11 @@ def _add_envelopes(app: FastAPI) -> None:
 
         try:
             sealed = await receive_whole(
-                _patiently(request), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
+                files.patiently(request.receive), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
             )
         except ClientDisconnect as error:
             raise HTTPException(408) from error
         acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
-        rooms.ring()
         body = {
             "envelope_id": acceptance.envelope_id,
             "duplicate": acceptance.duplicate,

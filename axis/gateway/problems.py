@@ -51,7 +51,7 @@ def problem(
     )
 
 
-async def of_axis(_request: Request, error: Exception) -> JSONResponse:
+async def of_axis(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for an error of the axis."""
     if isinstance(error, Rejected):
         return problem(
@@ -79,14 +79,14 @@ def out_of_range(refusal: Refusal, size: int) -> JSONResponse:
     return problem(refusal.code, violations=listed, headers={"Content-Range": f"bytes */{size}"})
 
 
-async def of_http(_request: Request, error: Exception) -> JSONResponse:
+async def of_http(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for what the framework refuses by itself."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     return problem(_BY_STATUS.get(status, "API.NOT_FOUND"), status=status, headers=headers)
 
 
-async def of_parameters(_request: Request, error: Exception) -> JSONResponse:
+async def of_parameters(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for a parameter of the wrong form."""
     detail = (
         "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
@@ -96,7 +96,7 @@ async def of_parameters(_request: Request, error: Exception) -> JSONResponse:
     return problem("API.PARAMETER", detail=detail)
 
 
-async def of_the_unforeseen(_request: Request, error: Exception) -> JSONResponse:
+async def of_the_unforeseen(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for a fault of ours: no details, they may be sensitive."""
     events.service_failed(name="gateway", error=error)
     return problem("SYS.INTERNAL", headers={"Retry-After": _RETRY_AFTER_S})

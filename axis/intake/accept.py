@@ -11,14 +11,15 @@ Spec: docs/protocol/intake.md; design laws 1 and 2.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
 from axis import clock, seal
-from axis.commits import SharedCommits
-from axis.errors import PermanentError, Refusal, violation
+from axis.batches import Batches
+from axis.dispatch.along import Along, alone
+from axis.errors import AxisError, PermanentError, Refusal, violation
 from axis.intake.custody import custody_of, rejection_of
 from axis.intake.examine import Examined, examine
 from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
@@ -46,17 +47,40 @@ class Rejected(PermanentError):
         super().__init__(refusal.code, refusal.detail)
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """An envelope as an office handed it in."""
+
+    sealed: bytes
+    submitter: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """An envelope that is in order and whose files are here, and how it came."""
+
+    examined: Examined
+    via: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """The rooms that acceptance needs, opened once per process."""
+    """The rooms that acceptance needs, opened once per process. What comes at the same moment is judged and kept together."""
 
     ledger: Ledger
     spool: Spool
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
-    commits: SharedCommits[Custody, CustodyAnswer]
+    batch: int = 64  # Envelopes that share one commit.
+    along: Along = alone  # What a commit makes due is begun with it.
     now: Callable[[], datetime] = clock.now
+    _examining: Batches[_Came, Examined] = field(init=False)
+    _committing: Batches[_Examined, tuple[Custody, CustodyAnswer]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_examining", Batches(self._examine, most=self.batch))
+        object.__setattr__(self, "_committing", Batches(self._commit, most=self.batch))
 
     async def accept(self, sealed: bytes, *, submitter: str, via: str) -> Acceptance:
         """Take custody of one sealed envelope.
@@ -72,7 +96,7 @@ class Intake:
         """
         began = time.perf_counter()
         try:
-            examined = await self._examine(sealed, submitter)
+            examined = await self._examining.add(_Came(sealed, submitter))
             await self._require_attachments(examined, submitter)
             answer = await self._take_custody(examined, via)
         except Refusal as refusal:
@@ -88,21 +112,26 @@ class Intake:
             TransientError: It could not be judged now.
         """
         try:
-            await self._examine(sealed, submitter)
+            await self._examining.add(_Came(sealed, submitter))
         except Refusal as refusal:
             await self._refuse(sealed, refusal, submitter, via)
 
-    async def _examine(self, sealed: bytes, submitter: str) -> Examined:
+    async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
+        """Examine envelopes in one thread; what is wrong with one is its own answer."""
         roll, trust = self.roll()
-        return await asyncio.to_thread(examine, sealed, submitter=submitter, roll=roll, trust=trust, at=self.now())
+        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now()) for one in came])
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
+        if not examined.attachments:
+            return
+        digests = [ref.sha256 for ref in examined.attachments]
+        sizes = await asyncio.gather(*map(self.spool.exists, digests))
+        # A file that only others hold is as good as absent: its digest must not be a key to it.
+        readable = await asyncio.gather(*(self.ledger.may_read(submitter, digest) for digest in digests))
         missing = []
-        for ref in examined.attachments:
-            there = await self.spool.exists(ref.sha256)
-            # A file that only others hold is as good as absent: its digest must not be a key to it.
-            if there is None or not await self.ledger.may_read(submitter, ref.sha256):
+        for ref, there, may_read in zip(examined.attachments, sizes, readable, strict=True):
+            if there is None or not may_read:
                 missing.append(violation("ATT.MISSING", ref.name, rule="attachment:uploaded"))
             elif there != ref.size_bytes:
                 missing.append(violation("ATT.DIGEST", ref.name, rule="attachment:size"))
@@ -110,16 +139,8 @@ class Intake:
             raise Refusal(missing)
 
     async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
-        custody = await asyncio.to_thread(
-            custody_of,
-            examined,
-            envelope_id=uuid4().hex,
-            voice=self.voice,
-            at=self.now(),
-            lifetimes=self.lifetimes,
-            via=via,
-        )
-        match await self.commits.add(custody):
+        custody, answer = await self._committing.add(_Examined(examined, via))
+        match answer:
             case Taken():
                 return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
             case Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
@@ -128,6 +149,21 @@ class Intake:
                 return Acceptance(envelope_id, xml, duplicate=True)
             case Conflict():
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
+
+    async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
+        """Sign the acceptance of envelopes, and take custody of them in one commit."""
+        custodies = await asyncio.to_thread(lambda: [self._custody(one) for one in examined])
+        return list(zip(custodies, await self.along(self.ledger.take_custody(custodies)), strict=True))
+
+    def _custody(self, one: _Examined) -> Custody:
+        return custody_of(
+            one.examined,
+            envelope_id=uuid4().hex,
+            voice=self.voice,
+            at=self.now(),
+            lifetimes=self.lifetimes,
+            via=one.via,
+        )
 
     async def _refuse(self, sealed: bytes, refusal: Refusal, submitter: str, via: str) -> Acceptance:
         """Put a refusal on record, or repeat an acceptance that today's rules would no longer give."""
@@ -162,3 +198,10 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
+
+
+def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime) -> Examined | Exception:
+    try:
+        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at)
+    except AxisError as error:
+        return error

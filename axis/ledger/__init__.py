@@ -14,6 +14,7 @@ from axis.ledger.book import Ledger
 from axis.ledger.engine import migrate
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
+    Asked,
     AttachmentRow,
     Attempt,
     Conflict,
@@ -37,6 +38,7 @@ from axis.ledger.values import (
 )
 
 __all__ = [
+    "Asked",
     "AttachmentRow",
     "Attempt",
     "AuditFinding",

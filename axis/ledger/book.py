@@ -4,7 +4,7 @@ Each method is one transaction; what happens inside stands in the module of its
 subject.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,11 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from axis.batches import Batches
 from axis.ledger import audit as audits
 from axis.ledger import custody, deliveries, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
 from axis.ledger.values import (
+    Asked,
     AttachmentRow,
     Attempt,
     Custody,
@@ -27,7 +29,6 @@ from axis.ledger.values import (
     Figures,
     Known,
     LaneRow,
-    ReceiptEntry,
     ReceiptRow,
     Recorded,
     Rejection,
@@ -35,6 +36,7 @@ from axis.ledger.values import (
 )
 
 _BURIED_MOST_BYTES = 4 * 1024 * 1024
+_MOST_FILES = 100  # Recorded or looked up by one statement.
 _CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 
 _e = t.envelopes.c
@@ -49,6 +51,8 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._uploads: Batches[Row, None] = Batches(self._record_uploads, most=_MOST_FILES)
+        self._reading: Batches[tuple[str, str], bool] = Batches(self._may_read, most=_MOST_FILES)
 
     @classmethod
     @asynccontextmanager
@@ -85,12 +89,19 @@ class Ledger:
 
     async def record_upload(self, office: str, sha256: str, size_bytes: int, at: datetime) -> None:
         """Note that an office has brought a file."""
-        row = {"office": office, "sha256": sha256, "size_bytes": size_bytes, "at": at}
-        await self._insert_once(t.uploads, row)
+        await self._uploads.add({"office": office, "sha256": sha256, "size_bytes": size_bytes, "at": at})
+
+    async def _record_uploads(self, rows: Sequence[Row]) -> Sequence[None]:
+        await self._insert_once(t.uploads, *rows)
+        return [None] * len(rows)
 
     async def may_read(self, office: str, sha256: str) -> bool:
         """Tell whether an office brought, sent or was sent a file."""
-        return await self._database.read(lambda c: custody.may_read(c, office, sha256))
+        return await self._reading.add((office, sha256))
+
+    async def _may_read(self, wanted: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        readable = await self._database.read(lambda c: custody.readable(c, wanted))
+        return [pair in readable for pair in wanted]
 
     # --- dispatch --------------------------------------------------------------
 
@@ -106,6 +117,10 @@ class Ledger:
         """Queue attempts again whose message did not get through, or got lost."""
         await self._database.write(lambda c: deliveries.put_back(c, ids, next_at, code, reason))
 
+    async def take_up_again(self, now: datetime) -> int:
+        """Make due again what a process that has died may have begun and not sent."""
+        return await self._database.write(lambda c: deliveries.take_up_again(c, now))
+
     async def extend_wait(self, ids: Sequence[int], next_at: datetime) -> None:
         """Look after these attempts later."""
         await self._database.write(lambda c: deliveries.extend_wait(c, ids, next_at))
@@ -118,18 +133,9 @@ class Ledger:
         """Return deliveries whose lifetime is over."""
         return await self._database.read(lambda c: deliveries.expiring(c, now, limit))
 
-    async def record(
-        self, envelope_id: str, addressee: str, decide: Callable[[DeliveryRow | None], ReceiptEntry | None]
-    ) -> Recorded:
-        """Store a receipt and what follows from it, in one commit.
-
-        Args:
-            envelope_id: The delivery's envelope.
-            addressee: Its addressee.
-            decide: Given the delivery as it stands, returns what the receipt does to it; None: nothing is to be
-                recorded. What it raises is raised here, with nothing written. It may be called more than once.
-        """
-        return await self._database.write(lambda c: deliveries.record(c, envelope_id, addressee, decide))
+    async def record(self, asked: Sequence[Asked]) -> list[Recorded | Exception]:
+        """Store receipts and what follows from them, in one commit; answers stand in the order of the asked."""
+        return await self._database.write(lambda c: deliveries.record(c, asked))
 
     async def notices_due(self, now: datetime, limit: int) -> list[DueNotice]:
         """Claim notices to publish now."""
@@ -156,9 +162,9 @@ class Ledger:
         row = {"queue": _plain(queue), "kind": _plain(kind), "digest": digest, "body": body[:_BURIED_MOST_BYTES], "headers": _json_ready(headers), "at": at}  # fmt: skip
         await self._insert_once(t.buried, row)
 
-    async def _insert_once(self, table: sa.Table, row: Row) -> None:
-        """Insert a row that may be there already."""
-        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), [row]))
+    async def _insert_once(self, table: sa.Table, *rows: Row) -> None:
+        """Insert rows that may be there already."""
+        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), list(rows)))
 
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""

@@ -1,6 +1,6 @@
 """Custody: an envelope enters the book, or is refused on record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -72,22 +72,32 @@ def accepted_xml(connection: sa.Connection, envelope_id: str) -> bytes:
     return bytes(found.scalar_one())
 
 
-def may_read(connection: sa.Connection, office: str, sha256: str) -> bool:
-    """Tell whether an office brought, sent or was sent a file."""
-    return connection.execute(_MAY_READ, {"office": office, "sha256": sha256}).first() is not None
-
-
 _e, _a, _d, _u = t.envelopes.c, t.envelope_attachments.c, t.deliveries.c, t.uploads.c
-_office: sa.BindParameter[str] = sa.bindparam("office")
-_sha256: sa.BindParameter[str] = sa.bindparam("sha256")
-_MAY_READ = sa.union_all(
-    sa.select(sa.literal(1)).where(_u.office == _office, _u.sha256 == _sha256),
-    sa.select(sa.literal(1)).where(_a.sha256 == _sha256, _e.id == _a.envelope_id, _e.originator == _office),
-    # A delivery that was refused never gave its addressee anything.
-    sa.select(sa.literal(1)).where(
-        _a.sha256 == _sha256, _d.envelope_id == _a.envelope_id, _d.addressee == _office, _d.state != "refused"
+_OFFICES: sa.BindParameter[list[str]] = sa.bindparam("offices", expanding=True)
+_DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
+_READERS = (  # Asked one after the other, as long as something is not answered.
+    sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
+    sa.select(_d.addressee, _a.sha256).where(
+        # A delivery that was refused never gave its addressee anything.
+        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state != "refused"
     ),
-).limit(1)
+    sa.select(_e.originator, _a.sha256).where(
+        _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
+    ),
+)  # fmt: skip
+
+
+def readable(connection: sa.Connection, wanted: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those pairs of an office and a digest where the office brought, sent or was sent the file."""
+    asked, found = set(wanted), set[tuple[str, str]]()
+    for readers in _READERS:
+        rest = asked - found
+        if not rest:
+            break
+        offices, digests = {office for office, _ in rest}, {digest for _, digest in rest}
+        rows = connection.execute(readers, {"offices": list(offices), "digests": list(digests)})
+        found |= {(row[0], row[1]) for row in rows} & rest
+    return found
 
 
 def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: str) -> Known | None:

@@ -4,7 +4,8 @@ Every change names the state it expects, so that two processes that act on one
 delivery cannot both succeed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,18 @@ import sqlalchemy as sa
 
 from axis.ledger import tables as t
 from axis.ledger.custody import insert_once, notice_row, receipt_row
-from axis.ledger.values import Attempt, DeliveryRow, DueNotice, Failure, LaneRow, Outcome, ReceiptEntry, Recorded
+from axis.ledger.values import (
+    Asked,
+    Attempt,
+    DeliveryRow,
+    DueNotice,
+    Failure,
+    LaneRow,
+    Outcome,
+    ReceiptEntry,
+    Recorded,
+    Row,
+)
 
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
@@ -52,27 +64,44 @@ _ATTEMPT_DUE = sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred"
 _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 
 
+# Statements that every document needs are built once: to build one costs more than to run it.
+_LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
+_DUE = (
+    sa.select(_d.id, _d.envelope_id, _d.addressee, _d.attempts, _d.chain_head, _d.priority, _l.open_until)
+    .outerjoin(t.lanes, _l.office == _d.addressee)
+    .where(
+        _d.state.in_(("queued", "deferred")),
+        _d.next_at <= _NOW,
+        _d.expires_at > _NOW,  # What is over is expired, not attempted.
+        sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
+        sa.or_(_l.open_until.is_(None), _l.open_until <= _NOW),
+    )
+    .order_by(_d.priority.desc(), _d.next_at, _d.id)
+    .limit(_LIMIT)
+    .with_for_update(of=t.deliveries, skip_locked=True)
+)
+_SENT = (
+    sa.update(t.deliveries)
+    .where(_d.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(
+        state="sent",
+        attempts=_d.attempts + 1,
+        next_at=sa.bindparam("answer_by", type_=t.Moment),
+        updated_at=_NOW,
+        who_must_act="addressee",
+    )
+)
+_SEALED = sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_(sa.bindparam("ids", expanding=True)))
+_EVENT = sa.insert(t.events)
+
+
 def begin_attempts(connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
     """Record attempts for what is due, urgent first, and return them to be made.
 
     A lane that is paused, or whose breaker is open, is passed over; one whose
     breaker may close again gets one probe.
     """
-    due = (
-        sa.select(_d.id, _d.envelope_id, _d.addressee, _d.attempts, _d.chain_head, _d.priority, _l.open_until)
-        .outerjoin(t.lanes, _l.office == _d.addressee)
-        .where(
-            _d.state.in_(("queued", "deferred")),
-            _d.next_at <= now,
-            _d.expires_at > now,  # What is over is expired, not attempted.
-            sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
-            sa.or_(_l.open_until.is_(None), _l.open_until <= now),
-        )
-        .order_by(_d.priority.desc(), _d.next_at, _d.id)
-        .limit(limit)
-        .with_for_update(of=t.deliveries, skip_locked=True)
-    )
-    found = connection.execute(due).all()
+    found = connection.execute(_DUE, {"now": now, "limit": limit}).all()
     probes = _claim_probes(
         connection, {row.addressee for row in found if row.open_until is not None}, now, answer_within
     )
@@ -85,27 +114,15 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
         chosen.append(row)
     if not chosen:
         return []
+    connection.execute(_SENT, {"ids": [row.id for row in chosen], "answer_by": now + answer_within, "now": now})
     connection.execute(
-        sa.update(t.deliveries)
-        .where(_d.id.in_([row.id for row in chosen]))
-        .values(
-            state="sent",
-            attempts=_d.attempts + 1,
-            next_at=now + answer_within,
-            updated_at=now,
-            who_must_act="addressee",
-        )
-    )
-    connection.execute(
-        sa.insert(t.events),
+        _EVENT,
         [
             {"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.attempted", "at": now, "detail": {"attempt": row.attempts + 1}}
             for row in chosen
         ],
     )  # fmt: skip
-    envelopes = connection.execute(
-        sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_({row.envelope_id for row in chosen}))
-    )
+    envelopes = connection.execute(_SEALED, {"ids": list({row.envelope_id for row in chosen})})
     bytes_of = {row.id: (row.digest, bytes(row.sealed)) for row in envelopes}
     return [
         Attempt(
@@ -146,6 +163,27 @@ def extend_wait(connection: sa.Connection, ids: Sequence[int], next_at: datetime
     connection.execute(sa.update(t.deliveries).where(_d.id.in_(ids), _d.state == "sent").values(next_at=next_at))
 
 
+_BEGUN_LATELY = timedelta(seconds=20)  # Longer than a publish may take.
+
+
+def take_up_again(connection: sa.Connection, now: datetime) -> int:
+    """Make due again what a process that has died may have begun and not sent; return how many deliveries that concerns.
+
+    Attempts that were begun just before the last one on record, and are unanswered, may not have left; notices that are
+    claimed belong to nobody. What did leave, leaves twice.
+    """
+    last = connection.execute(sa.select(sa.func.max(_d.updated_at, type_=t.Moment)).where(t.WAITS)).scalar()
+    connection.execute(sa.update(t.outbox).where(t.outbox.c.due_at > now).values(due_at=now))
+    if last is None:
+        return 0
+    put_back = connection.execute(
+        sa.update(t.deliveries)
+        .where(t.WAITS, _d.state == "sent", _d.updated_at >= last - _BEGUN_LATELY)
+        .values(state="queued", next_at=now)
+    )
+    return put_back.rowcount
+
+
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return attempts that nobody answered in time."""
     return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit)
@@ -156,46 +194,73 @@ def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[Deliv
     return rows(connection, t.WAITS, _d.expires_at <= now, limit=limit)
 
 
-def record(
-    connection: sa.Connection,
-    envelope_id: str,
-    addressee: str,
-    decide: Callable[[DeliveryRow | None], ReceiptEntry | None],
-) -> Recorded:
-    """Ask what a receipt does to a delivery as it stands, and do all of it."""
-    row = _locked(connection, envelope_id, addressee)
-    entry = decide(row)
-    if row is None or entry is None:
-        return Recorded(Outcome.NOTHING, row, entry)
-    stored = connection.execute(
-        insert_once(connection, t.receipts, returning="digest"), [receipt_row(entry.receipt, envelope_id)]
-    )
-    if stored.first() is None:
-        return Recorded(Outcome.REPEATED, row, entry)
-    connection.execute(_MOVE, _moved(row, entry))
-    if entry.notices:
-        connection.execute(_NOTICE, [notice_row(notice, entry.at) for notice in entry.notices])
+def record(connection: sa.Connection, asked: Sequence[Asked]) -> list[Recorded | Exception]:
+    """Ask what each receipt does to its delivery as it stands, and do all of it; answers stand in the order of the asked.
+
+    Several may be about one delivery: each is decided on what the one before it has left.
+    """
+    rows = _locked(connection, asked)
+    known = _there(connection, [one.digest for one in asked if one.digest is not None])
+    answers: list[Recorded | Exception] = []
+    entries: list[tuple[Asked, ReceiptEntry]] = []
+    moved: dict[int, Row] = {}
+    for one in asked:
+        row = rows.get((one.envelope_id, one.addressee))
+        try:
+            entry = one.decide(row)
+        except Exception as error:  # It is about this one alone.
+            answers.append(error)
+            continue
+        if row is None or entry is None:
+            answers.append(Recorded(Outcome.NOTHING, row, entry))
+            continue
+        if entry.receipt.digest in known:
+            answers.append(Recorded(Outcome.REPEATED, row, entry))
+            continue
+        known.add(entry.receipt.digest)
+        entries.append((one, entry))
+        fields = _moved(row, entry)
+        moved[row.delivery_id] = {f"new_{name}": value for name, value in fields.items()} | {
+            "delivery": row.delivery_id
+        }
+        rows[one.envelope_id, one.addressee] = replace(row, **fields)
+        answers.append(Recorded(Outcome.RECORDED, row, entry))
+    if entries:
+        _write(connection, entries, list(moved.values()))
+    return answers
+
+
+def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntry]], moved: Sequence[Row]) -> None:
+    """Write down what was decided."""
+    connection.execute(_RECEIPT, [receipt_row(entry.receipt, asked.envelope_id) for asked, entry in entries])
+    connection.execute(_MOVE, moved)
+    notices = [notice_row(notice, entry.at) for _, entry in entries for notice in entry.notices]
+    if notices:
+        connection.execute(_NOTICE, notices)
     connection.execute(
         _EVENT,
         [
             {
-                "envelope_id": envelope_id,
-                "addressee": addressee,
+                "envelope_id": asked.envelope_id,
+                "addressee": asked.addressee,
                 "event": entry.event,
                 "at": entry.at,
                 "detail": {"digest": entry.receipt.digest, "state": entry.new_state, "code": entry.code},
             }
+            for asked, entry in entries
         ],
     )
-    if entry.failure is not None:
-        _lane_failed(connection, addressee, entry.at, entry.failure)
-    elif entry.office_answered:
-        _lane_answered(connection, addressee, entry.at)
-    return Recorded(Outcome.RECORDED, row, entry)
+    answered: dict[str, datetime] = {}
+    for asked, entry in entries:
+        if entry.failure is not None:
+            _lane_failed(connection, asked.addressee, entry.at, entry.failure)
+        elif entry.office_answered:
+            answered[asked.addressee] = entry.at
+    if answered:
+        _lanes_answered(connection, answered)
 
 
-# Statements that every document needs are built once: to build one costs more than to run it.
-_NOTICE, _EVENT = sa.insert(t.outbox), sa.insert(t.events)
+_NOTICE, _RECEIPT = sa.insert(t.outbox), sa.insert(t.receipts)
 _MOVED = ("state", "business", "code", "reason", "who_must_act", "next_at", "told_at", "chain_head", "updated_at")
 _MOVE = (
     sa.update(t.deliveries)
@@ -204,33 +269,45 @@ _MOVE = (
 )
 
 
-def _moved(row: DeliveryRow, entry: ReceiptEntry) -> dict[str, Any]:
+def _moved(row: DeliveryRow, entry: ReceiptEntry) -> Row:
     """Return a delivery as a receipt leaves it: what the receipt says nothing about stays."""
     moves = entry.new_state is not None
     sets_time = moves and (entry.new_state != row.state or entry.next_at is not None)
     return {
-        "delivery": row.delivery_id,
-        "new_state": entry.new_state if moves else row.state,
-        "new_business": row.business if entry.business is None else entry.business,
-        "new_code": entry.code if moves else row.code,
-        "new_reason": entry.reason if moves else row.reason,
-        "new_who_must_act": entry.who_must_act if moves else row.who_must_act,
-        "new_next_at": entry.next_at if sets_time else row.next_at,
-        "new_told_at": entry.at if entry.notices else row.told_at,
-        "new_chain_head": entry.receipt.digest if moves else row.chain_head,
-        "new_updated_at": entry.at,
+        "state": entry.new_state if moves else row.state,
+        "business": row.business if entry.business is None else entry.business,
+        "code": entry.code if moves else row.code,
+        "reason": entry.reason if moves else row.reason,
+        "who_must_act": entry.who_must_act if moves else row.who_must_act,
+        "next_at": entry.next_at if sets_time else row.next_at,
+        "told_at": entry.at if entry.notices else row.told_at,
+        "chain_head": entry.receipt.digest if moves else row.chain_head,
+        "updated_at": entry.at,
     }
 
 
-_ONE = _ROW.where(_d.envelope_id == sa.bindparam("envelope"), _d.addressee == sa.bindparam("office")).with_for_update(
-    of=t.deliveries
+# In the order of their ids: two processes that lock several must not wait for each other in a ring.
+_THESE = (
+    _ROW.where(
+        _d.envelope_id.in_(sa.bindparam("envelopes", expanding=True)),
+        _d.addressee.in_(sa.bindparam("offices", expanding=True)),
+    )
+    .order_by(_d.id)
+    .with_for_update(of=t.deliveries)
 )
+_DIGESTS = sa.select(t.receipts.c.digest).where(t.receipts.c.digest.in_(sa.bindparam("digests", expanding=True)))
 
 
-def _locked(connection: sa.Connection, envelope_id: str, addressee: str) -> DeliveryRow | None:
-    """Return a delivery that nobody else can move before this transaction ends."""
-    found = connection.execute(_ONE, {"envelope": envelope_id, "office": addressee}).first()
-    return None if found is None else DeliveryRow(**found._mapping)
+def _locked(connection: sa.Connection, asked: Sequence[Asked]) -> dict[tuple[str, str], DeliveryRow]:
+    """Return deliveries that nobody else can move before this transaction ends, by envelope and addressee."""
+    envelopes, offices = {one.envelope_id for one in asked}, {one.addressee for one in asked}
+    found = connection.execute(_THESE, {"envelopes": list(envelopes), "offices": list(offices)})
+    return {(row.envelope_id, row.addressee): DeliveryRow(**row._mapping) for row in found}
+
+
+def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
+    """Return those receipts that are on record already. Their deliveries are locked: nobody adds one meanwhile."""
+    return set(connection.execute(_DIGESTS, {"digests": list(digests)}).scalars()) if digests else set()
 
 
 def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, now: datetime) -> bool:
@@ -261,20 +338,20 @@ def _lane_failed(connection: sa.Connection, office: str, now: datetime, failure:
         connection.execute(sa.update(t.lanes).where(_l.office == office).values(open_until=now + failure.probe_after))
 
 
-_LANE = sa.select(_l.failures, _l.open_until).where(_l.office == sa.bindparam("office"))
+_TROUBLED = sa.select(_l.office, _l.open_until).where(
+    _l.office.in_(sa.bindparam("offices", expanding=True)), sa.or_(_l.failures > 0, _l.open_until.is_not(None))
+)
 
 
-def _lane_answered(connection: sa.Connection, office: str, now: datetime) -> None:
-    """Close an office's breaker; if it was open, what waits for the office is due now.
+def _lanes_answered(connection: sa.Connection, answered: Mapping[str, datetime]) -> None:
+    """Close the breakers of offices that answered; where one was open, what waits for the office is due now.
 
     Only then: one document that always fails must not be tried again each time another one succeeds.
     """
-    row = connection.execute(_LANE, {"office": office}).first()
-    if row is None or (row.failures == 0 and row.open_until is None):
-        return
-    connection.execute(sa.update(t.lanes).where(_l.office == office).values(failures=0, open_until=None))
-    if row.open_until is not None:
-        _drive_again(connection, office, now)
+    for row in connection.execute(_TROUBLED, {"offices": list(answered)}).all():
+        connection.execute(sa.update(t.lanes).where(_l.office == row.office).values(failures=0, open_until=None))
+        if row.open_until is not None:
+            _drive_again(connection, row.office, answered[row.office])
 
 
 def heartbeat(connection: sa.Connection, office: str, now: datetime, version: str) -> None:
@@ -308,24 +385,31 @@ def lanes(connection: sa.Connection) -> list[LaneRow]:
     return [LaneRow(**row._mapping) for row in found]
 
 
+_o, _r = t.outbox.c, t.receipts.c
+_NOTICES_DUE = (
+    sa.select(_o.id, _o.target, _r.envelope_id, _r.xml)
+    .join(t.receipts, _r.digest == _o.receipt_digest)
+    .where(_o.due_at <= _NOW)
+    .order_by(_o.id)
+    .limit(_LIMIT)
+    .with_for_update(of=t.outbox, skip_locked=True)
+)
+_CLAIM = (
+    sa.update(t.outbox)
+    .where(_o.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(due_at=sa.bindparam("until", type_=t.Moment))
+)
+_GONE = sa.delete(t.outbox).where(_o.id.in_(sa.bindparam("ids", expanding=True)))
+
+
 def notices_due(connection: sa.Connection, now: datetime, claim: timedelta, limit: int) -> list[DueNotice]:
     """Claim notices to publish; a claim that is not kept runs out."""
-    o, r = t.outbox.c, t.receipts.c
-    found = (
-        connection.execute(
-            sa.select(o.id, o.target, r.envelope_id, r.xml)
-            .join(t.receipts, r.digest == o.receipt_digest)
-            .where(o.due_at <= now)
-            .order_by(o.id)
-            .limit(limit)
-            .with_for_update(of=t.outbox, skip_locked=True)
-        )
-    ).all()
+    found = connection.execute(_NOTICES_DUE, {"now": now, "limit": limit}).all()
     if found:
-        connection.execute(sa.update(t.outbox).where(o.id.in_([row.id for row in found])).values(due_at=now + claim))
+        connection.execute(_CLAIM, {"ids": [row.id for row in found], "until": now + claim})
     return [DueNotice(id=row.id, target=row.target, envelope_id=row.envelope_id, xml=bytes(row.xml)) for row in found]
 
 
 def notices_sent(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Remove notices that the broker has confirmed; the receipts stay."""
-    connection.execute(sa.delete(t.outbox).where(t.outbox.c.id.in_(ids)))
+    connection.execute(_GONE, {"ids": list(ids)})

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from axis.commits import SharedCommits
+from axis.batches import Batches
 from axis.errors import PermanentError, TransientError
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Database:
 
     def __init__(self, driver: _Driver) -> None:
         self._driver = driver
-        self._commits: SharedCommits[Work[Any], Any] = SharedCommits(partial(self._run, reading=False), most=_MOST)
+        self._commits: Batches[Work[Any], Any] = Batches(partial(self._run, reading=False), most=_MOST)
 
     async def read(self, work: Work[T]) -> T:
         """Run work that writes nothing.

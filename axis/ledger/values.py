@@ -1,5 +1,6 @@
 """Values: what goes into the ledger and what comes out of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -196,6 +197,18 @@ class ReceiptEntry:
     at: datetime
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What somebody wants to record about one delivery."""
+
+    envelope_id: str
+    addressee: str
+    # Given the delivery as it stands, returns what is to be recorded about it; None: nothing. What it raises is answered,
+    # with nothing written. It may be called more than once.
+    decide: Callable[[DeliveryRow | None], ReceiptEntry | None]
+    digest: str | None = None  # Of the receipt, where it may be there already.
 
 
 class Outcome(Enum):

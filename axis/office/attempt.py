@@ -71,7 +71,7 @@ class Attempts:
                 previous = message.headers.get("previous-receipt") or begun.head
                 said = await self._keep(outcome, about, previous, attempt)
         metrics.ATTEMPT_SECONDS.observe(time.perf_counter() - began)
-        await self.courier.send(about.envelope_id, said)
+        await self.courier.send(said)
 
     def _open(self, message: Incoming, attempt: int) -> tuple[About, _Content]:
         """Read and verify an envelope; what is wrong with it is an outcome."""

@@ -1,7 +1,7 @@
 """The counter at work: what runs while an office is open.
 
-Several consumers read the inbox, one document each, so that a slow one holds up
-nobody but itself. Beside them small loops re-send, offer receipts, send what is
+So many documents are at work beside each other, each acked by itself, so that a
+slow one holds up nobody but itself. Beside them small loops re-send, offer receipts, send what is
 due, tell the axis that we live, and follow the trust folder. To stop is to take
 no more, to finish what runs, and then to close.
 
@@ -11,7 +11,7 @@ Spec: docs/protocol/broker.md; design laws 3 and 5.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -127,16 +127,15 @@ class Counter:
     async def working(self) -> AsyncIterator[None]:
         """Take documents and send ours until the block ends; then finish what runs."""
         loops = [asyncio.create_task(work, name=name) for name, work in self._loops()]
-        consumers = [
-            await self.pipes.consume_batches(topology.inbox(self.settings.code), self._take, max_batch=1, prefetch=1)
-            for _ in range(self.settings.at_once)
-        ]
+        consumer = await self.pipes.consume_each(
+            topology.inbox(self.settings.code), self._until_kept, at_once=self.settings.at_once
+        )
         events.service_started(name=f"office {self.settings.code}", detail=self._adapter)
         try:
             yield
         finally:
             self.stopping.set()
-            await self._stop(consumers)
+            await self._stop(consumer)
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
@@ -164,15 +163,11 @@ class Counter:
         # What a register says about a document outlives the news of the work on it.
         answer = None if isinstance(report, Progress) else text
         await self.state.keep(envelope_id, signed, attempt=None, answer=answer, at=at)
-        await self.courier.send(envelope_id, [one.xml for one in signed])
-
-    async def _take(self, messages: Sequence[Incoming]) -> None:
-        """Take messages from the inbox; each is acked when it is safe, and waits here while it cannot be."""
-        for message in messages:
-            await self._until_kept(message)
+        await self.courier.send([one.xml for one in signed])
 
     async def _until_kept(self, message: Incoming) -> None:
-        room = self.hearing.take if message.type == "receipt" else self.attempts.take
+        """Take a message from the inbox; it is acked when it is safe, and waits here while it cannot be."""
+        room = self.attempts.take if message.type == "envelope" else self.hearing.take
         pause_s = 0.5
         while True:
             try:
@@ -194,11 +189,11 @@ class Counter:
                 self.bell.set()
                 return
 
-    async def _stop(self, consumers: Sequence[Consumer]) -> None:
-        """Stop the consumers; what has not finished in time is broken off, unacknowledged."""
+    async def _stop(self, consumer: Consumer) -> None:
+        """Stop taking; what has not finished in time is broken off, unacknowledged."""
         try:
             async with asyncio.timeout(FINISH_WITHIN_S):
-                await asyncio.gather(*(consumer.stop() for consumer in consumers), return_exceptions=True)
+                await consumer.stop()
         except TimeoutError:
             events.room_unavailable(room="office handler", code="DLV.OFFICE_UNAVAILABLE", retry_s=0)
 

@@ -16,8 +16,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -76,12 +79,12 @@ class GatewayClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_CHUNK_BYTES,
             auto_decompress=False,
-            trust_env=True,  # A proxy of the office's network.
+            proxy=_proxy(url),
         ) as http:
             yield cls(url=url.rstrip("/"), office=office, key=key, http=http, now=now)
 
     async def upload(
-        self, path: Path, sha256: str, size_bytes: int, *, told: Callable[[int], None] = lambda _done: None
+        self, source: Path | bytes, sha256: str, size_bytes: int, *, told: Callable[[int], None] = lambda _done: None
     ) -> None:
         """Bring a file to the axis, going on where an earlier upload ended; `told` hears of bytes done.
 
@@ -89,7 +92,7 @@ class GatewayClient:
             PermanentError: The gateway does not want the file.
             TransientError: It could not be brought there now.
         """
-        if size_bytes <= _AT_ONE_GO and await self._put(path, sha256):
+        if size_bytes <= _AT_ONE_GO and await self._put(source, sha256):
             told(size_bytes)
             return
         cuts = 0
@@ -100,7 +103,7 @@ class GatewayClient:
                     told(size_bytes)
                     return
                 # Also at the very end: all bytes may be there of a file that nobody has looked at as a whole.
-                if await self._send(path, sha256, offset if offset <= size_bytes else 0, size_bytes, told):
+                if await self._send(source, sha256, offset if offset <= size_bytes else 0, size_bytes, told):
                     return
             except TransientError:
                 cuts += 1
@@ -110,14 +113,15 @@ class GatewayClient:
             else:
                 cuts = 0
 
-    async def _put(self, path: Path, sha256: str) -> bool:
+    async def _put(self, source: Path | bytes, sha256: str) -> bool:
         """Bring a small file in one request; False if that did not go through, and must be done step by step.
 
         Raises:
             PermanentError: The gateway does not want the file.
         """
+        content = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
         try:
-            answer = await self._ask("PUT", f"/v1/uploads/{sha256}", content=await asyncio.to_thread(path.read_bytes))
+            answer = await self._ask("PUT", f"/v1/uploads/{sha256}", content=content)
             _require_good(answer)
         except TransientError:
             return False
@@ -131,7 +135,9 @@ class GatewayClient:
         _require_good(answer)
         return int(answer.headers.get("Upload-Offset", "0"))
 
-    async def _send(self, path: Path, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]) -> bool:
+    async def _send(
+        self, source: Path | bytes, sha256: str, offset: int, size_bytes: int, told: Callable[[int], None]
+    ) -> bool:
         """Send what is missing; return whether the axis has the whole file now."""
         headers = {
             "Upload-Offset": str(offset),
@@ -146,7 +152,7 @@ class GatewayClient:
                     silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
                     told(done)
 
-                pieces = _pieces(path, offset, heard)
+                pieces = _pieces(source, offset, heard)
                 answer = await self._request("PATCH", f"/v1/uploads/{sha256}", headers=headers, data=pieces)
         _require_good(answer)
         return answer.status == 201
@@ -235,6 +241,14 @@ class GatewayClient:
         return {"Authorization": f"Bearer {self._token[0][0]}"}
 
 
+def _proxy(url: str) -> str | None:
+    """Return the proxy of the office's network for a place, as the environment names it now: asked with every request, it costs as much as the request."""
+    place = urlsplit(url)
+    if place.hostname is None or proxy_bypass(place.hostname):
+        return None
+    return getproxies().get(place.scheme)
+
+
 @contextlib.contextmanager
 def _dead_line_is_transient() -> Iterator[None]:
     try:
@@ -243,8 +257,8 @@ def _dead_line_is_transient() -> Iterator[None]:
         raise TransientError("SYS.SPOOL") from error
 
 
-async def _pieces(path: Path, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
+async def _pieces(source: Path | bytes, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
+    with BytesIO(source) if isinstance(source, bytes) else await asyncio.to_thread(source.open, "rb") as file:
         file.seek(offset)
         while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
             yield piece

@@ -9,6 +9,7 @@ Spec: docs/protocol/receipts.md.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -21,10 +22,10 @@ from axis.office import metrics
 from axis.office.handlers import Handlers, Notice
 from axis.office.state import Heard, State
 from axis.office.trust import LiveTrust
-from axis.receipts import Level, SignedReceipt
+from axis.receipts import Level, SignedReceipt, bundle
 from axis.telemetry import events
 
-_AT_ONCE = 16
+_AT_ONCE = 100
 _MOST_KEPT = 1000
 _TAKE_WITHIN_S = 60.0
 _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900))  # The last one repeats.
@@ -43,15 +44,18 @@ class Hearing:
     _verified: dict[str, SignedReceipt] = field(default_factory=dict, init=False)
 
     async def take(self, message: Incoming) -> None:
-        """Keep one receipt; when this returns, it cannot be lost.
+        """Keep one receipt or many; when this returns, they cannot be lost.
 
         Raises:
             TransientError: SYS.STATE
         """
-        await self.hear(message.body, str(message.headers.get("envelope-id") or ""))
+        said = bundle.unpack(message.type, message.body)
+        signed = self._read_all(said) if len(said) == 1 else await asyncio.to_thread(self._read_all, said)
+        claimed = str(message.headers.get("envelope-id") or "")
+        await asyncio.gather(*(self._keep(xml, one, claimed) for xml, one in zip(said, signed, strict=True)))
 
     async def hear(self, xml: bytes, envelope_id: str) -> None:
-        """Keep one receipt, however it came.
+        """Keep one receipt that came by another way.
 
         Args:
             xml: The receipt.
@@ -60,46 +64,67 @@ class Hearing:
         Raises:
             TransientError: SYS.STATE
         """
+        (signed,) = self._read_all([xml])
+        await self._keep(xml, signed, envelope_id)
+
+    async def _keep(self, xml: bytes, signed: SignedReceipt | AxisError, claimed: str) -> None:
         digest = sha256(xml).hexdigest()
-        signed = None
-        try:
-            signed = self._read(xml)
-        except AxisError as error:
+        if isinstance(signed, AxisError):
             metrics.RECEIPTS_HEARD.labels("invalid").inc()
-            events.receipt_refused(submitter=self.axis, digest=digest, code=error.code)
-        else:
-            self._remember(signed)
-            metrics.RECEIPTS_HEARD.labels(signed.receipt.level).inc()
+            events.receipt_refused(submitter=self.axis, digest=digest, code=signed.code)
+            await self.state.hear(digest, claimed or digest, xml, self.now())
+            return
+        said = signed.receipt
+        self._remember(signed)
+        metrics.RECEIPTS_HEARD.labels(said.level).inc()
+        kept = self.state.hear(digest, said.envelope_id or digest, xml, self.now(), about=said.envelope_digest)
         # At the same moment, so that they share a commit; done twice, after a crash between them, is done once.
-        kept = self.state.hear(digest, envelope_id or digest, xml, self.now())
-        await asyncio.gather(kept, *([] if signed is None else [self._end_submission(signed)]))
+        await asyncio.gather(kept, self._end_submission(signed))
 
     async def offer(self) -> int:
         """Offer what is due to the handler; return how many receipts were looked at."""
         due = await self.state.untaken(self.now(), _AT_ONCE)
-        await asyncio.gather(*map(self._offer, due))
+        by_envelope: dict[str, list[Heard]] = {}
+        for one in due:
+            by_envelope.setdefault(one.envelope_id, []).append(one)
+        taken = [digest for some in await asyncio.gather(*map(self._offer, by_envelope.values())) for digest in some]
+        if taken:
+            await self.state.taken(taken, self.now())
         return len(due)
 
-    async def _offer(self, heard: Heard) -> None:
+    async def _offer(self, heard: Sequence[Heard]) -> list[str]:
+        """Offer the receipts of one envelope, one after the other; return the digests of those that were taken."""
+        taken = []
+        for one in heard:
+            if not await self._offer_one(one):
+                break
+            taken.append(one.digest)
+        return taken
+
+    async def _offer_one(self, heard: Heard) -> bool:
         try:
             signed = self._verified.pop(heard.digest, None) or self._read(heard.xml)
             said = signed.receipt
+            submission_id = heard.submission_id
             if heard.tries:
                 await self._end_submission(signed)  # It may be the first time that it could be verified.
-            if self.handlers.receipt is not None:
                 mine = await self.state.submission_of(said.envelope_digest)
-                notice = Notice(signed=signed, submission_id=None if mine is None else mine.id)
+                submission_id = None if mine is None else mine.id
+            if self.handlers.receipt is not None:
                 async with asyncio.timeout(_TAKE_WITHIN_S):
-                    await self.handlers.receipt(notice)
+                    await self.handlers.receipt(Notice(signed=signed, submission_id=submission_id))
         except Exception as error:
             events.receipt_not_taken(
                 envelope_id=heard.envelope_id, digest=heard.digest, tries=heard.tries + 1, error=error
             )
             pause = _PAUSES[min(heard.tries, len(_PAUSES) - 1)]
             await self.state.not_taken(heard.digest, type(error).__name__, self.now() + pause)
-        else:
-            events.receipt_heard(envelope_id=said.envelope_id, issuer=said.issuer, level=said.level)
-            await self.state.taken(heard.digest, self.now())
+            return False
+        events.receipt_heard(envelope_id=said.envelope_id, issuer=said.issuer, level=said.level)
+        return True
+
+    def _read_all(self, said: Sequence[bytes]) -> list[SignedReceipt | AxisError]:
+        return [_or_why_not(self._read, xml) for xml in said]
 
     def _read(self, xml: bytes) -> SignedReceipt:
         return receipts.read_receipt(xml, self.trust.trust, at=self.now(), axis=self.axis)
@@ -130,3 +155,10 @@ class Hearing:
         for submission_id in ended:
             metrics.SUBMISSIONS.labels(state).inc()
             events.submission_ended(submission_id=submission_id, state=state, code=said.code)
+
+
+def _or_why_not(read: Callable[[bytes], SignedReceipt], xml: bytes) -> SignedReceipt | AxisError:
+    try:
+        return read(xml)
+    except AxisError as error:
+        return error

@@ -10,25 +10,28 @@ Spec: docs/protocol/intake.md; design promise 2.
 
 import asyncio
 import contextlib
-import functools
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from axis import edxml, seal
+from axis.batches import Batches
 from axis.broker import topology
 from axis.clock import Clock
-from axis.errors import PermanentError, TransientError
+from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
 from axis.office.state import Due, State
 from axis.telemetry import events
 
-_AT_ONCE = 8
+_AT_ONCE = 16
+_AHEAD = 32  # Submissions that are looked up at once.
 _ANSWER_WITHIN = tuple(
     timedelta(seconds=s) for s in (30, 60, 120, 300, 600)
 )  # Then it is asked again; the last repeats.
@@ -47,29 +50,30 @@ class Outbound:
     gateway: Gateway
     now: Clock
     ring: Callable[[], None]  # Something is due now.
+    _in_thread: Batches[Callable[[], Prepared], Prepared] = field(init=False)
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_in_thread", Batches(_prepare_all, most=_AT_ONCE))
 
     @property
     def folder(self) -> Path:
-        """Where copies of files wait."""
+        """Where copies of large files wait."""
         return self.state.folder / OUTGOING
 
     async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File]) -> str:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
-            return await self._keep(await asyncio.to_thread(prepare.of_status, document, signer=self.key))
+            return await self._keep(partial(prepare.of_status, document, signer=self.key))
         with self._own_folder() as folder:
-            return await self._keep(
-                await asyncio.to_thread(prepare.of_document, document, files, signer=self.key, folder=folder)
-            )
+            return await self._keep(partial(prepare.of_document, document, files, signer=self.key, folder=folder))
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
         """Keep an edXML message to be sent; see `Office.submit`."""
         with self._own_folder() as folder:
-            return await self._keep(
-                await asyncio.to_thread(prepare.of_envelope, envelope, files, signer=self.key, folder=folder)
-            )
+            return await self._keep(partial(prepare.of_envelope, envelope, files, signer=self.key, folder=folder))
 
     @contextlib.contextmanager
     def _own_folder(self) -> Iterator[Path]:
@@ -81,7 +85,8 @@ class Outbound:
         finally:
             self._preparing.discard(name)
 
-    async def _keep(self, prepared: Prepared) -> str:
+    async def _keep(self, prepare_it: Callable[[], Prepared]) -> str:
+        prepared = await self._in_thread.add(prepare_it)
         submission_id = await self.state.submit(
             uuid4().hex,
             sealed=prepared.sealed,
@@ -98,23 +103,32 @@ class Outbound:
 
     async def send_due(self) -> None:
         """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
-        free = _AT_ONCE - len(self._sending)
-        if free <= 0:
-            return
-        for due in await self.state.due(self.now(), free, besides=tuple(self._sending)):
-            if due.id in self._sending or len(self._sending) >= _AT_ONCE:
+        while len(self._sending) < _AT_ONCE:
+            if not self._ready:
+                self._ready.extend(await self.state.due(self.now(), _AHEAD, besides=tuple(self._sending)))
+            if not self._begin_next():
+                return
+
+    def _begin_next(self) -> bool:
+        """Begin to send the next submission that was found due; False if there is none, or no place."""
+        while self._ready and len(self._sending) < _AT_ONCE:
+            due = self._ready.popleft()
+            if due.id in self._sending:
                 continue  # Somebody else has looked meanwhile.
             task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
             self._sending[due.id] = task
-            task.add_done_callback(functools.partial(self._sent, due.id))
+            task.add_done_callback(partial(self._sent, due.id))
+            return True
+        return False
 
     def _sent(self, submission_id: str, task: asyncio.Task[None]) -> None:
         del self._sending[submission_id]
-        if not task.cancelled() and task.exception() is None:
-            self.ring()  # Something else may have its place. After an error the clock will come by.
+        if not task.cancelled() and task.exception() is None and not self._begin_next():
+            self.ring()  # Something else may be due. After an error the clock will come by.
 
     async def stop(self) -> None:
         """Break off what is being sent; it is in the state, and goes on from there."""
+        self._ready.clear()
         tasks = list(self._sending.values())
         for task in tasks:
             task.cancel()
@@ -123,8 +137,9 @@ class Outbound:
     async def _send(self, due: Due) -> None:
         try:
             for file in due.files:
-                await self.gateway.upload(self.folder / file.folder / file.sha256, file.sha256, file.size_bytes)
-                await self.state.uploaded(due.id, file.sha256, self.now())
+                await self.gateway.upload(file.source(self.folder), file.sha256, file.size_bytes)
+                if file.content is None:  # A small one is noted with the publish: it is soon brought again.
+                    await self.state.uploaded(due.id, file.sha256, self.now())
             await self.pipes.publish(
                 topology.office_exchange(self.office),
                 "express" if due.urgent else "submit",
@@ -144,7 +159,8 @@ class Outbound:
             events.submission_ended(submission_id=due.id, state="failed", code=error.code)
         else:
             wait = _ANSWER_WITHIN[min(due.tries, len(_ANSWER_WITHIN) - 1)]
-            await self.state.tried(due.id, published=True, next_at=self.now() + wait)
+            small = [file.sha256 for file in due.files if file.content is not None]
+            await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
 
     async def tidy(self) -> None:
         """Remove the copies of files that no submission waits for."""
@@ -153,3 +169,15 @@ class Outbound:
         idle = {path.name for path in self.folder.iterdir()} - self._preparing
         for name in idle - await self.state.needed_folders():
             await asyncio.to_thread(shutil.rmtree, self.folder / name, ignore_errors=True)
+
+
+async def _prepare_all(works: Sequence[Callable[[], Prepared]]) -> list[Prepared | Exception]:
+    """Prepare what is to be sent, in one thread; what is wrong with one is its own answer."""
+    return await asyncio.to_thread(lambda: [_or_why_not(work) for work in works])
+
+
+def _or_why_not(work: Callable[[], Prepared]) -> Prepared | Exception:
+    try:
+        return work()
+    except (AxisError, OSError) as error:
+        return error

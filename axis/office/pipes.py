@@ -33,10 +33,10 @@ class Pipes(Protocol):
     ) -> None:
         """Return once the broker has it. Raises TransientError."""
 
-    async def consume_batches(
-        self, queue: str, callback: Callable[[Sequence[Incoming]], Awaitable[None]], *, max_batch: int, prefetch: int
+    async def consume_each(
+        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int
     ) -> Consumer:
-        """Hand messages to a callback and ack them when it returns."""
+        """Hand each message to a callback of its own, and ack it when that returns."""
 
     async def ping(self) -> None:
         """Raise TransientError if the broker cannot be reached."""
@@ -45,7 +45,7 @@ class Pipes(Protocol):
 class Gateway(Protocol):
     """Attachments to and from the axis."""
 
-    async def upload(self, path: Path, sha256: str, size_bytes: int) -> None:
+    async def upload(self, source: Path | bytes, sha256: str, size_bytes: int) -> None:
         """Return once the axis has the file, going on where an earlier upload ended. Raises AxisError."""
 
     async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -27,6 +28,10 @@ from axis.errors import Refusal, refuse
 from axis.office.document import flush_to_disk
 from axis.office.state import FileRow
 from axis.private import sync_folder
+
+MOST_WITHIN_BYTES = (
+    256 * 1024
+)  # Of a file that is kept with its submission: a file of its own costs two syncs of the disk.
 
 _CHUNK_BYTES = 1024 * 1024
 _URGENT = 2  # From this priority on, OtherInfo/Priority, an envelope goes the express way.
@@ -67,7 +72,7 @@ def of_document(document: edxml.Document, files: Sequence[File], *, signer: seal
     kept = [_keep(file, folder) for file in files]
     refs = tuple(_ref(number, file, row) for number, (file, row) in enumerate(zip(files, kept, strict=True), 1))
     unsealed = edxml.render(replace(document, attachments=refs))
-    return _prepared(seal.seal(unsealed, signer), kept)
+    return _sealed(unsealed, signer, kept)
 
 
 def of_status(status: edxml.Status, *, signer: seal.SigningKey) -> Prepared:
@@ -76,7 +81,7 @@ def of_status(status: edxml.Status, *, signer: seal.SigningKey) -> Prepared:
     Raises:
         Refusal: It cannot be sealed.
     """
-    return _prepared(seal.seal(edxml.render(status), signer), ())
+    return _sealed(edxml.render(status), signer, ())
 
 
 def of_envelope(envelope: Path | bytes, files: Sequence[File], *, signer: seal.SigningKey, folder: Path) -> Prepared:
@@ -92,7 +97,7 @@ def of_envelope(envelope: Path | bytes, files: Sequence[File], *, signer: seal.S
     if _is_sealed(split.sealed):
         return _prepared(split.sealed, _listed(split.sealed, carried))
     filled = _filled(split.sealed, carried) if carried else split.sealed
-    return _prepared(seal.seal(filled, signer), _listed(filled, carried))
+    return _sealed(filled, signer, _listed(filled, carried))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class _Carried:
 
 
 def _keep(file: File, folder: Path) -> FileRow:
-    """Copy a file into the folder, under its digest."""
+    """Keep a file that may change meanwhile: a small one with the submission, a large one in the folder, under its digest."""
     if isinstance(file.content, bytes):
         return _keep_chunks(file.name, [file.content], folder)
     with file.content.open("rb") as source:
@@ -114,6 +119,17 @@ def _keep(file: File, folder: Path) -> FileRow:
 
 
 def _keep_chunks(name: str, chunks: Iterable[bytes], folder: Path) -> FileRow:
+    coming = iter(chunks)
+    first = next(coming, b"")
+    if len(first) <= MOST_WITHIN_BYTES:
+        second = next(coming, b"")
+        if not second:
+            return FileRow(sha256=sha256(first).hexdigest(), size_bytes=len(first), content=first)
+        coming = chain([second], coming)
+    return _keep_in_folder(name, chain([first], coming), folder)
+
+
+def _keep_in_folder(name: str, chunks: Iterable[bytes], folder: Path) -> FileRow:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{uuid4().hex}.part"
     digest, count = sha256(), 0
@@ -232,22 +248,44 @@ def _ref(number: int, file: File, row: FileRow) -> AttachmentRef:
     )
 
 
+def _sealed(unsealed: bytes, signer: seal.SigningKey, files: Iterable[FileRow]) -> Prepared:
+    """Seal a message that will leave."""
+    made = seal.make_sealed(unsealed, signer)
+    _require_small(made.octets)
+    return Prepared(
+        sealed=made.octets,
+        sealed_digest=sha256(made.octets).hexdigest(),
+        digest=made.digest,
+        document_id=made.received.document_id,
+        urgent=_priority(made.received) >= _URGENT,
+        files=_once(files),
+    )
+
+
 def _prepared(sealed: bytes, files: Iterable[FileRow]) -> Prepared:
-    if len(sealed) > limits.MAX_ENVELOPE_BYTES:
-        raise refuse("ENV.TOO_LARGE", f"{len(sealed)} > {limits.MAX_ENVELOPE_BYTES} bytes")
-    unique = tuple({row.sha256: row for row in files}.values())
+    """Look at a message that somebody has sealed before."""
+    _require_small(sealed)
     try:
         received = edxml.parse(sealed)
     except Refusal:
-        return Prepared(sealed, sha256(sealed).hexdigest(), None, "", False, unique)
+        return Prepared(sealed, sha256(sealed).hexdigest(), None, "", False, _once(files))
     return Prepared(
         sealed=sealed,
         sealed_digest=received.digest,
         digest=seal.digest_of(received),
         document_id=received.document_id,
         urgent=_priority(received) >= _URGENT,
-        files=unique,
+        files=_once(files),
     )
+
+
+def _require_small(sealed: bytes) -> None:
+    if len(sealed) > limits.MAX_ENVELOPE_BYTES:
+        raise refuse("ENV.TOO_LARGE", f"{len(sealed)} > {limits.MAX_ENVELOPE_BYTES} bytes")
+
+
+def _once(files: Iterable[FileRow]) -> tuple[FileRow, ...]:
+    return tuple({row.sha256: row for row in files}.values())
 
 
 def _priority(received: Received) -> int:

@@ -64,7 +64,7 @@ class OfficeSettings(BaseModel):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; 0: a free one; none: not served."
     )
-    at_once: PositiveInt = Field(8, le=256, description="Documents that are worked on at the same time.")
+    at_once: PositiveInt = Field(16, le=256, description="Documents that are worked on at the same time.")
     answer_within: timedelta = Field(
         timedelta(minutes=10),
         gt=timedelta(0),

@@ -4,7 +4,7 @@
     said         receipts of ours, byte for byte, with the time they were published
     heard        receipts of others about what we sent, until the handler took them
     submissions  what we sent, until the axis accepted or rejected it
-    files        the attachments of a submission, until the axis has them
+    files        the attachments of a submission until it ends: small ones here, large ones in folders
 
 What a method writes is on the disk when it returns, in one thread; methods that
 are called at the same moment share one transaction, and one sync of the disk.
@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from axis.commits import SharedCommits
+from axis.batches import Batches
 from axis.errors import PermanentError, TransientError
 from axis.office.speech import About
 from axis.receipts import Level, SignedReceipt
@@ -79,6 +79,13 @@ _SCHEMA = (
     CREATE INDEX heard_envelope ON heard (envelope_id);
     CREATE INDEX submissions_envelope ON submissions (envelope_id) WHERE envelope_id IS NOT NULL;
     """,
+    """
+    ALTER TABLE files ADD COLUMN content BLOB;
+    ALTER TABLE heard ADD COLUMN about TEXT;
+    DROP INDEX heard_waiting;
+    CREATE INDEX heard_waiting ON heard (seq) WHERE taken_at IS NULL;
+    CREATE INDEX heard_put_off ON heard (next_at, envelope_id) WHERE taken_at IS NULL;
+    """,
 )  # One script for each version of the schema; a new version adds one.
 
 
@@ -92,6 +99,15 @@ _DUE = (
 _NEWEST = (
     "seq = (SELECT max(seq) FROM (SELECT seq FROM submissions WHERE digest = ?"
     " UNION ALL SELECT seq FROM submissions WHERE sealed_digest = ?))"
+)
+
+
+# Of each envelope all that is untaken, oldest first; nothing of one whose oldest was put off.
+_UNTAKEN = (
+    "SELECT digest, envelope_id, xml, tries, (SELECT id FROM submissions WHERE seq = (SELECT max(seq) FROM (SELECT seq"
+    " FROM submissions WHERE digest = heard.about UNION ALL SELECT seq FROM submissions WHERE sealed_digest = heard.about)))"
+    " AS submission_id FROM heard INDEXED BY heard_waiting WHERE taken_at IS NULL AND envelope_id NOT IN"
+    " (SELECT envelope_id FROM heard WHERE taken_at IS NULL AND next_at > ?) ORDER BY seq LIMIT ?"
 )
 
 
@@ -126,14 +142,6 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsent:
-    """A receipt of ours that the axis may not have."""
-
-    envelope_id: str
-    xml: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """A receipt that waits for the office's handler."""
 
@@ -141,15 +149,21 @@ class Heard:
     envelope_id: str
     xml: bytes
     tries: int
+    submission_id: str | None  # What it is about, if it could be verified when it came.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
-    """A file of a submission; it lies in `folder` under its digest."""
+    """A file of a submission: a small one as it is, a large one in `folder` under its digest."""
 
     sha256: str
     size_bytes: int
-    folder: str
+    folder: str = ""
+    content: bytes | None = None
+
+    def source(self, parent: Path) -> Path | bytes:
+        """Return where its bytes are; `parent` holds the folders."""
+        return parent / self.folder / self.sha256 if self.content is None else self.content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +203,7 @@ class State:
         self.folder = folder
         self._connection = connection
         self._thread = thread
-        self._commits: SharedCommits[Callable[[sqlite3.Connection], Any], Any] = SharedCommits(self._run, most=_MOST)
+        self._commits: Batches[Callable[[sqlite3.Connection], Any], Any] = Batches(self._run, most=_MOST)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -322,15 +336,15 @@ class State:
 
         return await self._commit(work)
 
-    async def unsent(self, before: datetime, limit: int) -> list[Unsent]:
+    async def unsent(self, before: datetime, limit: int) -> list[bytes]:
         """Return receipts that were said before a time and may not have reached the axis, oldest first."""
 
-        def work(db: sqlite3.Connection) -> list[Unsent]:
+        def work(db: sqlite3.Connection) -> list[bytes]:
             rows = db.execute(
-                "SELECT envelope_id, xml FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
+                "SELECT xml FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
                 (_text(before), limit),
             )
-            return [Unsent(**dict(row)) for row in rows]
+            return [row["xml"] for row in rows]
 
         return await self._commit(work)
 
@@ -344,37 +358,42 @@ class State:
 
     # --- what others said --------------------------------------------------------------
 
-    async def hear(self, digest: str, envelope_id: str, xml: bytes, at: datetime) -> bool:
-        """Keep a receipt of somebody else; False if it is there already."""
+    async def hear(self, digest: str, envelope_id: str, xml: bytes, at: datetime, *, about: str | None = None) -> bool:
+        """Keep a receipt of somebody else; False if it is there already.
+
+        Args:
+            digest: Its name.
+            envelope_id: Receipts of one are offered in their order.
+            xml: The receipt.
+            at: Now.
+            about: Digest of what we submitted, once the receipt is verified.
+        """
 
         def work(db: sqlite3.Connection) -> bool:
             done = db.execute(
-                "INSERT INTO heard (digest, envelope_id, xml, heard_at, next_at) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO heard (digest, envelope_id, xml, heard_at, next_at, about) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO NOTHING",
-                (digest, envelope_id, xml, _text(at), _text(at)),
+                (digest, envelope_id, xml, _text(at), _text(at), about),
             )
             return done.rowcount == 1
 
         return await self._commit(work)
 
     async def untaken(self, now: datetime, limit: int) -> list[Heard]:
-        """Return receipts that are due for the handler: of each envelope the oldest that it has not taken."""
+        """Return receipts that are due for the handler, those of one envelope in the order in which they came."""
 
         def work(db: sqlite3.Connection) -> list[Heard]:
-            rows = db.execute(
-                "SELECT digest, envelope_id, xml, tries FROM heard WHERE next_at <= ? AND seq IN"
-                " (SELECT min(seq) FROM heard WHERE taken_at IS NULL GROUP BY envelope_id) ORDER BY seq LIMIT ?",
-                (_text(now), limit),
-            )
-            return [Heard(**dict(row)) for row in rows]
+            return [Heard(**dict(row)) for row in db.execute(_UNTAKEN, (_text(now), limit))]
 
         return await self._commit(work)
 
-    async def taken(self, digest: str, at: datetime) -> None:
-        """Note that the handler took a receipt."""
+    async def taken(self, digests: Collection[str], at: datetime) -> None:
+        """Note that the handler took receipts."""
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE heard SET taken_at = ?, problem = NULL WHERE digest = ?", (_text(at), digest))
+            db.executemany(
+                "UPDATE heard SET taken_at = ?, problem = NULL WHERE digest = ?", [(_text(at), one) for one in digests]
+            )
 
         await self._commit(work)
 
@@ -472,9 +491,9 @@ class State:
             )
             row = db.execute("SELECT id FROM submissions WHERE sealed_digest = ?", (sealed_digest,)).fetchone()
             db.executemany(
-                "INSERT INTO files (submission_id, sha256, size_bytes, folder) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET uploaded_at = NULL, folder = excluded.folder",
-                [(row["id"], one.sha256, one.size_bytes, one.folder) for one in files],
+                "INSERT INTO files (submission_id, sha256, size_bytes, folder, content) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET uploaded_at = NULL, folder = excluded.folder, content = excluded.content",
+                [(row["id"], one.sha256, one.size_bytes, one.folder, one.content) for one in files],
             )
             return str(row["id"])
 
@@ -518,10 +537,30 @@ class State:
 
         await self._commit(work)
 
-    async def tried(self, submission_id: str, *, published: bool, next_at: datetime, code: str | None = None) -> None:
-        """Note what came of one try to send, and when the next one is due if no answer comes."""
+    async def tried(
+        self,
+        submission_id: str,
+        *,
+        published: bool,
+        next_at: datetime,
+        code: str | None = None,
+        uploaded: Collection[str] = (),
+    ) -> None:
+        """Note what came of one try to send, and when the next one is due if no answer comes.
+
+        Args:
+            submission_id: What was tried.
+            published: Whether the broker has it.
+            next_at: When to try again.
+            code: Why it did not work.
+            uploaded: Digests of files that the axis has now.
+        """
 
         def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "UPDATE files SET uploaded_at = ?, content = NULL WHERE submission_id = ? AND sha256 = ?",
+                [(_text(next_at), submission_id, one) for one in uploaded],
+            )
             db.execute(
                 "UPDATE submissions SET tries = tries + 1, next_at = ?, code = ?,"
                 " state = CASE WHEN ? THEN 'published' ELSE state END WHERE id = ? AND ended_at IS NULL",
@@ -551,6 +590,7 @@ class State:
                 " receipt = ? WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?) RETURNING id",
                 (state, _text(at), envelope_id, code, reason, receipt, submission_id, digest, sealed_digest),
             ).fetchall()
+            db.executemany("DELETE FROM files WHERE submission_id = ?", [(row["id"],) for row in rows])
             if rows and envelope_id is not None:
                 _compare_soon(db, envelope_id, at)
             return [str(row["id"]) for row in rows]
@@ -582,7 +622,8 @@ class State:
 
         def work(db: sqlite3.Connection) -> frozenset[str]:
             rows = db.execute(
-                "SELECT DISTINCT folder FROM files JOIN submissions ON id = submission_id WHERE ended_at IS NULL"
+                "SELECT DISTINCT folder FROM files JOIN submissions ON id = submission_id"
+                " WHERE ended_at IS NULL AND folder <> ''"
             )
             return frozenset(str(row["folder"]) for row in rows)
 
@@ -622,7 +663,8 @@ def _last_said(db: sqlite3.Connection, envelope_id: str, attempt: int) -> tuple[
 
 def _waiting_files(db: sqlite3.Connection, submission_id: str) -> tuple[FileRow, ...]:
     rows = db.execute(
-        "SELECT sha256, size_bytes, folder FROM files WHERE submission_id = ? AND uploaded_at IS NULL ORDER BY rowid",
+        "SELECT sha256, size_bytes, folder, content FROM files WHERE submission_id = ? AND uploaded_at IS NULL"
+        " ORDER BY rowid",
         (submission_id,),
     )
     return tuple(FileRow(**dict(row)) for row in rows)

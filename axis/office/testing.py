@@ -31,7 +31,7 @@ from axis.office.answers import Report
 from axis.office.office import Office
 from axis.office.settings import OfficeSettings
 from axis.office.speech import About, say
-from axis.receipts import Level, Receipt, SignedReceipt, check_chain
+from axis.receipts import Level, Receipt, SignedReceipt, bundle, check_chain
 from axis.receipts.voice import Voice
 from axis.seal import pki
 
@@ -78,7 +78,7 @@ class _Pipes:
     """The broker, in memory."""
 
     publish_to: Callable[[str, bytes, dict[str, Any]], Awaitable[None]]
-    inbox: Callable[[Sequence[Incoming]], Awaitable[None]] | None = None
+    inbox: Callable[[Incoming], Awaitable[None]] | None = None
     down: bool = False
 
     async def publish(
@@ -95,8 +95,8 @@ class _Pipes:
             raise TransientError("SYS.BROKER")
         await self.publish_to(type, body, headers or {})
 
-    async def consume_batches(
-        self, queue: str, callback: Callable[[Sequence[Incoming]], Awaitable[None]], *, max_batch: int, prefetch: int
+    async def consume_each(
+        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int
     ) -> "_Consumer":
         self.inbox = callback
         return _Consumer()
@@ -117,8 +117,8 @@ class _Gateway:
 
     files: dict[str, bytes] = field(default_factory=dict)
 
-    async def upload(self, path: Path, sha256: str, size_bytes: int) -> None:
-        self.files[sha256] = await asyncio.to_thread(path.read_bytes)
+    async def upload(self, source: Path | bytes, sha256: str, size_bytes: int) -> None:
+        self.files[sha256] = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
 
     async def receipts_known(self, envelope_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         return {}  # Nothing gets lost in memory.
@@ -318,14 +318,14 @@ class TestAxis:
             delivery_count=0,
             died_in="",
         )
-        await self.pipes.inbox([message])
+        await self.pipes.inbox(message)
         if message.returned:
             raise AssertionError("the office gave the message back: see its log")
 
     async def _published(self, kind: str, body: bytes, headers: dict[str, Any]) -> None:
         """Take what the office publishes."""
-        if kind == "receipt":
-            self._said.append(body)
+        if kind in (bundle.RECEIPT, bundle.RECEIPTS):
+            self._said += bundle.unpack(kind, body)
         elif kind == "heartbeat":
             self.heartbeats.append(body)
         else:

@@ -8,12 +8,13 @@ Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
 """
 
 from axis.seal.folder import load_authorities, load_trust
-from axis.seal.sign import SigningKey, seal
+from axis.seal.sign import Sealed, SigningKey, make_sealed, seal
 from axis.seal.token import Tokens, check_token, make_token
 from axis.seal.trust import Trust, days_left
 from axis.seal.verify import Verified, digest_of, verify
 
 __all__ = [
+    "Sealed",
     "SigningKey",
     "Tokens",
     "Trust",
@@ -23,6 +24,7 @@ __all__ = [
     "digest_of",
     "load_authorities",
     "load_trust",
+    "make_sealed",
     "make_token",
     "seal",
     "verify",

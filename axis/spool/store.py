@@ -166,6 +166,26 @@ class Spool:
         staged.discard()
         return blob
 
+    async def put(self, digest: str, content: bytes) -> Blob:
+        """Give a small file that is here as a whole its place in the spool, in one change of threads.
+
+        Raises:
+            Refusal: ATT.DIGEST
+            TransientError: SYS.SPOOL
+        """
+        _require_digest(digest)
+        self._require_room(len(content))
+        blob = Blob(digest, len(content))
+        if self._root is not None:
+            beside = self._staging / f"new-{secrets.token_hex(12)}"
+            await asyncio.to_thread(_put_durably, content, digest, beside, self._root / _key(digest))
+            return blob
+        found = await asyncio.to_thread(lambda: sha256(content).hexdigest())
+        _require_same(found, digest)
+        with contextlib.suppress(AlreadyExistsError):
+            await _told(lambda: obstore.put_async(self._store, _key(digest), content))
+        return blob
+
     async def _adopt(self, path: Path, blob: Blob) -> None:
         if await self.exists(blob.sha256) == blob.size_bytes:
             return
@@ -225,7 +245,7 @@ class Spool:
         found = await asyncio.to_thread(_digest_of, file)
         if found != blob.sha256:
             part.unlink(missing_ok=True)
-            raise refuse("ATT.DIGEST", f"{found} ≠ {blob.sha256}")
+        _require_same(found, blob.sha256)
         await self._adopt(part, blob)
         part.unlink(missing_ok=True)
         return blob
@@ -348,6 +368,23 @@ def _move_durably(source: Path, target: Path) -> None:
         raise TransientError("SYS.SPOOL") from error
 
 
+def _put_durably(content: bytes, digest: str, beside: Path, target: Path) -> None:
+    """Write a file that is not there yet, under the name that its bytes give it."""
+    _require_same(sha256(content).hexdigest(), digest)
+    if _size_of(target) == len(content):
+        return
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _move_durably(beside, target)
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def _copy_durably(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
     try:
@@ -425,6 +462,11 @@ def _write_durably(file: IO[bytes], data: bytes) -> None:
     file.write(data)
     file.flush()
     os.fsync(file.fileno())
+
+
+def _require_same(found: str, wanted: str) -> None:
+    if found != wanted:
+        raise refuse("ATT.DIGEST", f"{found} ≠ {wanted}")
 
 
 def _size_of(path: Path) -> int | None:

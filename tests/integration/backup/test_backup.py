@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from axis import backup, clock
 from axis.backup import Place
 from axis.cli.main import root
-from axis.commits import SharedCommits
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Rejected
 from axis.ledger import Ledger
@@ -184,8 +183,7 @@ async def test_what_is_written_meanwhile_makes_no_backup_inconsistent(
 async def _opened(home: House, place: Place) -> AsyncIterator[House]:
     """Open a restored axis with the keys of the one that was backed up."""
     async with Ledger.open(place.ledger_url) as book, Spool.open(place.spool_url, place.staging) as store:
-        commits = SharedCommits(book.take_custody, most=64)
-        intake = replace(home.intake, ledger=book, spool=store, commits=commits)
+        intake = replace(home.intake, ledger=book, spool=store)
         yield replace(home, ledger=book, spool=store, intake=intake, answers=replace(home.answers, ledger=book))
 
 

@@ -47,7 +47,6 @@ def app(home: House) -> FastAPI:
         ready=ready,
         attachment_bytes=MOST_BYTES,
         per_office=4,
-        ring=lambda: None,
     )
 
 

@@ -1,6 +1,7 @@
 """The gateway on a real ledger and spool: what an office may do over HTTP, and what nobody else may."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
-from axis.gateway import app as application
+from axis.gateway import files
 from axis.office.answers import Registered
 from axis.registry import Registry, Status
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
@@ -271,7 +272,7 @@ async def test_file_of_an_envelope_that_is_refused_is_not_kept(sender: httpx.Asy
 async def test_caller_who_falls_silent_gives_up_its_place(
     sender: httpx.AsyncClient, home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application, "_SILENCE_S", 0.1)
+    monkeypatch.setattr(files, "SILENCE_S", 0.1)
 
     async def some() -> AsyncIterator[bytes]:
         yield PDF[:1000]
@@ -342,6 +343,9 @@ async def test_envelope_of_another_office_is_refused(app: FastAPI, home: House) 
 
 
 def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for path, methods in files.METHODS.items():
+        for method in methods:
+            yield method, path
     for route in app.routes:
         if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
             for method in sorted(route.methods or ()):
@@ -484,7 +488,7 @@ async def test_places_are_held_while_files_come_and_free_again_after(
         asyncio.create_task(sender.patch(f"/v1/uploads/{one}", content=slowly(), headers=headers)) for one in digests
     ]
     async with asyncio.timeout(20):
-        while app.state.busy[SENDER] < 4:  # noqa: ASYNC110 - The gateway rings no bell.
+        while app.state.rooms.desk.busy(SENDER) < 4:  # noqa: ASYNC110 - The gateway rings no bell.
             await asyncio.sleep(0.01)
     answer = await sender.get(f"/v1/attachments/{DIGEST}")
     _problem(answer, "API.BUSY")
@@ -496,7 +500,21 @@ async def test_places_are_held_while_files_come_and_free_again_after(
         (204, "20")
     ] * 4
     assert (await sender.get(f"/v1/attachments/{DIGEST}")).status_code == 404
-    assert app.state.busy[SENDER] == 0
+    assert app.state.rooms.desk.busy(SENDER) == 0
+
+
+def _scope(path: str, token: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
+    }
 
 
 async def test_place_is_held_until_the_last_byte_of_a_file_has_gone_out(
@@ -517,25 +535,14 @@ async def test_place_is_held_until_the_last_byte_of_a_file_has_gone_out(
             await go_on.wait()
 
     token = seal.make_token(SENDER, home.province.signer(SENDER), AT)
-    path = f"/v1/attachments/{DIGEST}"
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"authorization", f"Bearer {token}".encode())],
-    }
+    scope = _scope(f"/v1/attachments/{DIGEST}", token)
     reading = asyncio.create_task(app(scope, receive, send))
     async with asyncio.timeout(20):
         await begun.wait()
-    assert app.state.busy[SENDER] == 1
+    assert app.state.rooms.desk.busy(SENDER) == 1
     go_on.set()
     await reading
-    assert app.state.busy[SENDER] == 0
+    assert app.state.rooms.desk.busy(SENDER) == 0
     assert said[0]["status"] == 200
 
 
@@ -561,14 +568,19 @@ async def test_spool_that_cannot_be_used_is_no_fault_of_the_caller(
 async def test_one_office_gets_so_many_places_and_not_more(
     sender: httpx.AsyncClient, app: FastAPI, home: House
 ) -> None:
-    app.state.busy[SENDER] = 4
+    with contextlib.ExitStack() as places:
+        for _ in range(4):
+            places.enter_context(app.state.rooms.desk.place(SENDER))
+        await _is_full_for_one_office_only(sender, app, home)
+    await sender.get(f"/v1/attachments/{DIGEST}")
+    assert app.state.rooms.desk.busy(SENDER) == 0
+
+
+async def _is_full_for_one_office_only(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
     answer = await sender.get(f"/v1/attachments/{DIGEST}")
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (429, "API.BUSY", "2")
     async with _caller(app, home, OTHER) as other:
         assert (await other.get(f"/v1/attachments/{DIGEST}")).status_code == 404
-    app.state.busy[SENDER] = 0
-    await sender.get(f"/v1/attachments/{DIGEST}")
-    assert app.state.busy[SENDER] == 0
 
 
 async def test_office_that_does_not_take_part_may_only_read(sender: httpx.AsyncClient, home: House) -> None:
@@ -592,3 +604,34 @@ async def test_health_and_metrics_need_no_token_and_show_no_content(app: FastAPI
         assert (await client.get("/metrics")).text == "axis 1\n"
         described = (await client.get("/openapi.json")).json()
     assert "/v1/envelopes" in described["paths"]
+
+
+async def test_description_names_every_route(app: FastAPI, sender: httpx.AsyncClient) -> None:
+    said = (await sender.get("/openapi.json")).json()["paths"]
+    assert {(method.upper(), path) for path, methods in said.items() for method in methods} == set(_routes(app))
+
+
+async def test_nobody_reads_on_for_a_caller_who_has_gone(
+    sender: httpx.AsyncClient, app: FastAPI, home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    async def stream(*_: Any, **__: Any) -> AsyncIterator[bytes]:
+        for number in range(100):
+            read.append(number)
+            yield bytes(3000)
+            await asyncio.sleep(0)
+
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    monkeypatch.setattr(home.spool, "stream", stream)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    token = seal.make_token(SENDER, home.province.signer(SENDER), AT)
+    await app(_scope(f"/v1/attachments/{DIGEST}", token), receive, send)
+    assert len(read) < 10
+    assert app.state.rooms.desk.busy(SENDER) == 0

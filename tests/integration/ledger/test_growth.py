@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from axis import ledger
-from axis.ledger import audit, custody, deliveries
+from axis.ledger import Asked, audit, custody, deliveries
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, Work, open_database
 from tests.province import AT
@@ -22,10 +22,12 @@ _ASKED: dict[str, Work[Any]] = {
     "silence": lambda c: deliveries.unanswered(c, AT, 100),
     "expiry": lambda c: deliveries.expiring(c, AT, 100),
     "notices": lambda c: deliveries.notices_due(c, AT, timedelta(seconds=30), 100),
-    "a receipt": lambda c: deliveries.record(c, "e", "o", lambda _row: None),
+    "receipts": lambda c: deliveries.record(
+        c, [Asked(envelope_id=one, addressee=one, decide=lambda _row: None, digest=one) for one in ("a", "b", "c")]
+    ),
     "one delivery": lambda c: deliveries.one(c, "e", "o"),
     "a heartbeat": lambda c: deliveries.heartbeat(c, "o", AT, ""),
-    "may an office read": lambda c: custody.may_read(c, "o", "d"),
+    "which files of many": lambda c: custody.readable(c, [("o", "d"), ("o", "e"), ("p", "d")]),
     "the same bytes": lambda c: custody.accepted_bytes(c, "o", "d"),
     "gauges": lambda c: audit.figures(c, AT),
 }

@@ -1,7 +1,7 @@
 """The book itself, without the rooms around it: what each of its methods promises, on each kind of ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from axis import ledger
 from axis.errors import violation
 from axis.ledger import (
+    Asked,
     AttachmentRow,
     Conflict,
     Custody,
@@ -26,6 +27,7 @@ from axis.ledger import (
     Outcome,
     ReceiptEntry,
     ReceiptRow,
+    Recorded,
     Rejection,
     Taken,
     custody,
@@ -338,19 +340,24 @@ def _entry(receipt: ReceiptRow, **fields: Any) -> ReceiptEntry:
     return ReceiptEntry(receipt=receipt, **{**made, **fields})
 
 
-def _always(entry: ReceiptEntry | None) -> Callable[[DeliveryRow | None], ReceiptEntry | None]:
-    return lambda _: entry
+async def _record(book: Ledger, envelope_id: str, addressee: str, entry: ReceiptEntry | None) -> Recorded:
+    """Record one receipt."""
+    digest = None if entry is None else entry.receipt.digest
+    asked = Asked(envelope_id=envelope_id, addressee=addressee, decide=lambda _: entry, digest=digest)
+    (answer,) = await book.record([asked])
+    assert isinstance(answer, Recorded)
+    return answer
 
 
 async def test_receipt_is_recorded_once_with_all_that_follows(book: Ledger) -> None:
     (row,) = await _take(book, "1")
     receipt = _receipt("delivered", level="delivered", addressee=COMMUNE, previous=row.chain_head)
-    first = await book.record(row.envelope_id, COMMUNE, _always(_entry(receipt)))
+    first = await _record(book, row.envelope_id, COMMUNE, _entry(receipt))
     assert (first.outcome, first.row) == (Outcome.RECORDED, row)
     after = await _now(book, row)
     assert (after.state, after.chain_head, after.next_at, after.told_at) == ("delivered", receipt.digest, None, AT)
     later = _entry(receipt, new_state="dead", event="receipt.failed", at=AT + HOUR)
-    assert (await book.record(row.envelope_id, COMMUNE, _always(later))).outcome is Outcome.REPEATED
+    assert (await _record(book, row.envelope_id, COMMUNE, later)).outcome is Outcome.REPEATED
     assert await _now(book, row) == after
     assert [event["event"] for event in await book.events_of(row.envelope_id)] == [
         "envelope.accepted",
@@ -363,16 +370,60 @@ async def test_where_nothing_is_decided_nothing_is_written(book: Ledger) -> None
     (row,) = await _take(book, "1")
     receipt = _receipt("delivered", level="delivered", addressee=COMMUNE)
 
+    assert (await _record(book, row.envelope_id, COMMUNE, None)).outcome is Outcome.NOTHING
+    unknown = await _record(book, row.envelope_id, OTHER, _entry(receipt))
+    assert (unknown.outcome, unknown.row) == (Outcome.NOTHING, None)
+    assert await _now(book, row) == row
+    assert len(await book.receipts()) == 1
+
+
+async def test_receipts_of_one_delivery_in_one_commit_follow_each_other(book: Ledger) -> None:
+    (row,) = await _take(book, "1")
+    delivered = _receipt("delivered", level="delivered", addressee=COMMUNE, previous=row.chain_head)
+    registered = _receipt("registered", level="registered", addressee=COMMUNE, previous=delivered.digest)
+    seen: list[DeliveryRow | None] = []
+
+    def asked(receipt: ReceiptRow, **fields: Any) -> Asked:
+        def decide(found: DeliveryRow | None) -> ReceiptEntry:
+            seen.append(found)
+            return _entry(receipt, **fields)
+
+        return Asked(envelope_id=row.envelope_id, addressee=COMMUNE, decide=decide, digest=receipt.digest)
+
     def fail(_: DeliveryRow | None) -> ReceiptEntry:
         raise LookupError
 
-    assert (await book.record(row.envelope_id, COMMUNE, _always(None))).outcome is Outcome.NOTHING
-    unknown = await book.record(row.envelope_id, OTHER, _always(_entry(receipt)))
-    assert (unknown.outcome, unknown.row) == (Outcome.NOTHING, None)
-    with pytest.raises(LookupError):
-        await book.record(row.envelope_id, COMMUNE, fail)
-    assert await _now(book, row) == row
-    assert len(await book.receipts()) == 1
+    wrong = Asked(envelope_id=row.envelope_id, addressee=COMMUNE, decide=fail)
+    answers = await book.record([asked(delivered), wrong, asked(registered, business="03"), asked(delivered)])
+    assert [one.outcome if isinstance(one, Recorded) else type(one) for one in answers] == [
+        Outcome.RECORDED,
+        LookupError,
+        Outcome.RECORDED,
+        Outcome.REPEATED,
+    ]
+    assert [one and (one.state, one.business, one.chain_head) for one in seen] == [
+        ("queued", None, row.chain_head),
+        ("delivered", None, delivered.digest),
+        ("delivered", "03", registered.digest),
+    ]
+    after = await _now(book, row)
+    assert (after.state, after.business, after.chain_head) == ("delivered", "03", registered.digest)
+    assert [one.digest for one in await book.receipts_of(row.envelope_id)][1:] == [delivered.digest, registered.digest]
+
+
+async def test_what_a_process_that_died_had_begun_is_due_again(book: Ledger) -> None:
+    rows = [row for text in ("1", "2", "3") for row in await _take(book, text)]
+    assert len(await book.begin_attempts(AT, HOUR, 1)) == 1
+    assert len(await book.begin_attempts(AT + MINUTE, HOUR, 1)) == 1
+    assert len(await book.notices_due(AT + MINUTE, 10)) == 3
+    assert await book.take_up_again(AT + 2 * MINUTE) == 1
+    after = [await _now(book, row) for row in rows]
+    assert [(row.state, row.next_at) for row in after] == [
+        ("sent", AT + HOUR),
+        ("queued", AT + 2 * MINUTE),
+        ("queued", AT),
+    ]
+    assert len(await book.notices_due(AT + 2 * MINUTE, 10)) == 3
 
 
 async def test_only_what_was_sent_is_put_back(book: Ledger) -> None:
@@ -430,7 +481,7 @@ async def test_two_processes_share_the_notices(book: Ledger, second: Ledger) -> 
 
 async def _answer(book: Ledger, row: DeliveryRow, text: str, **fields: Any) -> None:
     receipt = _receipt(f"{text} {row.envelope_id}", level=text, addressee=COMMUNE, previous=row.chain_head)
-    await book.record(row.envelope_id, COMMUNE, _always(_entry(receipt, **fields)))
+    await _record(book, row.envelope_id, COMMUNE, _entry(receipt, **fields))
 
 
 async def test_breaker_opens_at_the_threshold_and_an_answer_drives_what_waits(book: Ledger) -> None:

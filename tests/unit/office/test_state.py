@@ -17,6 +17,7 @@ _ASKED = {  # With every message, or every second.
     "submission of a receipt": f"SELECT id FROM submissions WHERE {state._NEWEST}",  # noqa: S608
     "end of a submission": "SELECT id FROM submissions WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?)",
     "unsent receipts": "SELECT seq FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
+    "untaken receipts": state._UNTAKEN,
     "twin": "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
 }
 

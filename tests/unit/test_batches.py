@@ -1,11 +1,11 @@
-"""Shared commits: together when together, alone at once, each its own answer."""
+"""Batches: together when together, alone at once, each its own answer."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from axis.commits import SharedCommits
+from axis.batches import Batches
 from axis.errors import TransientError
 
 
@@ -19,10 +19,10 @@ async def test_first_item_is_committed_alone_and_the_rest_share() -> None:
         await gate.wait()
         return [item * 10 for item in items]
 
-    commits = SharedCommits(commit, most=3)
-    first = asyncio.create_task(commits.add(0))
+    batches = Batches(commit, most=3)
+    first = asyncio.create_task(batches.add(0))
     await begun.wait()
-    rest = [asyncio.create_task(commits.add(n)) for n in range(1, 6)]
+    rest = [asyncio.create_task(batches.add(n)) for n in range(1, 6)]
     await asyncio.sleep(0)
     gate.set()
 
@@ -36,9 +36,9 @@ async def test_failed_commit_fails_its_own_items_only() -> None:
             raise RuntimeError("disk")
         return items
 
-    commits = SharedCommits(commit, most=1)
+    batches = Batches(commit, most=1)
     good, bad, later = await asyncio.gather(
-        commits.add("good"), commits.add("bad"), commits.add("later"), return_exceptions=True
+        batches.add("good"), batches.add("bad"), batches.add("later"), return_exceptions=True
     )
 
     assert (good, later) == ("good", "later")
@@ -52,8 +52,8 @@ async def test_caller_that_goes_away_does_not_spoil_the_batch() -> None:
         await gate.wait()
         return items
 
-    commits = SharedCommits(commit, most=10)
-    leaver, stayer = asyncio.create_task(commits.add(1)), asyncio.create_task(commits.add(2))
+    batches = Batches(commit, most=10)
+    leaver, stayer = asyncio.create_task(batches.add(1)), asyncio.create_task(batches.add(2))
     await asyncio.sleep(0)
     leaver.cancel()
     gate.set()
@@ -72,8 +72,8 @@ async def test_item_that_spoils_a_commit_spoils_only_its_own() -> None:
             raise ValueError("bad")
         return items
 
-    commits = SharedCommits(commit, most=10)
-    answers = await asyncio.gather(*map(commits.add, ("a", "bad", "b")), return_exceptions=True)
+    batches = Batches(commit, most=10)
+    answers = await asyncio.gather(*map(batches.add, ("a", "bad", "b")), return_exceptions=True)
     assert [str(answer) for answer in answers] == ["a", "bad", "b"]
     assert isinstance(answers[1], ValueError)
     assert seen == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
@@ -86,8 +86,8 @@ async def test_commit_that_cannot_be_made_now_is_not_tried_item_by_item() -> Non
         seen.append(len(items))
         raise TransientError("SYS.LEDGER")
 
-    commits = SharedCommits(commit, most=10)
-    answers = await asyncio.gather(*map(commits.add, range(5)), return_exceptions=True)
+    batches = Batches(commit, most=10)
+    answers = await asyncio.gather(*map(batches.add, range(5)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {TransientError}
     assert seen == [5]
 
@@ -100,9 +100,9 @@ async def test_finish_waits_for_what_was_added() -> None:
         done.extend(items)
         return items
 
-    commits = SharedCommits(commit, most=1)
-    tasks = [asyncio.create_task(commits.add(number)) for number in range(3)]
+    batches = Batches(commit, most=1)
+    tasks = [asyncio.create_task(batches.add(number)) for number in range(3)]
     await asyncio.sleep(0)
-    await commits.finish()
+    await batches.finish()
     assert done == [0, 1, 2]
     await asyncio.gather(*tasks)

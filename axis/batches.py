@@ -1,9 +1,10 @@
-"""Commits: what is ready at the same moment shares one commit.
+"""Batches: what is ready at the same moment is done together.
 
-A lone item never waits: the first one starts a commit at once, and those that
-become ready while it runs form the next. Each caller gets its own answer, after
-the commit that holds its item. An item that spoils a commit spoils only its
-own: the others are committed without it.
+One commit, one change of threads, one message serve many items. A lone item
+never waits: the first one is begun at once, and those that become ready while it
+runs form the next batch. Each caller gets its own answer, after the batch that
+holds its item. An item that spoils a batch spoils only its own: the others are
+done without it.
 """
 
 import asyncio
@@ -16,17 +17,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class SharedCommits(Generic[T, R]):
-    """Turn single requests into batches for `commit`, which answers in order, or raises with nothing done."""
+class Batches(Generic[T, R]):
+    """Turn single requests into batches for `do`, which answers in order, or raises with nothing done.
 
-    def __init__(self, commit: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int) -> None:
-        self._commit = commit
+    An answer that is an exception is raised to the caller whose item it answers.
+    """
+
+    def __init__(self, do: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], *, most: int) -> None:
+        self._do = do
         self._most = most
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def add(self, item: T) -> R:
-        """Return what `commit` answered for this item; raise what it raised."""
+        """Return what `do` answered for this item; raise what it raised."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
@@ -48,7 +52,7 @@ class SharedCommits(Generic[T, R]):
 
     async def _one(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            answers = await self._commit([item for item, _ in batch])
+            answers = await self._do([item for item, _ in batch])
         except BaseException as error:
             if len(batch) > 1 and isinstance(error, Exception) and not isinstance(error, TransientError):
                 for one in batch:
@@ -61,5 +65,9 @@ class SharedCommits(Generic[T, R]):
                 raise
             return
         for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():  # The caller may have gone away; the commit stands all the same.
+            if future.done():  # The caller may have gone away; what was done stands all the same.
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
                 future.set_result(answer)
