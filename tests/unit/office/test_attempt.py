@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +14,7 @@ from axis.edxml import Organization, ResponseFor, Status
 from axis.errors import PermanentError
 from axis.office import OfficeSettings
 from axis.office.answers import dump, load
+from axis.office.suspects import Suspects
 from axis.office.testing import SENDER, TestAxis
 
 
@@ -200,6 +203,64 @@ async def test_attempts_that_die_without_an_answer_are_counted_and_end_as_poison
         last = axis._said[-1]
         assert b"DLV.POISON" in last
         assert delivery is None
+
+
+async def test_after_a_crash_each_envelope_that_was_at_work_is_tried_alone(office: Office, tmp_path: Path) -> None:
+    """Or the poisonous one among them would take its neighbours with it, again and again."""
+    running: set[str] = set()
+    beside: dict[str, set[str]] = {}
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        running.add(doc.subject)
+        for name in running:
+            beside.setdefault(name, set()).update(running)
+        await asyncio.sleep(0.01)
+        running.discard(doc.subject)
+        return Registered("1")
+
+    async with TestAxis(office, state=tmp_path / "state") as axis:
+        brought = [(name, axis.seal(axis.document(subject=name)), uuid4().hex) for name in "abcde"]
+        await asyncio.gather(*(_bring(axis, sealed, envelope_id, 1) for _, sealed, envelope_id in brought))
+        assert max(map(len, beside.values())) > 1  # Ordinarily they run beside each other.
+        beside.clear()
+        suspects = [envelope_id for name, _, envelope_id in brought if name in "abc"]
+        await _say_that_attempts_died(office, [envelope_id for _, _, envelope_id in brought], suspects)
+        await asyncio.gather(*(_bring(axis, sealed, envelope_id, 2) for _, sealed, envelope_id in brought))
+    assert set(beside) == set("abcde")
+    assert [beside[name] for name in "abc"] == [{"a"}, {"b"}, {"c"}]
+
+
+async def test_suspect_that_takes_its_time_stops_nobody_for_long() -> None:
+    suspects, order = Suspects(alone_s=0.05), list[str]()
+
+    async def run(name: str, *, alone: bool, for_s: float) -> None:
+        async with suspects.turn(alone=alone):
+            order.append(name)
+            await asyncio.sleep(for_s)
+            order.append(f"{name} ends")
+
+    slow = asyncio.create_task(run("slow", alone=False, for_s=0.3))
+    await asyncio.sleep(0)
+    tasks = [
+        asyncio.create_task(run("suspect", alone=True, for_s=0.3)),
+        asyncio.create_task(run("fresh", alone=False, for_s=0)),
+    ]
+    await asyncio.gather(slow, *tasks)
+    assert order == ["slow", "suspect", "fresh", "fresh ends", "slow ends", "suspect ends"]
+
+
+async def _say_that_attempts_died(office: Office, unanswered: list[str], dead: list[str]) -> None:
+    """Let the state be as if none of these had been answered, and the process had died during some."""
+
+    def work(db: sqlite3.Connection) -> None:
+        for envelope_id in unanswered:
+            values = (int(envelope_id in dead), envelope_id)
+            db.execute(
+                "UPDATE envelopes SET level = NULL, answered_attempt = 0, unanswered = ? WHERE envelope_id = ?", values
+            )
+
+    await office._open.state._commit(work)
 
 
 async def _only_envelope(office: Office) -> list[str]:
