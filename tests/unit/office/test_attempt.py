@@ -9,13 +9,26 @@ from uuid import uuid4
 
 import pytest
 
-from axis import Delivered, Document, Level, Office, Permanent, Progress, Refused, Registered, StatusReport, Unavailable
+from axis import (
+    Delivered,
+    Document,
+    Level,
+    Office,
+    Permanent,
+    Progress,
+    Refused,
+    Registered,
+    StatusReport,
+    Unavailable,
+    clock,
+)
 from axis.edxml import Organization, ResponseFor, Status
-from axis.errors import PermanentError
+from axis.errors import PermanentError, TransientError
 from axis.office import OfficeSettings
 from axis.office.answers import dump, load
 from axis.office.suspects import Suspects
 from axis.office.testing import SENDER, TestAxis
+from axis.seal import pki
 
 
 def _no_settings() -> OfficeSettings:
@@ -400,6 +413,28 @@ async def test_state_folder_belongs_to_one_process(office: Office, tmp_path: Pat
         with pytest.raises(PermanentError, match="in use"):
             async with TestAxis(second, state=tmp_path):
                 raise AssertionError("two processes share a state")
+
+
+async def test_office_whose_certificate_ends_closes_and_says_so(office: Office, tmp_path: Path) -> None:
+    """What it said from then on, nobody would believe, and it could not be unsaid."""
+    office.on_document(_never)
+    trust, now = tmp_path / "trust", clock.now()
+    pki.init(trust, name="CA (ví dụ)", now=now)
+    pki.issue(trust, SENDER, name="VP (ví dụ)", now=now, lifetime=timedelta(seconds=3))
+    office.__dict__["settings"] = OfficeSettings(
+        code=SENDER,
+        key=trust / "keys" / f"{SENDER}.key.pem",
+        certificate=trust / "certs" / f"{SENDER}.pem",
+        trust=trust,
+        broker_url="amqp://127.0.0.1:1/",
+        gateway_url="http://127.0.0.1:1",
+        state=tmp_path / "state",
+    )
+    for _ in ("while it is open", "before it opens"):
+        with pytest.raises(TransientError) as caught:
+            async with asyncio.timeout(20):
+                await office.serve(asyncio.Event())
+        assert caught.value.code == "SYS.KEY"
 
 
 @pytest.mark.parametrize("answer", [Registered("1", "vào sổ"), Refused("sai nơi nhận"), Delivered(), Progress("04")])
