@@ -16,6 +16,7 @@
     telemetry/  log events, metrics, health
     cli/        one command file per noun
     app.py      the processes, put together from the rooms
+    audit/      the book held against itself, the offices, the broker and the spool
     backup.py   ledger and spool, as they were together
     batches.py  what is ready together is done together
     garbage.py  how often a process looks for it

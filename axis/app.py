@@ -42,6 +42,7 @@ _ROLL_EVERY = timedelta(seconds=2)
 _GAUGES_EVERY = timedelta(seconds=5)
 _TOTALS_EVERY = timedelta(minutes=5)  # To count everything takes longer the more there is.
 _NODE_EVERY = timedelta(seconds=1)
+_MEND_EVERY = timedelta(seconds=2)
 _TIDY_EVERY = timedelta(hours=1)
 _CONNECTIONS = 2000  # Of a gateway at once; beyond it the answer is 503.
 _DESCRIPTORS = 65_536
@@ -224,7 +225,17 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
                 await declare(pipes, rooms.roll()[0])
             return False
 
-        async with clockwork.running(), door.running(), looping("roll", follow_roll, _ROLL_EVERY):
+        async def mend() -> bool:
+            if await pipes.mend():
+                events.layout_mended()
+            return False
+
+        async with (
+            clockwork.running(),
+            door.running(),
+            looping("roll", follow_roll, _ROLL_EVERY),
+            looping("layout", mend, _MEND_EVERY),
+        ):
             yield pipes
 
 
@@ -341,21 +352,31 @@ async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator
     node = PrivateNode(settings.data / "broker", said)
     await node.start()
     try:
-        secrets_folder = settings.data / "secrets"
-        codes = [office.code for office in rooms.roll()[0].offices() if office.tier != "axis"]
-        await node.set_offices(office_passwords(secrets_folder, codes))
+        await _admit_offices(node, rooms)
         _leave(settings.data / "broker.address", node.address)
+        is_whole = True
 
         async def watch() -> bool:
+            nonlocal is_whole
             if node.pid is None:
                 said("broker: it ended by itself")
+                is_whole = False
                 await node.start()
+            if not is_whole:  # It may have lost its store, and every account with it.
+                await _admit_offices(node, rooms)
+                is_whole = True
             return False
 
         async with looping("broker", watch, _NODE_EVERY):
             yield node.url
     finally:
         await node.stop()
+
+
+async def _admit_offices(node: PrivateNode, rooms: Rooms) -> None:
+    """Give every office of the roll its account."""
+    codes = [office.code for office in rooms.roll()[0].offices() if office.tier != "axis"]
+    await node.set_offices(office_passwords(rooms.settings.data / "secrets", codes))
 
 
 def office_passwords(folder: Path, codes: Sequence[str]) -> dict[str, str]:

@@ -132,6 +132,7 @@ CATALOGUE: dict[str, Entry] = {
     "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),
     "SYS.STATE": Entry("4.3.1", 503, _A, "Hệ thống của đơn vị tạm thời không ghi được.", "The office's own state cannot be written just now.", _WAIT),
     "SYS.BROKER": Entry("4.4.2", 503, _P, "Hàng đợi tạm thời không dùng được.", "The broker cannot be reached just now.", _WAIT),
+    "SYS.KEY": Entry("4.7.5", 503, _P, "Chứng thư của hệ thống này không còn hiệu lực: {detail}", "The certificate of this system is not valid now: {detail}", "Cấp và đăng ký chứng thư mới. / Issue a new certificate and register it."),
     "SYS.INTERNAL": Entry("4.3.0", 500, _P, "Lỗi nội bộ của trục.", "Internal error of the axis.", _WAIT),
     "CFG.INVALID": Entry("5.3.5", 500, _P, "Cấu hình sai: {detail}", "The configuration is wrong: {detail}", "Sửa cấu hình rồi chạy lại. / Correct the configuration and start again."),
 }  # fmt: skip

@@ -6,6 +6,10 @@ broker has confirmed it; anything else - returned, refused, timed out, cut - is
 a TransientError and its fate unknown. Every publish has a message id of its
 own: the client library matches returns to publishes by it.
 
+A broker may come back without its store, and a person may delete a queue. So
+what was declared is in doubt after every new connection, after a message that
+nobody took, and when a queue to be read is gone; `mend` declares it again.
+
 Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
 """
 
@@ -19,7 +23,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, PublishError
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as Line
@@ -34,6 +38,9 @@ _CONNECT_S = 10.0
 _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
+# RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
+# again by then.
+_READERS_TOLD_S = 1.0
 
 # What a line that is down, or going down, may raise.
 _LINE_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
@@ -69,9 +76,10 @@ BatchCallback = Callable[[Sequence[Incoming]], Awaitable[None]]
 class _Line:
     """One connection, opened when needed and again after it broke."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, opened: Callable[[], None]) -> None:
         self._url = URL(url).update_query(heartbeat=_HEARTBEAT_S)
         self._name = name
+        self._opened = opened
         self._connection: AbstractConnection | None = None
         self._opening = asyncio.Lock()
 
@@ -81,6 +89,7 @@ class _Line:
                 self._connection = await aio_pika.connect(
                     self._url, timeout=_CONNECT_S, client_properties={"connection_name": self._name}
                 )
+                self._opened()
             return self._connection
 
     async def close(self) -> None:
@@ -99,8 +108,10 @@ class Broker:
     """The pipes of one process; made by `connect`."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._publishing = _Line(url, f"{name} publish")
-        self._consuming = _Line(url, f"{name} consume")
+        self._doubt = asyncio.Event()  # Whether what was declared is there.
+        self._declared: Topology | None = None
+        self._publishing = _Line(url, f"{name} publish", self._doubt.set)
+        self._consuming = _Line(url, f"{name} consume", self._doubt.set)
         self._channel: AbstractChannel | None = None
         self._channel_of: AbstractConnection | None = None
         self._opening = asyncio.Lock()
@@ -160,7 +171,15 @@ class Broker:
                     body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True, wait=False
                 )
         except _LINE_ERRORS as error:
+            if self._ought_to_take(exchange, routing_key, error):
+                self._doubt.set()
             raise TransientError("SYS.BROKER") from error
+
+    def _ought_to_take(self, exchange: str, routing_key: str, error: BaseException) -> bool:
+        """Whether a publish has found that something is missing which was declared here."""
+        if self._declared is None or not isinstance(error, PublishError | ChannelNotFoundEntity):
+            return False
+        return any((one.exchange, one.key) == (exchange, routing_key) for one in self._declared.bindings)
 
     async def _publisher(self) -> Line:
         async with self._opening:
@@ -185,6 +204,25 @@ class Broker:
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
 
+    async def depths(self, queues: Sequence[str]) -> dict[str, int | None]:
+        """Return how many messages wait in each of some queues, those being worked on not counted; None: it is missing.
+
+        Raises:
+            TransientError: SYS.BROKER
+        """
+        found: dict[str, int | None] = {}
+        try:
+            while len(found) < len(queues):
+                # The broker closes a channel that asks for a queue which is missing.
+                async with (await self._publishing.connection()).channel() as channel:
+                    for queue in queues[len(found) :]:
+                        found[queue] = await _depth(channel, queue)
+                        if found[queue] is None:
+                            break
+        except _LINE_ERRORS as error:
+            raise TransientError("SYS.BROKER") from error
+        return found
+
     async def declare(self, wanted: Topology) -> None:
         """Make what is missing of a topology.
 
@@ -193,6 +231,8 @@ class Broker:
             TransientError: SYS.BROKER
         """
         doing = ""
+        self._declared = wanted
+        self._doubt.clear()  # What is found missing from here on is looked after the next time.
         try:
             async with (await self._publishing.connection()).channel() as channel:
                 for name in wanted.exchanges:
@@ -208,7 +248,21 @@ class Broker:
         except ChannelPreconditionFailed as error:
             raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments") from error
         except _LINE_ERRORS as error:
+            self._doubt.set()
             raise TransientError("SYS.BROKER") from error
+
+    async def mend(self) -> bool:
+        """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
+
+        Raises:
+            PermanentError: CFG.INVALID; something is there with other arguments.
+            TransientError: SYS.BROKER
+        """
+        if self._declared is None or not self._doubt.is_set():
+            return False
+        await asyncio.sleep(_READERS_TOLD_S)
+        await self.declare(self._declared)
+        return True
 
     async def consume_batches(
         self, queue: str, callback: BatchCallback, *, max_batch: int, prefetch: int
@@ -221,9 +275,7 @@ class Broker:
             max_batch: A lone message never waits for others.
             prefetch: Unacknowledged messages at a time.
         """
-        consumer = Consumer(self._consuming, queue, prefetch, partial(_in_batches, callback, max_batch))
-        consumer.start()
-        return consumer
+        return self._consume(queue, prefetch, partial(_in_batches, callback, max_batch))
 
     async def consume_each(self, queue: str, callback: Callback, *, at_once: int) -> "Consumer":
         """Hand each message of a queue to a callback of its own, and ack it when that returns.
@@ -233,19 +285,39 @@ class Broker:
             callback: A slow one holds up nobody but itself. If it raises, its message goes back to the queue.
             at_once: So many run beside each other.
         """
-        consumer = Consumer(self._consuming, queue, at_once, partial(_each_alone, callback))
+        return self._consume(queue, at_once, partial(_each_alone, callback))
+
+    def _consume(self, queue: str, prefetch: int, work: Callable[["_Arrivals"], Awaitable[None]]) -> "Consumer":
+        consumer = Consumer(self._consuming, queue, prefetch, work, self._doubt.set)
         consumer.start()
         return consumer
+
+
+async def _depth(channel: AbstractChannel, queue: str) -> int | None:
+    try:
+        async with asyncio.timeout(_PUBLISH_S):
+            declared = await channel.declare_queue(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    return declared.declaration_result.message_count or 0
 
 
 class Consumer:
     """Reads one queue until it is stopped, over as many connections as that takes."""
 
-    def __init__(self, line: _Line, queue: str, prefetch: int, work: Callable[["_Arrivals"], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        line: _Line,
+        queue: str,
+        prefetch: int,
+        work: Callable[["_Arrivals"], Awaitable[None]],
+        missing: Callable[[], None],
+    ) -> None:
         self._line = line
         self._queue = queue
         self._prefetch = prefetch
         self._work = work
+        self._missing = missing  # Called when the queue is not there.
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -265,14 +337,16 @@ class Consumer:
             try:
                 await self._read()
                 pause_s = _PAUSE_FIRST_S
-            except _LINE_ERRORS:
+            except _LINE_ERRORS as error:
+                if isinstance(error, ChannelNotFoundEntity):
+                    self._missing()
                 events.room_unavailable(room=f"broker {self._queue}", code="SYS.BROKER", retry_s=pause_s)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:
-        """Read over one channel until it closes or we stop."""
+        """Read over one channel until it closes, the queue is gone, or we stop."""
         connection = await self._line.connection()
         channel = await connection.channel()
         try:

@@ -91,9 +91,10 @@ class PrivateNode:
         self._said("broker: starting a private RabbitMQ node (about 7 s)")
         self._configure()
         began = time.monotonic()
-        await asyncio.to_thread(self._launch)
+        launched = await asyncio.to_thread(self._launch)
         while not await self._answers():
-            if time.monotonic() - began > _START_S or (time.monotonic() - began > 5 and self.pid is None):
+            # On a busy machine it takes a while before it writes its pid file, and longer before it answers.
+            if time.monotonic() - began > _START_S or not _runs(launched):
                 raise TransientError("SYS.BROKER")
             await asyncio.sleep(0.2)
         self._said(f"broker: ready on port {self._place.port} after {time.monotonic() - began:.1f} s")
@@ -213,7 +214,8 @@ class PrivateNode:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
 
-    def _launch(self) -> None:
+    def _launch(self) -> int:
+        """Launch the node; return its process id."""
         with (self._folder / "log" / "start.log").open("ab") as log:
             # A session of its own: a Ctrl-C meant for us must not reach the node before we have stopped it in order.
             node = subprocess.Popen(
@@ -221,9 +223,7 @@ class PrivateNode:
                 env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
             )  # fmt: skip
         node.returncode = 0  # It may outlive us; whoever stops it goes by its pid file, not by this object.
-        deadline = time.monotonic() + 5
-        while self.pid is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        return node.pid
 
     async def _answers(self) -> bool:
         try:

@@ -12,6 +12,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
 from axis.ledger.engine import migrate
+from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
@@ -48,6 +49,7 @@ __all__ = [
     "DeliveryRow",
     "DueNotice",
     "EnvelopeRow",
+    "Event",
     "Failure",
     "Figures",
     "Known",
@@ -60,6 +62,8 @@ __all__ = [
     "ReceiptRow",
     "Recorded",
     "Rejection",
+    "Standing",
+    "Story",
     "Taken",
     "migrate",
 ]

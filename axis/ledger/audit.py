@@ -2,9 +2,10 @@
 
 Every accepted envelope has exactly one delivery state for each addressee; a
 state that ends is covered by a receipt that says so, a state that waits shows
-why, until when, and who must act; every receipt's predecessor is there.
+why, until when, and who must act; every receipt's predecessor is there; what
+the broker gave up is known. `axis.audit` holds the book against the rest.
 
-Spec: docs/promises.md; invariants I1, I3, I6, I7 of the test plan.
+Spec: docs/promises.md; the invariants I1, I3, I4, I7 and I9 of axis/audit/__init__.py.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from axis.ledger import tables as t
 from axis.ledger.values import Figures
 
 _d, _e, _r, _o, _l, _ev = t.deliveries.c, t.envelopes.c, t.receipts.c, t.outbox.c, t.lanes.c, t.events.c
+_b, _j = t.buried.c, t.rejections.c
 
 # Which receipt must cover which end.
 _COVER = {
@@ -62,11 +64,13 @@ class AuditReport:
 def audit(connection: sa.Connection, now: datetime) -> AuditReport:
     """Check the whole book."""
     findings = [
-        *_without_deliveries(connection),
+        *_unequal(connection),
+        *_orphans(connection),
         *_without_acceptance(connection),
         *_uncovered(connection),
         *_forgotten(connection, now),
         *_broken_chains(connection),
+        *_unexplained(connection),
     ]
     states = _states(connection)
     dead = states.get("dead", 0)
@@ -94,18 +98,39 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
     return int((connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
 
 
-def _without_deliveries(connection: sa.Connection) -> list[AuditFinding]:
-    """Find envelopes with fewer deliveries than they were accepted for."""
+def _unequal(connection: sa.Connection) -> list[AuditFinding]:
+    """Find envelopes with fewer deliveries than they were accepted for, or more."""
     there = sa.select(sa.func.count()).where(_d.envelope_id == _e.id).scalar_subquery()
-    owed = (
+    owed = sa.func.coalesce(
         sa.select(_ev.detail["addressees"].as_integer())
         .where(_ev.envelope_id == _e.id, _ev.event == "envelope.accepted")
-        .scalar_subquery()
+        .scalar_subquery(),
+        1,
     )
     found = connection.execute(
-        sa.select(_e.id, there.label("there"), owed.label("owed")).where(there < sa.func.coalesce(owed, 1)).limit(_MOST)
+        sa.select(_e.id, there.label("there"), owed.label("owed")).where(there != owed).limit(_MOST)
     )
-    return [AuditFinding("I1", row.id, "", f"accepted for {row.owed}, but has {row.there} deliveries") for row in found]
+    return [
+        AuditFinding(
+            "I1" if row.there < row.owed else "I4", row.id, "", f"accepted for {row.owed}, has {row.there} deliveries"
+        )
+        for row in found
+    ]
+
+
+def _orphans(connection: sa.Connection) -> list[AuditFinding]:
+    """Find deliveries and receipts of envelopes that were never accepted."""
+    findings = []
+    for what, c in (("delivery", _d), ("receipt", _r)):
+        accepted = sa.exists().where(_e.id == c.envelope_id)
+        found = connection.execute(
+            sa.select(c.envelope_id, c.addressee).where(c.envelope_id != "", ~accepted).limit(_MOST)
+        )
+        findings += [
+            AuditFinding("I4", row.envelope_id, row.addressee or "", f"a {what} of an envelope that is not here")
+            for row in found
+        ]
+    return findings
 
 
 def _without_acceptance(connection: sa.Connection) -> list[AuditFinding]:
@@ -168,7 +193,34 @@ def _broken_chains(connection: sa.Connection) -> list[AuditFinding]:
     )
     return [
         AuditFinding(
-            "I3", row.envelope_id, row.addressee or "", f"receipt {row.digest[:12]} follows one that is not here"
+            "I9", row.envelope_id, row.addressee or "", f"receipt {row.digest[:12]} follows one that is not here"
+        )
+        for row in found
+    ]
+
+
+def _unexplained(connection: sa.Connection) -> list[AuditFinding]:
+    """Find what the broker gave up and the book knows from nowhere else: a document or an answer may be lost in it.
+
+    An envelope or a receipt that came again and was judged then is known by its digest; a delivery that died in an
+    inbox has become a dead letter; a notice is fetched by whom it was for.
+    """
+    known = sa.or_(
+        sa.exists().where(_e.sealed_digest == _b.digest),
+        sa.exists().where(_j.sealed_digest == _b.digest),
+        sa.exists().where(_r.digest == _b.digest),
+        sa.exists().where(_ev.event == "receipt.refused", _ev.detail["digest"].as_string() == _b.digest),
+        sa.exists().where(_d.envelope_id == _b.headers["envelope-id"].as_string()),
+    )
+    found = connection.execute(
+        sa.select(_b.queue, _b.kind, _b.digest).where(_b.kind != "heartbeat", ~known).order_by(_b.id).limit(_MOST)
+    )
+    return [
+        AuditFinding(
+            "I7",
+            "",
+            "",
+            f"dead letter {row.digest[:12]}, {row.kind or 'nothing known'} of {row.queue}, became of nothing",
         )
         for row in found
     ]

@@ -7,13 +7,14 @@ subject.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries
+from axis.ledger import custody, deliveries, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
 from axis.ledger.values import (
@@ -271,6 +272,32 @@ class Ledger:
     async def audit(self, now: datetime) -> audits.AuditReport:
         """Check the book against its promises."""
         return await self._database.read(lambda c: audits.audit(c, now))
+
+    async def stories(self, *, whole: bool = False) -> AsyncIterator[stories.Story]:
+        """Yield what the book says of each envelope, by id; `whole`: with the bytes of envelopes and receipts."""
+        after = ""
+        while page := await self._database.read(
+            partial(stories.stories, envelopes=_ENVELOPE, after=after, whole=whole)
+        ):
+            for one in page:
+                yield one
+            after = page[-1].envelope.envelope_id
+
+    async def refusals(self) -> AsyncIterator[ReceiptRow]:
+        """Yield the receipts that refuse an envelope."""
+        after = ""
+        while page := await self._database.read(partial(stories.refusals, after=after)):
+            for one in page:
+                yield one
+            after = page[-1].digest
+
+    async def uploads(self) -> AsyncIterator[tuple[str, str, int]]:
+        """Yield files that no envelope names yet: who brought them, digest, size in bytes."""
+        after = ("", "")
+        while page := await self._database.read(partial(stories.uploads, after=after)):
+            for one in page:
+                yield one
+            after = page[-1][:2]
 
     async def figures(self, now: datetime) -> Figures:
         """Return what the gauges show."""

@@ -16,6 +16,8 @@ never do, with this statement or these values, is our bug and is raised as it is
 import asyncio
 import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -37,6 +39,7 @@ T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 _BUSY_S = 10
+_SOON_S = 0.02
 _READERS = 4
 _MOST = 64  # Works that share one transaction.
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -165,9 +168,24 @@ def _make_private(path: str | None) -> None:
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # The driver must not begin on its own; _begin_sqlite does.
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_S * 1000}"):
+    _write_ahead(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_S * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Turn WAL on: once in the life of a file, and for that SQLite does not wait while another process has it open."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_SOON_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

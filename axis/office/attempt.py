@@ -4,7 +4,7 @@ It is received and verified, compared with what was answered before, put on
 record before the handler sees it, handed over, and answered with signed
 receipts that are kept in one commit and then published. The message is acked
 when `take` returns. A crash at any line leads back here with the same envelope:
-it is then answered with the very same bytes, or tried again and counted.
+it is then answered with the very same bytes, or tried again, alone, and counted.
 
 Spec: docs/protocol/deliveries.md; design laws 3 and 5.
 """
@@ -27,6 +27,7 @@ from axis.office.handlers import Handlers
 from axis.office.pipes import Gateway
 from axis.office.speech import About, Deferred, Failed, Outcome, Unsealed, say
 from axis.office.state import Begun, State
+from axis.office.suspects import Suspects
 from axis.office.trust import LiveTrust
 from axis.receipts.voice import Voice
 from axis.telemetry import events
@@ -51,6 +52,7 @@ class Attempts:
     handlers: Handlers
     answer_within: timedelta
     now: Clock
+    suspects: Suspects = field(default_factory=Suspects)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
 
     async def take(self, message: Incoming) -> None:
@@ -64,14 +66,25 @@ class Attempts:
         about, content = self._open(message, attempt)
         turn = self._turns.setdefault(about.envelope_id, asyncio.Lock())
         async with turn:  # The broker may hand out an envelope again while its first attempt still runs.
-            begun = await self.state.begin(about, attempt, self.now())
-            said = begun.repeat
-            if not said:
-                outcome = await self._outcome(content, begun, about, attempt)
-                previous = message.headers.get("previous-receipt") or begun.head
-                said = await self._keep(outcome, about, previous, attempt)
+            said = await self._answer(message, content, about, attempt, alone=False)
+            if said is None:
+                said = await self._answer(message, content, about, attempt, alone=True) or ()
         metrics.ATTEMPT_SECONDS.observe(time.perf_counter() - began)
         await self.courier.send(said)
+
+    async def _answer(
+        self, message: Incoming, content: _Content, about: About, attempt: int, *, alone: bool
+    ) -> tuple[bytes, ...] | None:
+        """Make one attempt and return what was said; None if it is to be made alone."""
+        async with self.suspects.turn(alone=alone):
+            begun = await self.state.begin(about, attempt, self.now(), alone=alone)
+            if begun.is_suspect:
+                return None
+            if begun.repeat:
+                return begun.repeat
+            outcome = await self._outcome(content, begun, about, attempt)
+            previous = message.headers.get("previous-receipt") or begun.head
+            return await self._keep(outcome, about, previous, attempt)
 
     def _open(self, message: Incoming, attempt: int) -> tuple[About, _Content]:
         """Read and verify an envelope; what is wrong with it is an outcome."""

@@ -25,7 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from axis.clock import Clock
-from axis.errors import CATALOGUE, AxisError, PermanentError, TransientError
+from axis.errors import CATALOGUE, PermanentError, TransientError
 from axis.seal import SigningKey, make_token
 from axis.seal.token import LIFETIME
 
@@ -38,7 +38,8 @@ _SILENCE_S = 60.0  # Of the other side; then the line is taken for dead.
 _SMALL_S = 120.0  # For a request that is small, and its answer.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=_SILENCE_S)
 _DEAD_LINE = (aiohttp.ClientError, TimeoutError, OSError)
-_AGAIN = frozenset({408, 409, 425, 429})  # Of the 4xx, those that another try may mend.
+# Of the 4xx, those that another try may mend; 401 too: a clock may be wrong, or the roll behind a new certificate.
+_AGAIN = frozenset({401, 408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class GatewayClient:
         with _dead_line_is_transient():
             async with self.http.get(f"{self.url}/v1/attachments/{sha256}", headers=headers) as answer:
                 if not answer.ok:
-                    _require_good(_Answer(answer.status, answer.headers, await answer.read()))
+                    _require_good(await self._whole(answer))
                 if start and answer.status != 206:
                     raise TransientError("SYS.SPOOL")
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
@@ -232,7 +233,12 @@ class GatewayClient:
         async with self.http.request(
             method, f"{self.url}{path}", headers={**self._headers(), **(headers or {})}, data=data, params=params
         ) as answer:
-            return _Answer(answer.status, answer.headers, await answer.read())
+            return await self._whole(answer)
+
+    async def _whole(self, answer: aiohttp.ClientResponse) -> _Answer:
+        if answer.status == 401:
+            self._token.clear()  # Made when a clock was wrong, perhaps: the next one says what time it is now.
+        return _Answer(answer.status, answer.headers, await answer.read())
 
     def _headers(self) -> dict[str, str]:
         now = self.now()
@@ -267,21 +273,23 @@ async def _pieces(source: Path | bytes, offset: int, told: Callable[[int], None]
 
 
 def _require_good(answer: _Answer) -> None:
-    """Turn an answer that is no success into an error with the gateway's code."""
+    """Turn an answer that is no success into an error with the gateway's code.
+
+    Only a no of the gateway's own, with its code, is final. Whoever else stands on the way may say anything.
+    """
     if answer.is_good:
         return
-    kind: type[AxisError] = TransientError if answer.status >= 500 or answer.status in _AGAIN else PermanentError
-    raise kind(*_problem(answer))
+    problem = _problem(answer)
+    if problem is not None and 400 <= answer.status < 500 and answer.status not in _AGAIN:
+        raise PermanentError(*problem)
+    raise TransientError(*(problem or ("API.AUTH" if answer.status == 401 else "SYS.SPOOL", str(answer.status))))
 
 
-def _problem(answer: _Answer) -> tuple[str, str]:
-    """Return code and detail of a problem answer; a HEAD has none."""
-    fallback = "API.NOT_FOUND" if answer.status == 404 else "SYS.SPOOL"
+def _problem(answer: _Answer) -> tuple[str, str] | None:
+    """Return code and detail of a problem answer; None if it is none of ours. A HEAD has none."""
     try:
         problem = answer.json()
     except ValueError:
-        return (fallback if answer.status != 401 else "API.AUTH"), str(answer.status)
+        return None
     code = problem.get("code") if isinstance(problem, dict) else None
-    if code not in CATALOGUE:
-        return fallback, str(answer.status)
-    return code, str(problem.get("detail", ""))
+    return (code, str(problem.get("detail", ""))) if code in CATALOGUE else None

@@ -43,6 +43,8 @@ from axis.telemetry.health import HealthServer
 
 F = TypeVar("F")
 
+_CERTIFICATE_EVERY_S = 1.0
+
 
 class Office:
     """One office, its handlers, and - while it is open - its counter."""
@@ -175,16 +177,21 @@ class Office:
 
         Raises:
             PermanentError: CFG.INVALID
+            TransientError: SYS.KEY; the office's certificate is not valid, or has ended meanwhile. What is for the
+                office waits, and whoever starts it again starts it with the certificate that there is by then.
         """
         settings = self.settings
         key = seal.SigningKey.load(settings.key, settings.certificate)
+        key.require(clock.now())
         async with (
             Broker.connect(settings.broker_account, name=f"office {settings.code}") as pipes,
             GatewayClient.connect(settings.gateway_url, office=settings.code, key=key, now=clock.now) as gateway,
             self.open(pipes=pipes, gateway=gateway) as counter,
             _health(counter),
         ):
-            await stop.wait()
+            await _until_stopped(stop, key)
+        if not stop.is_set():
+            key.require(clock.now())
 
     @contextlib.asynccontextmanager
     async def open(
@@ -220,6 +227,13 @@ class Office:
         if self._counter is None:
             raise AssertionError("the office is not open: this is called while it runs")
         return self._counter
+
+
+async def _until_stopped(stop: asyncio.Event, key: seal.SigningKey) -> None:
+    """Wait for the word to stop, or for the end of the certificate."""
+    while not stop.is_set() and clock.now() <= key.certificate.not_valid_after_utc:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _CERTIFICATE_EVERY_S)
 
 
 @contextlib.asynccontextmanager

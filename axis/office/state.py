@@ -125,6 +125,7 @@ class Begun:
     """What is known when an attempt begins."""
 
     repeat: tuple[bytes, ...] = ()  # Answered before: say exactly this again.
+    is_suspect: bool = False  # An attempt has died: it is to be made alone, and has not begun.
     unanswered: int = 0  # Attempts before this one that ended without any answer.
     head: str | None = None  # Digest of our last receipt about it.
     twin: str | None = None  # The final answer to the same content under another envelope id.
@@ -233,8 +234,14 @@ class State:
 
     # --- what came -------------------------------------------------------------------
 
-    async def begin(self, about: About, attempt: int, at: datetime) -> Begun:
+    async def begin(self, about: About, attempt: int, at: datetime, *, alone: bool = False) -> Begun:
         """Put an attempt on record before it is made, or find that it was answered.
+
+        Args:
+            about: The envelope.
+            attempt: Its number.
+            at: Now.
+            alone: Nothing else runs. An envelope whose attempt has died before begins only so.
 
         Raises:
             AssertionError: The axis gave one id to two contents.
@@ -251,6 +258,8 @@ class State:
                 raise AssertionError(f"envelope {about.envelope_id} came with two contents")
             if row["level"] in FINAL or attempt <= row["answered_attempt"]:
                 return Begun(repeat=_last_said(db, about.envelope_id, row["answered_attempt"]))
+            if row["unanswered"] and not alone:
+                return Begun(is_suspect=True)
             twin = db.execute(
                 "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
                 (about.envelope_digest, about.envelope_id),

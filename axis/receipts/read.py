@@ -8,7 +8,8 @@ such a thing.
 Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 """
 
-from datetime import UTC, datetime
+import contextlib
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from lxml import etree
@@ -26,6 +27,7 @@ _NS = f"{{{NAMESPACE}}}"
 _RECEIPT = f"{_NS}Receipt"
 _SHAPE = [f"{_NS}Statement", SIGNATURE]
 _SCHEMA = "receipt-1"
+_ON_ITS_WAY = timedelta(days=30)  # For so long an office goes on bringing what the axis lacks; and the other way round.
 
 
 def read_receipt(xml: bytes, trust: Trust, *, at: datetime, axis: str | None = None) -> SignedReceipt:
@@ -34,7 +36,8 @@ def read_receipt(xml: bytes, trust: Trust, *, at: datetime, axis: str | None = N
     Args:
         xml: As it came.
         trust: Whose certificates are believed.
-        at: When it was received; certificates are judged at that time.
+        at: When it was received; certificates are judged at that time. One that has ended since a receipt was said is
+            believed about it, if that was lately.
         axis: OrganId of the axis. If given, only it may say what is the axis's to say.
 
     Raises:
@@ -44,14 +47,27 @@ def read_receipt(xml: bytes, trust: Trust, *, at: datetime, axis: str | None = N
     root = _load(xml)
     statement = root.find(_SHAPE[0])
     claimed = ("" if statement is None else statement.findtext(f"{_NS}Issuer") or "").strip()
-    opened = open_seal(root, root, {STATEMENT: statement}, claimed=claimed, trust=trust, at=at)
+    said_at = _said_at(statement, at)
+    opened = open_seal(root, root, {STATEMENT: statement}, claimed=claimed, trust=trust, at=at, made_at=said_at)
     if root.attrib or [child.tag for child in root] != _SHAPE:
         raise refuse("RCT.INVALID", "Receipt", path="/rct:Receipt")
     receipt = _read(opened.parts[STATEMENT])
     if receipt.issuer != claimed:
         raise refuse("KEY.WRONG_SIGNER", claimed)
+    if said_at is not None and receipt.at != said_at:
+        raise refuse("RCT.INVALID", "At")
     _require_voice(receipt, axis)
     return SignedReceipt(receipt, xml, sha256(xml).hexdigest())
+
+
+def _said_at(statement: etree._Element | None, at: datetime) -> datetime | None:
+    """Return when a receipt claims to have been said, if that can be: not in the future, and not long ago."""
+    said = None if statement is None else statement.findtext(f"{_NS}At")
+    with contextlib.suppress(ValueError, OverflowError):
+        said_at = _moment((said or "").strip())
+        if at - _ON_ITS_WAY <= said_at <= at:
+            return said_at
+    return None
 
 
 def is_receipt(xml: bytes) -> bool:

@@ -16,5 +16,11 @@ class Voice:
     key: SigningKey
 
     def say(self, **fields: Any) -> SignedReceipt:
-        """Sign one receipt; `fields` are those of Receipt, without the issuer."""
-        return issue(Receipt(issuer=self.organ_id, **fields), self.key)
+        """Sign one receipt; `fields` are those of Receipt, without the issuer.
+
+        Raises:
+            TransientError: SYS.KEY; nobody would believe it.
+        """
+        said = Receipt(issuer=self.organ_id, **fields)
+        self.key.require(said.at)
+        return issue(said, self.key)

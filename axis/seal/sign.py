@@ -15,6 +15,7 @@ Spec: W3C XMLDSig 1.1; docs/protocol/envelope.md.
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -30,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from axis import edxml
 from axis.edxml import Received
 from axis.edxml.values import EDXML
-from axis.errors import PermanentError, Refusal, refuse
+from axis.errors import PermanentError, Refusal, TransientError, refuse
 from axis.seal.profile import DSIG, Method, canonical, digest_of, signed_info
 from axis.seal.trust import fingerprint_of, require_strong
 
@@ -92,6 +93,16 @@ class SigningKey:
     def method(self) -> Method:
         """The signature algorithm that goes with the key."""
         return Method.ECDSA if isinstance(self.key, ec.EllipticCurvePrivateKey) else Method.RSA
+
+    def require(self, at: datetime) -> None:
+        """Make sure that what is signed now will be believed: what was signed with an ended certificate cannot be unsaid.
+
+        Raises:
+            TransientError: SYS.KEY; there may be a new certificate soon, or the clock is wrong.
+        """
+        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        if not begin <= at <= end:
+            raise TransientError("SYS.KEY", f"{begin:%Y-%m-%d %H:%M}Z - {end:%Y-%m-%d %H:%M}Z")
 
     def sign(self, octets: bytes) -> bytes:
         """Return the signature over octets in the form that XMLDSig has for it."""

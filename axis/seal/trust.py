@@ -98,16 +98,24 @@ class Trust:
                 return organ_id
         return None
 
-    def require(self, signer: Signer, *, at: datetime) -> None:
+    def require(self, signer: Signer, *, at: datetime, made_at: datetime | None = None) -> None:
         """Refuse a certificate that was not good at that time.
+
+        Args:
+            signer: Whose.
+            at: Now.
+            made_at: When the seal says that it was made, if it says so and can be right: a certificate that has ended
+                since is believed about it. One that has been revoked by now is not.
 
         Raises:
             Refusal: KEY.*
             TransientError: KEY.REVOCATION_UNKNOWN, if a fresh list is required and there is none.
         """
+        has_ended = signer.certificate.not_valid_after_utc < at
+        valid_at = made_at if made_at is not None and has_ended else at
         standing = self._standings.get(signer.fingerprint)
-        if standing is None or not standing.good_from <= at <= standing.good_until:
-            standing = self._examine(signer, at)
+        if standing is None or not standing.good_from <= valid_at <= standing.good_until:
+            standing = self._examine(signer, valid_at)
             self._standings[signer.fingerprint] = standing
         if standing.revoked_at is not None and standing.revoked_at <= at:
             raise refuse("KEY.REVOKED", _day(standing.revoked_at))

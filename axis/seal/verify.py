@@ -76,6 +76,7 @@ def open_seal(
     claimed: str,
     trust: Trust,
     at: datetime,
+    made_at: datetime | None = None,
 ) -> Opened:
     """Check a seal of the closed profile and return what it covers.
 
@@ -86,6 +87,7 @@ def open_seal(
         claimed: OrganId of the office that the message says it is from.
         trust: Whose certificates are believed.
         at: The time at which certificates are judged.
+        made_at: When the seal was made, if it says so: see `Trust.require`.
 
     Raises:
         Refusal: SIG.* or KEY.*
@@ -93,7 +95,7 @@ def open_seal(
     """
     seal = profile.read_seal(root, holder, parts)
     signer = _signer(seal, claimed, trust)
-    trust.require(signer, at=at)
+    trust.require(signer, at=at, made_at=made_at)
     opened = profile.open_parts(seal, {name: part for name, part in parts.items() if part is not None})
     return Opened(opened, signer, profile.digest_of(opened))
 

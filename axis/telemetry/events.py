@@ -157,6 +157,11 @@ def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
 
 
+def layout_mended() -> None:
+    """Exchanges, queues and bindings were declared again: the broker was away, or something of them was missing."""
+    _log.warning("layout.mended")
+
+
 def attempt_answered(*, envelope_id: str, attempt: int, level: str) -> None:
     """An office has answered an envelope, and its receipts are on the disk."""
     _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, level=level)

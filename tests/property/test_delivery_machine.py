@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from axis import audit
 from axis.errors import Refusal
 from axis.intake import Rejected
 from axis.ledger import DeliveryRow
 from axis.office.answers import Delivered, Progress, Refused, Registered
 from axis.office.speech import Deferred, Failed
-from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.house import AXIS, COMMUNE, OTHER, SENDER, STRANGER, House, house
 
 T = TypeVar("T")
 
@@ -184,6 +185,7 @@ class Machine:
             assert one.state != "refused" or "refused" in levels
         report = await ledger.audit(self.home.at)
         assert report.findings == ()
+        assert (await audit.walk(ledger, [audit.History()])).findings == []
         ended = sum(one.state not in _WAITS for one in self.model.values())
         assert (report.terminal, report.deliveries) == (ended, len(self.model))
 
@@ -222,6 +224,8 @@ def test_delivery_stands_where_the_model_stands(events: list[tuple[Any, ...]]) -
                 for method, *arguments in events:
                     await getattr(machine, method)(*arguments)
                     await machine.check()
+                evidence = audit.Evidence(home.province.trust(), AXIS)
+                assert (await audit.walk(home.ledger, [evidence], whole=True)).findings == []
 
     with capture_logs():
         asyncio.run(run())

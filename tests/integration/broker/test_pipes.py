@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 from structlog.testing import capture_logs
 
-from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
 from axis.errors import PermanentError, TransientError
 
 _SOON_S = 20.0
@@ -70,6 +71,68 @@ async def test_exchange_of_another_kind_is_a_wrong_setting(pipes: Broker, rabbit
         await pipes.declare(topology.province([code]))
     assert caught.value.code == "CFG.INVALID"
     await _deliver(pipes, office, b"<x/>")  # The pipe itself is well.
+
+
+async def test_queue_that_somebody_deleted_is_made_again_and_read_again(
+    pipes: Broker, rabbitmq: PrivateNode, office: str
+) -> None:
+    arrived: list[Incoming] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        arrived.extend(messages)
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _deliver(pipes, office, b"<before/>")
+    await _until(lambda: len(arrived) == 1)
+    await pipes.mend()  # The new connections were one reason for doubt.
+    assert not await pipes.mend()
+    await _delete(rabbitmq, topology.inbox(office))
+    with pytest.raises(TransientError):
+        await _deliver(pipes, office, b"<lost/>")
+    assert await pipes.mend()
+    await _deliver(pipes, office, b"<after/>")
+    await _until(lambda: len(arrived) == 2)
+    await consumer.stop()
+    assert [one.body for one in arrived] == [b"<before/>", b"<after/>"]
+
+
+async def test_reader_of_a_deleted_queue_notices_by_itself(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
+    """Nobody publishes to it meanwhile."""
+
+    async def take(_messages: Sequence[Incoming]) -> None:
+        pass
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    await pipes.mend()
+    await _delete(rabbitmq, topology.inbox(office))
+    async with asyncio.timeout(_SOON_S):
+        while not await pipes.mend():  # noqa: ASYNC110 - The broker tells the reader, who doubts then.
+            await asyncio.sleep(0.1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    await consumer.stop()
+
+
+async def test_what_nobody_was_ever_to_take_is_no_reason_for_doubt(pipes: Broker) -> None:
+    await pipes.mend()
+    with pytest.raises(TransientError):
+        await pipes.publish(topology.DELIVER, "nobody", b"<x/>", type="envelope")
+    assert not await pipes.mend()
+
+
+async def _delete(node: PrivateNode, queue: str) -> None:
+    connection = await aio_pika.connect(node.url)
+    async with connection, connection.channel() as channel:
+        await channel.queue_delete(queue)
+
+
+async def _until_read(node: PrivateNode, queue: str) -> None:
+    connection = await aio_pika.connect(node.url)
+    async with connection, connection.channel() as channel, asyncio.timeout(_SOON_S):
+        while not (  # noqa: ASYNC110 - The reader is another connection.
+            await channel.declare_queue(queue, passive=True)
+        ).declaration_result.consumer_count:
+            await asyncio.sleep(0.1)
 
 
 async def test_missing_queue_is_transient(pipes: Broker, office: str) -> None:
@@ -307,6 +370,32 @@ async def _again(call: Callable[[], Any]) -> None:
                 return
             except TransientError:
                 await asyncio.sleep(0.2)
+
+
+async def test_node_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it takes longer than it does here until there is a node at all."""
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    (slow / "rabbitmq-server").write_text(f"#!/bin/sh\nsleep 6\nexec {private_node._BIN / 'rabbitmq-server'}\n")
+    (slow / "rabbitmq-server").chmod(0o755)
+    monkeypatch.setattr(private_node, "_BIN", slow)
+    node = PrivateNode(tmp_path / "broker")
+    try:
+        await node.start()
+        assert node.pid is not None
+    finally:
+        await node.stop()
+
+
+async def test_node_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "rabbitmq-server").write_text("#!/bin/sh\nexit 1\n")
+    (broken / "rabbitmq-server").chmod(0o755)
+    monkeypatch.setattr(private_node, "_BIN", broken)
+    with pytest.raises(TransientError):
+        async with asyncio.timeout(_SOON_S):
+            await PrivateNode(tmp_path / "broker").start()
 
 
 # --- accounts -----------------------------------------------------------------------

@@ -161,9 +161,28 @@ async def test_document_is_sent_tracked_replayed_and_audited(running: Trial, tmp
     assert await _json(running, *replay, code=1) == [{"delivery_id": int(number), "replayed": False}]
     assert await _json(running, "deadletters", "list") == []
 
-    # The books are in order.
+    # The books are in order, also when everything is looked at.
     report = await _json(running, "audit")
     assert (report["documents"], report["terminal"], report["rejections"], report["lost"]) == (1, 2, 1, 0)
+    log = tmp_path / "effects"
+    log.write_text(f"{first['envelope_id']}\n")
+    everything = ("audit", "--receipts", "--spool", "--broker", "--effects", f"{PAGES}={log}")
+    report = await _json(running, *everything)
+    looked_at = {"histories": 2, f"effects of {PAGES}": 1, "envelopes": 1, "receipts": report["receipts"], "files": 1}
+    assert report["findings"] == []
+    assert {name: report["checked"][name] for name in looked_at} == looked_at
+    assert report["queues"]["axis.dead"] == 0
+
+    # A file that was altered is named, and found in order once it is put back.
+    (file,) = [one for one in (running.data / "spool").rglob("*") if one.is_file()]
+    kept = file.read_bytes()
+    file.write_bytes(kept[::-1])
+    (found,) = (await _json(running, *everything, code=1))["findings"]
+    assert (found["rule"], found["envelope_id"]) == ("I8", first["envelope_id"])
+    assert file.name in found["text"]
+    file.write_bytes(kept)
+    assert (await running.command(*axis(*everything)))[0] == 0
+    assert (await running.command(*axis("audit", "--effects", "nonsense")))[0] == 2
 
     # Who watches sees what happened.
     async with httpx.AsyncClient(base_url=(running.data / "gateway.address").read_text()) as http:

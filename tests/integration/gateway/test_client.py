@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -96,6 +97,51 @@ async def test_gateway_says_no_with_its_code(url: str, home: House, tmp_path: Pa
         with pytest.raises(PermanentError) as absent:
             await _fetch(client, digest, 10)
     assert (large.value.code, absent.value.code) == ("ATT.SIZE", "API.NOT_FOUND")
+
+
+_STRANGE = {
+    "the server's own no": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nInvalid.",
+    "a proxy's no": b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+    "a page from elsewhere": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", _STRANGE.values(), ids=_STRANGE.keys())
+async def test_no_that_is_not_the_gateways_own_is_asked_about_again(
+    home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    """Who stands between may say anything: a document must not end for that."""
+    monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    between = await asyncio.start_server(say, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{between.sockets[0].getsockname()[1]}"
+    path, digest = _file(tmp_path, 300_000)
+    async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
+        for call in (client.upload(path, digest, 300_000), _fetch(client, digest, 10)):
+            with pytest.raises(TransientError):
+                await call
+    between.close()
+
+
+async def test_token_that_is_not_believed_now_may_be_later(
+    url: str, home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock is wrong, or the roll does not know a new certificate yet."""
+    monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
+    path, digest = _file(tmp_path, 100)
+    key, ahead = home.province.signer(SENDER), timedelta(days=1)
+    async with GatewayClient.connect(url, office=SENDER, key=key, now=lambda: home.at + ahead) as client:
+        with pytest.raises(TransientError) as caught:
+            await client.upload(path, digest, 100)
+        assert caught.value.code == "API.AUTH"
+        ahead = timedelta(0)
+        await client.upload(path, digest, 100)
 
 
 async def test_gateway_that_is_away_or_silent_is_asked_again_later(

@@ -374,7 +374,7 @@ _FAULTS = {
     "delivered without a receipt": ("UPDATE deliveries SET state = 'delivered'", "I3"),
     "waits without a next step": ("UPDATE deliveries SET next_at = NULL", "I1"),
     "an acceptance that is gone": ("DELETE FROM outbox; DELETE FROM receipts", "I3"),
-    "a chain with a hole": ("UPDATE receipts SET previous = 'gone'", "I3"),
+    "a chain with a hole": ("UPDATE receipts SET previous = 'gone'", "I9"),
 }
 
 

@@ -2,17 +2,33 @@
 
 import asyncio
 import os
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from axis import Delivered, Document, Level, Office, Permanent, Progress, Refused, Registered, StatusReport, Unavailable
+from axis import (
+    Delivered,
+    Document,
+    Level,
+    Office,
+    Permanent,
+    Progress,
+    Refused,
+    Registered,
+    StatusReport,
+    Unavailable,
+    clock,
+)
 from axis.edxml import Organization, ResponseFor, Status
-from axis.errors import PermanentError
+from axis.errors import PermanentError, TransientError
 from axis.office import OfficeSettings
 from axis.office.answers import dump, load
+from axis.office.suspects import Suspects
 from axis.office.testing import SENDER, TestAxis
+from axis.seal import pki
 
 
 def _no_settings() -> OfficeSettings:
@@ -202,6 +218,64 @@ async def test_attempts_that_die_without_an_answer_are_counted_and_end_as_poison
         assert delivery is None
 
 
+async def test_after_a_crash_each_envelope_that_was_at_work_is_tried_alone(office: Office, tmp_path: Path) -> None:
+    """Or the poisonous one among them would take its neighbours with it, again and again."""
+    running: set[str] = set()
+    beside: dict[str, set[str]] = {}
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        running.add(doc.subject)
+        for name in running:
+            beside.setdefault(name, set()).update(running)
+        await asyncio.sleep(0.01)
+        running.discard(doc.subject)
+        return Registered("1")
+
+    async with TestAxis(office, state=tmp_path / "state") as axis:
+        brought = [(name, axis.seal(axis.document(subject=name)), uuid4().hex) for name in "abcde"]
+        await asyncio.gather(*(_bring(axis, sealed, envelope_id, 1) for _, sealed, envelope_id in brought))
+        assert max(map(len, beside.values())) > 1  # Ordinarily they run beside each other.
+        beside.clear()
+        suspects = [envelope_id for name, _, envelope_id in brought if name in "abc"]
+        await _say_that_attempts_died(office, [envelope_id for _, _, envelope_id in brought], suspects)
+        await asyncio.gather(*(_bring(axis, sealed, envelope_id, 2) for _, sealed, envelope_id in brought))
+    assert set(beside) == set("abcde")
+    assert [beside[name] for name in "abc"] == [{"a"}, {"b"}, {"c"}]
+
+
+async def test_suspect_that_takes_its_time_stops_nobody_for_long() -> None:
+    suspects, order = Suspects(alone_s=0.05), list[str]()
+
+    async def run(name: str, *, alone: bool, for_s: float) -> None:
+        async with suspects.turn(alone=alone):
+            order.append(name)
+            await asyncio.sleep(for_s)
+            order.append(f"{name} ends")
+
+    slow = asyncio.create_task(run("slow", alone=False, for_s=0.3))
+    await asyncio.sleep(0)
+    tasks = [
+        asyncio.create_task(run("suspect", alone=True, for_s=0.3)),
+        asyncio.create_task(run("fresh", alone=False, for_s=0)),
+    ]
+    await asyncio.gather(slow, *tasks)
+    assert order == ["slow", "suspect", "fresh", "fresh ends", "slow ends", "suspect ends"]
+
+
+async def _say_that_attempts_died(office: Office, unanswered: list[str], dead: list[str]) -> None:
+    """Let the state be as if none of these had been answered, and the process had died during some."""
+
+    def work(db: sqlite3.Connection) -> None:
+        for envelope_id in unanswered:
+            values = (int(envelope_id in dead), envelope_id)
+            db.execute(
+                "UPDATE envelopes SET level = NULL, answered_attempt = 0, unanswered = ? WHERE envelope_id = ?", values
+            )
+
+    await office._open.state._commit(work)
+
+
 async def _only_envelope(office: Office) -> list[str]:
     state = office._open.state
     return await state._commit(lambda db: [row["envelope_id"] for row in db.execute("SELECT * FROM envelopes")])
@@ -339,6 +413,28 @@ async def test_state_folder_belongs_to_one_process(office: Office, tmp_path: Pat
         with pytest.raises(PermanentError, match="in use"):
             async with TestAxis(second, state=tmp_path):
                 raise AssertionError("two processes share a state")
+
+
+async def test_office_whose_certificate_ends_closes_and_says_so(office: Office, tmp_path: Path) -> None:
+    """What it said from then on, nobody would believe, and it could not be unsaid."""
+    office.on_document(_never)
+    trust, now = tmp_path / "trust", clock.now()
+    pki.init(trust, name="CA (ví dụ)", now=now)
+    pki.issue(trust, SENDER, name="VP (ví dụ)", now=now, lifetime=timedelta(seconds=3))
+    office.__dict__["settings"] = OfficeSettings(
+        code=SENDER,
+        key=trust / "keys" / f"{SENDER}.key.pem",
+        certificate=trust / "certs" / f"{SENDER}.pem",
+        trust=trust,
+        broker_url="amqp://127.0.0.1:1/",
+        gateway_url="http://127.0.0.1:1",
+        state=tmp_path / "state",
+    )
+    for _ in ("while it is open", "before it opens"):
+        with pytest.raises(TransientError) as caught:
+            async with asyncio.timeout(20):
+                await office.serve(asyncio.Event())
+        assert caught.value.code == "SYS.KEY"
 
 
 @pytest.mark.parametrize("answer", [Registered("1", "vào sổ"), Refused("sai nơi nhận"), Delivered(), Progress("04")])

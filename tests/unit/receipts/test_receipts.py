@@ -18,6 +18,7 @@ from axis import receipts
 from axis.edxml import schemas
 from axis.errors import CATALOGUE, Refusal, TransientError, violation
 from axis.receipts import SAID_BY, Level, Party, Receipt
+from axis.receipts.voice import Voice
 from axis.seal.profile import canonical
 from tests.province import AT, DAY, Province, province, revoked, rsa_key
 
@@ -225,6 +226,53 @@ def test_receipt_of_a_revoked_key_is_refused_or_put_off() -> None:
     assert caught.value.code == "KEY.REVOKED"
     with pytest.raises(TransientError):
         receipts.read_receipt(xml, of.trust(require_fresh_crl=True), at=AT)
+
+
+@pytest.mark.parametrize(
+    ("said", "read", "code"),
+    [
+        (timedelta(0), timedelta(days=29), None),  # Its line was down, and the certificate has ended meanwhile.
+        (timedelta(0), timedelta(days=31), "KEY.EXPIRED"),  # Nobody needs so long; whoever has the old key might.
+        (timedelta(hours=2), timedelta(hours=3), "KEY.EXPIRED"),  # Said when the certificate had ended.
+        (timedelta(hours=4), timedelta(hours=3), "KEY.EXPIRED"),  # Said in the future.
+    ],
+)
+def test_certificate_that_has_ended_is_believed_about_what_was_said_before(
+    said: timedelta, read: timedelta, code: str | None
+) -> None:
+    of = province(AXIS)
+    key = ec.generate_private_key(ec.SECP256R1())
+    of.register(OFFICE, key, not_after=AT + timedelta(hours=1))
+    xml = receipts.issue(receipt(at=AT + said), of.signer(OFFICE)).xml
+    if code is None:
+        assert receipts.read_receipt(xml, of.trust(), at=AT + read).receipt.at == AT + said
+        return
+    with pytest.raises(Refusal) as caught:
+        receipts.read_receipt(xml, of.trust(), at=AT + read)
+    assert caught.value.code == code
+
+
+def test_revoked_key_is_not_believed_whenever_it_claims_to_have_spoken() -> None:
+    """Whoever stole a key that has ended since could put any date below."""
+    of = province(AXIS)
+    of.register(OFFICE, not_after=AT + timedelta(hours=1))
+    revocation = of.crl(revoked(of.certificates[OFFICE][0], AT + timedelta(minutes=30)), until=AT + 9 * DAY)
+    xml = _issue(of, receipt()).xml
+    with pytest.raises(Refusal) as caught:
+        receipts.read_receipt(xml, of.trust(revocation), at=AT + DAY)
+    assert caught.value.code == "KEY.REVOKED"
+
+
+def test_nobody_speaks_with_a_certificate_that_is_not_valid() -> None:
+    of = province(AXIS)
+    of.register(OFFICE, not_before=AT, not_after=AT + DAY)
+    voice = Voice(OFFICE, of.signer(OFFICE))
+    fields = {name: getattr(receipt(), name) for name in receipt().__slots__ if name != "issuer"}
+    assert voice.say(**fields).receipt == receipt()
+    for at in (AT - DAY, AT + 2 * DAY):
+        with pytest.raises(TransientError) as caught:
+            voice.say(**{**fields, "at": at})
+        assert caught.value.code == "SYS.KEY"
 
 
 @pytest.mark.parametrize(("status", "place"), [("9.9.9", "rct:Status"), ("5.7.1", "")])

@@ -1,0 +1,109 @@
+"""History: each delivery is led through its events once more, by the table of states.
+
+A put back - an attempt that was not published, or whose message was lost - is
+the one move that leaves no event: what was sent may stand as queued.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from axis.audit.walk import nothing
+from axis.dispatch.states import DUE, State, after
+from axis.ledger import AuditFinding, Event, Ledger, Standing, Story
+from axis.receipts import Level
+
+_RECEIPT, _LATE = "receipt.", ".late"
+_AT_THE_DOOR = frozenset(
+    {Level.ACCEPTED, Level.REJECTED}
+)  # Said in the commit of acceptance, with no event of their own.
+_ONCE = _AT_THE_DOOR | {Level.EXPIRED, Level.RECALLED}
+
+
+@dataclass(slots=True)
+class History:
+    """I6; and that receipts, events and chain heads tell of each other (I3, I9)."""
+
+    counted: dict[str, int] = field(default_factory=lambda: {"histories": 0})
+
+    async def story(self, story: Story) -> AsyncIterator[AuditFinding]:
+        """Judge the deliveries of one envelope."""
+        events: dict[str, list[Event]] = defaultdict(list)
+        for event in story.events:
+            events[event.addressee].append(event)
+        refused = {one.addressee for one in story.receipts if one.level == Level.REJECTED}
+        about = story.envelope.envelope_id
+        for delivery in story.deliveries:
+            self.counted["histories"] += 1
+            begin = State.REFUSED if delivery.addressee in refused else State.QUEUED
+            for text in _replay(delivery, begin, events[delivery.addressee]):
+                yield AuditFinding("I6", about, delivery.addressee, text)
+        for rule, addressee, text in (*_untold(story), *_repeated(story), *_headless(story)):
+            yield AuditFinding(rule, about, addressee, text)
+
+    def rest(self, _book: Ledger) -> AsyncIterator[AuditFinding]:
+        """There is nothing else."""
+        return nothing()
+
+
+def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterator[str]:
+    """Lead a delivery through its events; say each that the table does not allow."""
+    state, attempts = begin, 0
+    for event in events:
+        if event.event == "delivery.attempted":
+            if state not in DUE | {State.SENT}:
+                yield f"attempted while {state}"
+            if event.detail["attempt"] != attempts + 1:
+                yield f"attempt {event.detail['attempt']} follows attempt {attempts}"
+            state, attempts = State.SENT, int(event.detail["attempt"])
+        elif event.event == "delivery.replayed":
+            if state is not State.DEAD:
+                yield f"replayed while {state}"
+            state = State.QUEUED
+        elif event.event.startswith(_RECEIPT):
+            level = Level(event.event.removeprefix(_RECEIPT).removesuffix(_LATE))
+            led = None if event.detail["state"] is None else State(event.detail["state"])
+            if event.event.endswith(_LATE) != (led is None) or not _allowed(state, level, led):
+                yield f"{event.event.removeprefix(_RECEIPT)} led from {state} to {led or state}"
+            state = led or state
+    if not _is(state, State(delivery.state)):
+        yield f"stands as {delivery.state}, and its events end with {state}"
+    if delivery.attempts != attempts:
+        yield f"counts {delivery.attempts} attempts, and its events {attempts}"
+
+
+def _allowed(state: State, level: Level, led: State | None) -> bool:
+    if led is None:
+        return after(state, level) is None
+    # The axis tells of a delay in the same words as an addressee that cannot take it, and moves nothing.
+    return led is after(state, level) or (level is Level.DEFERRED and _is(state, led))
+
+
+def _is(told: State, stands: State) -> bool:
+    return stands is told or (told is State.SENT and stands is State.QUEUED)
+
+
+def _untold(story: Story) -> Iterator[tuple[str, str, str]]:
+    """Find receipts without the event that recorded them, and events without their receipt."""
+    told = {event.detail["digest"]: event for event in story.events if event.event.startswith(_RECEIPT)}
+    kept = {one.digest: one for one in story.receipts if one.level not in _AT_THE_DOOR}
+    for digest in sorted(told.keys() - kept.keys()):
+        yield "I3", told[digest].addressee, f"receipt {digest[:12]} was recorded, and is gone"
+    for digest in sorted(kept.keys() - told.keys()):
+        yield "I9", kept[digest].addressee or "", f"receipt {digest[:12]} is here, and was never recorded"
+
+
+def _repeated(story: Story) -> Iterator[tuple[str, str, str]]:
+    """Find what the axis has said twice, and says once."""
+    said = Counter((one.level, one.addressee or "") for one in story.receipts if one.level in _ONCE)
+    for (level, addressee), times in said.items():
+        if times > 1:
+            yield "I3", addressee, f"{level} was said {times} times"
+
+
+def _headless(story: Story) -> Iterator[tuple[str, str, str]]:
+    """Find deliveries whose last receipt is not here."""
+    here = {one.digest for one in story.receipts}
+    for delivery in story.deliveries:
+        if delivery.chain_head not in here:
+            yield "I9", delivery.addressee, f"its chain ends with {delivery.chain_head[:12]}, which is not here"
