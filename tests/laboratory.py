@@ -1,6 +1,7 @@
 """Laboratory: real processes for the demonstration, the measurements and the faults, ended by their ids."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -90,8 +91,12 @@ class Laboratory:
         return code
 
     async def kill(self, name: str) -> None:
-        """End a process as a power cut does."""
+        """End a process as a power cut does, with the routers that it has started; a broker of its own stays."""
+        routers = _routers_of(self.running[name].process.pid)
         await self.stop(name, signal.SIGKILL)
+        for pid in routers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     async def stop_all(self) -> dict[str, int]:
         """End every process, the last started first."""
@@ -100,6 +105,17 @@ class Laboratory:
     def dead(self) -> list[str]:
         """Return the processes that ended by themselves."""
         return [name for name, one in self.running.items() if one.process.returncode is not None]
+
+
+def _routers_of(parent: int) -> list[int]:
+    """Return the processes that `axis up` keeps running."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It ended while we looked.
+            is_child = stat.read_text().rpartition(")")[2].split()[1] == str(parent)
+            if is_child and b"\0router\0" in (stat.parent / "cmdline").read_bytes():
+                found.append(int(stat.parent.name))
+    return found
 
 
 def axis(*arguments: str) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 60.0
 _ROUTER = re.compile(r"^router (\d+): process (\d+)$", re.MULTILINE)
+_METRICS = re.compile(r"^router: ready; metrics on port (\d+)$", re.MULTILINE)
 _SHOWN = ("level", "event", "code", "codes", "error")  # Of what a process says.
 _HEARD = Counter({"accepted": 1, "delivered": len(ADDRESSEES), "registered": len(ADDRESSEES)})
 
@@ -112,6 +113,11 @@ class Trial:
         async with asyncio.timeout(_READY_S):
             while not await self.is_ready():  # noqa: ASYNC110 - Another process comes up.
                 await asyncio.sleep(0.1)
+
+    def router_address(self) -> str:
+        """Return where the router serves its metrics."""
+        log = (self.folder / "logs" / "axis.log").read_text(errors="replace")
+        return f"http://127.0.0.1:{_METRICS.findall(log)[-1]}"
 
     def router_pids(self) -> list[int]:
         """Return the processes of routers that run beside `axis up`, in their order."""

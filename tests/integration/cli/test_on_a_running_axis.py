@@ -186,8 +186,9 @@ async def test_document_is_sent_tracked_replayed_and_audited(running: Trial, tmp
 
     # Who watches sees what happened.
     async with httpx.AsyncClient(base_url=(running.data / "gateway.address").read_text()) as http:
-        shown = (await http.get("/metrics")).text
-        assert (await http.get("/readyz")).json() == {"ledger": "ok", "spool": "ok", "broker": "ok"}
+        shown = (await http.get("/metrics")).text + (await http.get(f"{running.router_address()}/metrics")).text
+        for place in ("", running.router_address()):
+            assert (await http.get(f"{place}/readyz")).json() == {"ledger": "ok", "spool": "ok", "broker": "ok"}
     for series in (
         'axis_envelopes_accepted_total{via="http"} 1.0',
         'axis_envelopes_duplicate_total{via="http"} 1.0',
