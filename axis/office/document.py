@@ -6,6 +6,7 @@ with the digest that was signed, and a file appears under its name only whole.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
 from axis.errors import TransientError
 from axis.office.pipes import Gateway
 from axis.private import sync_folder
+
+_CHUNK_BYTES = 1024 * 1024
+_LITTLE_BYTES = 4 * 1024 * 1024  # A file of which nothing is left lying about: it is soon fetched again.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,14 @@ class Attachment:
         Raises:
             TransientError: It cannot be had now, or what came is not what was signed.
         """
-        digest, count = sha256(), 0
+        seen = _Seen()
         async for chunk in self._gateway.stream(self.sha256, self.size_bytes):
-            digest.update(chunk)
-            count += len(chunk)
+            seen.add(chunk)
             yield chunk
-        if digest.hexdigest() != self.sha256 or count != self.size_bytes:
+        self._require_whole(seen)
+
+    def _require_whole(self, seen: "_Seen") -> None:
+        if seen.digest.hexdigest() != self.sha256 or seen.size_bytes != self.size_bytes:
             raise TransientError("ATT.DIGEST", self.name)
 
     async def read(self) -> bytes:
@@ -74,21 +80,69 @@ class Attachment:
     async def save(self, path: Path) -> Path:
         """Write the file, so that under `path` there is all of it or nothing.
 
+        What came of a large file stays beside it, under a hidden name, until it is saved into that folder again: over a
+        thin line nothing comes twice, not even after a crash.
+
         Raises:
             TransientError: As `stream`.
             OSError: It cannot be written.
         """
-        partial = path.with_name(f".{uuid4().hex}.part")
+        partial, file = await asyncio.to_thread(self._open_partial, path.parent)
+        is_kept = self.size_bytes > _LITTLE_BYTES
         try:
-            with partial.open("wb") as file:
-                async for chunk in self.stream():
+            with file:
+                seen = await asyncio.to_thread(_Seen.of, file, self.size_bytes)
+                async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=seen.size_bytes):
+                    seen.add(chunk)
                     await asyncio.to_thread(file.write, chunk)
+                is_kept = False  # Whole, or of no use.
+                self._require_whole(seen)
                 await asyncio.to_thread(flush_to_disk, file)
-            await asyncio.to_thread(partial.replace, path)
+                await asyncio.to_thread(partial.replace, path)
             await asyncio.to_thread(sync_folder, path.parent)
         finally:
-            partial.unlink(missing_ok=True)
+            if not is_kept:
+                partial.unlink(missing_ok=True)
         return path
+
+    def _open_partial(self, folder: Path) -> tuple[Path, BinaryIO]:
+        """Open what an earlier attempt has left, for us alone; where somebody else is at it, or nobody was, a new file."""
+        partial = folder / f".{self.sha256[:32]}.part"
+        file = partial.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it until now may have given it its name, or removed it.
+            if os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+                return partial, file
+        except OSError:
+            pass
+        file.close()
+        partial = folder / f".{uuid4().hex}.part"
+        return partial, partial.open("x+b")
+
+
+class _Seen:
+    """What has come of a file so far."""
+
+    def __init__(self) -> None:
+        self.digest = sha256()
+        self.size_bytes = 0
+
+    @classmethod
+    def of(cls, file: BinaryIO, most: int) -> "_Seen":
+        """Read what a file holds; more than `most` bytes are not of it, and are removed."""
+        seen = cls()
+        if os.fstat(file.fileno()).st_size > most:
+            file.truncate(0)
+        file.seek(0)
+        while chunk := file.read(_CHUNK_BYTES):
+            seen.add(chunk)
+        return seen
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next bytes into account."""
+        self.digest.update(chunk)
+        self.size_bytes += len(chunk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -31,7 +31,7 @@ from axis.seal.token import LIFETIME
 
 _CHUNK_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024  # Of an upload: what must get through within _SILENCE_S.
-_AT_ONE_GO = 256 * 1024  # A file that a cut line would lose little of.
+_AT_ONE_GO = 1024 * 1024  # A file that is brought without asking how much of it is there: a cut costs little.
 _CUTS = 5  # In a row, without a byte between them; then it is somebody else's turn to decide.
 _PAUSE_FIRST_S = 0.5
 _SILENCE_S = 60.0  # Of the other side; then the line is taken for dead.
@@ -153,19 +153,20 @@ class GatewayClient:
                     silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
                     told(done)
 
-                pieces = _pieces(source, offset, heard)
-                answer = await self._request("PATCH", f"/v1/uploads/{sha256}", headers=headers, data=pieces)
+                with await asyncio.to_thread(_open_at, source, offset) as file:
+                    pieces = _pieces(file, offset, heard)
+                    answer = await self._request("PATCH", f"/v1/uploads/{sha256}", headers=headers, data=pieces)
         _require_good(answer)
         return answer.status == 201
 
-    async def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
-        """Yield a file, going on after a cut. What it holds is not checked here.
+    async def stream(self, sha256: str, size_bytes: int, *, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield a file from a byte on, going on after a cut. What it holds is not checked here.
 
         Raises:
             PermanentError: API.NOT_FOUND; it is not there, or not for this office.
             TransientError: It could not be had now.
         """
-        got = cuts = 0
+        got, cuts = start, 0
         while got < size_bytes:
             try:
                 async for chunk in self._range(sha256, got):
@@ -263,13 +264,18 @@ def _dead_line_is_transient() -> Iterator[None]:
         raise TransientError("SYS.SPOOL") from error
 
 
-async def _pieces(source: Path | bytes, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
-    with BytesIO(source) if isinstance(source, bytes) else await asyncio.to_thread(source.open, "rb") as file:
-        file.seek(offset)
-        while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
-            yield piece
-            offset += len(piece)
-            told(offset)
+def _open_at(source: Path | bytes, offset: int) -> BinaryIO:
+    file = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    file.seek(offset)
+    return file
+
+
+async def _pieces(file: BinaryIO, offset: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """Yield what is left of a file. Whoever opened it closes it: nobody finishes this where the line is cut."""
+    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+        yield piece
+        offset += len(piece)
+        told(offset)
 
 
 def _require_good(answer: _Answer) -> None:

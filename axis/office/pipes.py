@@ -54,5 +54,5 @@ class Gateway(Protocol):
     async def receipts_of(self, envelope_id: str) -> list[bytes]:
         """Return the receipts about an envelope. Raises AxisError."""
 
-    def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
-        """Yield a file, going on after a cut. The bytes are not checked here. Raises AxisError."""
+    def stream(self, sha256: str, size_bytes: int, *, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield a file from a byte on, going on after a cut. The bytes are not checked here. Raises AxisError."""

@@ -126,12 +126,12 @@ class _Gateway:
     async def receipts_of(self, envelope_id: str) -> list[bytes]:
         return []
 
-    async def stream(self, sha256: str, size_bytes: int) -> AsyncIterator[bytes]:
+    async def stream(self, sha256: str, size_bytes: int, *, start: int = 0) -> AsyncIterator[bytes]:
         if sha256 not in self.files:
             raise PermanentError("API.NOT_FOUND")
         content = self.files[sha256]
-        for start in range(0, len(content), _CHUNK_BYTES):
-            yield content[start : start + _CHUNK_BYTES]
+        for at in range(start, len(content), _CHUNK_BYTES):
+            yield content[at : at + _CHUNK_BYTES]
 
 
 class TestAxis:

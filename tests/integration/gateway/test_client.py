@@ -63,8 +63,12 @@ async def _fetch(client: GatewayClient, digest: str, size_bytes: int) -> str:
     return found.hexdigest()
 
 
+@pytest.mark.parametrize("at_one_go", [100_000, 1024 * 1024])
 @pytest.mark.parametrize("size_bytes", [0, 1, 100_000, 262_145, 900_000])
-async def test_file_goes_up_and_comes_down(url: str, home: House, tmp_path: Path, size_bytes: int) -> None:
+async def test_file_goes_up_and_comes_down(
+    url: str, home: House, tmp_path: Path, size_bytes: int, at_one_go: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_AT_ONE_GO", at_one_go)
     path, digest = _file(tmp_path, size_bytes)
     told: list[int] = []
     async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
@@ -75,10 +79,12 @@ async def test_file_goes_up_and_comes_down(url: str, home: House, tmp_path: Path
     assert told == sorted(told)
 
 
+@pytest.mark.parametrize("at_one_go", [100_000, 1024 * 1024])
 @pytest.mark.parametrize("way", ["up", "down"])
 async def test_what_is_cut_goes_on(
-    url: str, home: House, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+    url: str, home: House, tmp_path: Path, way: str, at_one_go: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gateway, "_AT_ONE_GO", at_one_go)
     monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
     path, digest = _file(tmp_path, 900_000)
     async with (

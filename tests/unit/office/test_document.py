@@ -1,0 +1,77 @@
+"""A file that is saved: whole or not at all, and over a thin line no byte of it twice."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from axis.edxml import AttachmentRef
+from axis.errors import TransientError
+from axis.office.document import Attachment
+
+_LARGE = 5 * 1024 * 1024
+_PIECE = 100_000
+
+
+class _Thin:
+    """A gateway whose line ends after so many bytes of each request."""
+
+    def __init__(self, content: bytes, cut_after: int | None = None) -> None:
+        self.content, self.cut_after = content, cut_after
+        self.asked_from: list[int] = []
+
+    async def stream(self, _sha256: str, size_bytes: int, *, start: int = 0) -> AsyncIterator[bytes]:
+        self.asked_from.append(start)
+        end = size_bytes if self.cut_after is None else start + self.cut_after
+        for at in range(start, min(end, size_bytes), _PIECE):
+            yield self.content[at : min(at + _PIECE, end)]
+        if end < size_bytes:
+            raise TransientError("SYS.SPOOL")
+
+
+def _file(size_bytes: int, cut_after: int | None = None) -> tuple[Attachment, _Thin]:
+    content = random.Random(size_bytes).randbytes(size_bytes)
+    thin = _Thin(content, cut_after)
+    ref = AttachmentRef("a1", "a.pdf", "application/pdf", sha256(content).hexdigest(), size_bytes)
+    return Attachment(ref, thin), thin  # type: ignore[arg-type]  # It only ever streams.
+
+
+async def test_what_has_come_of_a_large_file_does_not_come_again(tmp_path: Path) -> None:
+    file, thin = _file(_LARGE, cut_after=2_000_000)
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            await file.save(tmp_path / "a.pdf")
+        assert not (tmp_path / "a.pdf").exists()
+    await file.save(tmp_path / "a.pdf")
+    assert thin.asked_from == [0, 2_000_000, 4_000_000]
+    assert (tmp_path / "a.pdf").read_bytes() == thin.content
+    assert [one.name for one in tmp_path.iterdir()] == ["a.pdf"]
+
+
+async def test_of_a_little_file_nothing_is_left(tmp_path: Path) -> None:
+    file, _ = _file(1_000_000, cut_after=500_000)
+    with pytest.raises(TransientError):
+        await file.save(tmp_path / "a.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", [b"something else", b"x" * _LARGE, b"x" * (_LARGE + 1)])
+async def test_what_was_left_and_is_not_of_the_file_is_not_kept(tmp_path: Path, left: bytes) -> None:
+    file, thin = _file(_LARGE)
+    (tmp_path / f".{file.sha256[:32]}.part").write_bytes(left)
+    if len(left) <= _LARGE:  # Longer than the file: that is seen at once.
+        with pytest.raises(TransientError, match=r"ATT\.DIGEST"):
+            await file.save(tmp_path / "a.pdf")
+        assert not list(tmp_path.iterdir())
+    await file.save(tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes() == thin.content
+
+
+async def test_two_may_save_the_same_file_in_one_folder(tmp_path: Path) -> None:
+    file, thin = _file(_LARGE)
+    await asyncio.gather(*(file.save(tmp_path / f"{number}.pdf") for number in range(3)))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["0.pdf", "1.pdf", "2.pdf"]
+    assert all(one.read_bytes() == thin.content for one in tmp_path.iterdir())
