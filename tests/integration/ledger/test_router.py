@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,10 @@ import pytest
 from axis.broker import Broker, Incoming, PrivateNode, topology
 from axis.errors import TransientError
 from axis.intake import Allowance
+from axis.office.answers import Registered
+from axis.office.speech import About, say
+from axis.receipts import bundle
+from axis.receipts.voice import Voice
 from axis.router import Router
 from tests.house import COMMUNE, OTHER, House
 
@@ -154,3 +159,47 @@ async def test_office_that_hands_in_too_much_makes_nobody_wait_but_itself(home: 
     assert sorted(intake.handed_in) == sorted([*envelopes, b"modest"])
     # Some of what stood behind was judged meanwhile; most of it was not.
     assert intake.handed_in.index(b"modest") < len(envelopes) / 2
+
+
+def _of_office(office: str, kind: str, body: bytes) -> Incoming:
+    beat = _beat(office, body)
+    beat.type = kind
+    return beat
+
+
+async def _answered(home: House) -> tuple[str, list[bytes]]:
+    """Return the id of an envelope at its addressee, and what that says about it: two receipts, not taken yet."""
+    envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
+    await home.attempt()
+    row = await home.row(envelope_id)
+    about = About(
+        envelope_id=envelope_id, envelope_digest=row.digest, originator=row.originator, document_id=row.document_id
+    )
+    voice = Voice(COMMUNE, home.province.signer(COMMUNE))
+    said = say(Registered("417"), about, voice=voice, previous=row.chain_head, attempt=row.attempts, at=home.at)
+    return envelope_id, [one.xml for one in said]
+
+
+async def test_forged_receipt_in_a_bundle_keeps_the_others_from_nothing(home: House) -> None:
+    envelope_id, (delivered, registered) = await _answered(home)
+    forged = registered.replace(b"417", b"418")
+    kind, body = bundle.pack([delivered, forged, b"no receipt", registered])
+    router, message = _router(home), _of_office(COMMUNE, kind, body)
+    async with asyncio.timeout(_SOON_S):
+        await router._batch_for(topology.RECEIPTS, router._answered)([message])
+    assert not message.returned
+    row = await home.row(envelope_id)
+    assert (row.state, row.chain_head) == ("delivered", sha256(registered).hexdigest())
+    assert sha256(forged).hexdigest() not in {one.digest for one in await home.ledger.receipts_of(envelope_id)}
+
+
+async def test_broken_bundle_moves_nothing(home: House) -> None:
+    envelope_id, said = await _answered(home)
+    kind, body = bundle.pack(said)
+    before = await home.row(envelope_id)
+    router = _router(home)
+    messages = [_of_office(COMMUNE, kind, broken) for broken in (body[:-1], b"", body + b"7", b"99999999999:x,")]
+    async with asyncio.timeout(_SOON_S):
+        await router._batch_for(topology.RECEIPTS, router._answered)(messages)
+    assert not any(message.returned for message in messages)
+    assert await home.row(envelope_id) == before
