@@ -186,7 +186,6 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     bell = Bell()
     async with Broker.connect(broker_url, name="axis-router") as pipes:
         await declare(pipes, rooms.roll()[0])
-        await rooms.ledger.take_up_again(clock.now())
         outbound = Outbound(
             ledger=rooms.ledger,
             broker=pipes,
@@ -195,6 +194,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             ring=bell.ring,
             now=clock.now,
         )
+        await rooms.ledger.take_up_again(clock.now(), outbound.most_at_once)
         answers = Answers(
             ledger=rooms.ledger,
             roll=rooms.roll,

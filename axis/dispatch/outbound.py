@@ -44,6 +44,11 @@ class Outbound:
     now: Clock
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
+    @property
+    def most_at_once(self) -> int:
+        """Attempts that may have been begun here and not published yet."""
+        return (_MOST_ROUNDS + 1) * self.batch  # What a commit begins, and what the clock does.
+
     async def along(self, committing: Awaitable[T]) -> T:
         """Await a write to the ledger, and begin what it makes due in the same commit.
 

@@ -117,9 +117,9 @@ class Ledger:
         """Queue attempts again whose message did not get through, or got lost."""
         await self._database.write(lambda c: deliveries.put_back(c, ids, next_at, code, reason))
 
-    async def take_up_again(self, now: datetime) -> int:
-        """Make due again what a process that has died may have begun and not sent."""
-        return await self._database.write(lambda c: deliveries.take_up_again(c, now))
+    async def take_up_again(self, now: datetime, most: int) -> int:
+        """Make due again what a process that has died may have begun and not sent: the newest `most`."""
+        return await self._database.write(lambda c: deliveries.take_up_again(c, now, most))
 
     async def extend_wait(self, ids: Sequence[int], next_at: datetime) -> None:
         """Look after these attempts later."""

@@ -166,21 +166,25 @@ def extend_wait(connection: sa.Connection, ids: Sequence[int], next_at: datetime
 _BEGUN_LATELY = timedelta(seconds=20)  # Longer than a publish may take.
 
 
-def take_up_again(connection: sa.Connection, now: datetime) -> int:
+def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     """Make due again what a process that has died may have begun and not sent; return how many deliveries that concerns.
 
-    Attempts that were begun just before the last one on record, and are unanswered, may not have left; notices that are
-    claimed belong to nobody. What did leave, leaves twice.
+    Attempts that were begun just before the last one on record, and are unanswered, may not have left; of them the newest
+    `most`, which is how many a process has on their way at once. Notices that are claimed belong to nobody. What did
+    leave, leaves twice, and costs its addressee as much as the first time; what is missed here is found when its office
+    has been silent for too long.
     """
     last = connection.execute(sa.select(sa.func.max(_d.updated_at, type_=t.Moment)).where(t.WAITS)).scalar()
     connection.execute(sa.update(t.outbox).where(t.outbox.c.due_at > now).values(due_at=now))
     if last is None:
         return 0
-    put_back = connection.execute(
-        sa.update(t.deliveries)
+    newest = (
+        sa.select(_d.id)
         .where(t.WAITS, _d.state == "sent", _d.updated_at >= last - _BEGUN_LATELY)
-        .values(state="queued", next_at=now)
+        .order_by(_d.updated_at.desc(), _d.id.desc())
+        .limit(most)
     )
+    put_back = connection.execute(sa.update(t.deliveries).where(_d.id.in_(newest)).values(state="queued", next_at=now))
     return put_back.rowcount
 
 

@@ -416,7 +416,7 @@ async def test_what_a_process_that_died_had_begun_is_due_again(book: Ledger) -> 
     assert len(await book.begin_attempts(AT, HOUR, 1)) == 1
     assert len(await book.begin_attempts(AT + MINUTE, HOUR, 1)) == 1
     assert len(await book.notices_due(AT + MINUTE, 10)) == 3
-    assert await book.take_up_again(AT + 2 * MINUTE) == 1
+    assert await book.take_up_again(AT + 2 * MINUTE, 10) == 1
     after = [await _now(book, row) for row in rows]
     assert [(row.state, row.next_at) for row in after] == [
         ("sent", AT + HOUR),
@@ -424,6 +424,16 @@ async def test_what_a_process_that_died_had_begun_is_due_again(book: Ledger) -> 
         ("queued", AT),
     ]
     assert len(await book.notices_due(AT + 2 * MINUTE, 10)) == 3
+
+
+async def test_no_more_is_due_again_than_a_process_has_on_its_way(book: Ledger) -> None:
+    """What has surely left must not come to its addressee a second time."""
+    rows = [row for text in ("1", "2", "3") for row in await _take(book, text)]
+    for second in range(3):
+        assert len(await book.begin_attempts(AT + timedelta(seconds=second), HOUR, 1)) == 1
+    assert await book.take_up_again(AT + MINUTE, 2) == 2
+    after = [(await _now(book, row)).state for row in rows]
+    assert after == ["sent", "queued", "queued"]
 
 
 async def test_only_what_was_sent_is_put_back(book: Ledger) -> None:
