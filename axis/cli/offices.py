@@ -80,7 +80,8 @@ def check(file: _File, json: options.Json = False) -> None:
 def load(file: _File, json: options.Json = False, data: options.Data = None) -> None:
     """Put a roll into the ledger; running routers and gateways take it over within seconds.
 
-    A roll in which a code comes to mean another office than before is refused: receipts of years ago still name it.
+    A roll in which a code comes to mean another office than before is refused: receipts of years ago still name it. The
+    ledger remembers the codes of offices that are in no roll any more.
 
     Example: axis offices load trust/offices.toml --data var/axis
     """
@@ -93,6 +94,7 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
         async with ledger.Ledger.open(settings.ledger_url) as book:
             before = registry.Registry.from_rows(await book.registry_rows())
             findings = registry.check_replacement(before, roll)
+            roll = roll.remembering(before)
             if not any(found.is_error for found in findings):
                 await book.load_registry(roll.to_rows(), roll.version, clock.now())
         return roll, findings

@@ -1,20 +1,23 @@
 """THE ROLL (room 3): which offices there are, under which names, and who may write to whom.
 
-Tiers, codes and rules are data: `model` holds the frozen registry, `file` reads
+Tiers, codes, groups and rules are data: `model` holds the frozen registry, `file` reads
 `offices.toml` and reports everything that is wrong with it at once,
 `replacement` says what a new roll would break.
 
 Spec: Decision 20/2020/QĐ-TTg and QCVN 102:2016 (identifiers); docs/protocol/registry.md.
 """
 
-from axis.registry.file import AXIS_TIER, check_offices, load_offices
+from axis.registry.file import AXIS_TIER, MOST_ADDRESSEES, check_offices, load_offices
 from axis.registry.findings import Finding
-from axis.registry.model import Office, Registry, Rule, Standing, Status, Tier
+from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Standing, Status, Tier
 from axis.registry.replacement import check_replacement
 
 __all__ = [
     "AXIS_TIER",
+    "MOST_ADDRESSEES",
+    "AfterClosing",
     "Finding",
+    "Group",
     "Office",
     "Registry",
     "Rule",
