@@ -108,18 +108,21 @@ def load_offices(path: Path) -> Registry:
     return registry
 
 
-def check_offices(path: Path, *, at: datetime | None = None) -> tuple[Registry | None, tuple[Finding, ...]]:
+def check_offices(
+    path: Path, *, at: datetime | None = None, text: str | None = None
+) -> tuple[Registry | None, tuple[Finding, ...]]:
     """Read a roll and say everything that is wrong or odd about it.
 
     Args:
         path: The file; certificates stand relative to its folder.
         at: Now, to say which certificates are out of date; None says nothing about that.
+        text: What the file would hold; None: what it holds.
 
     Returns:
         The registry, or None if there is any error; and the findings, in the order of the file.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         return None, (error(path.name, f"không đọc được: {reason}", f"cannot be read: {reason}"),)
