@@ -97,7 +97,7 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
         async with ledger.Ledger.open(settings.ledger_url) as book:
             before = registry.Registry.from_rows(await book.registry_rows())
             findings = registry.check_replacement(before, roll)
-            roll = roll.remembering(before)
+            roll = registry.following(before, roll)
             if not any(found.is_error for found in findings):
                 await book.load_registry(roll.to_rows(), roll.version, clock.now())
         return roll, findings

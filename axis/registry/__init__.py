@@ -2,14 +2,15 @@
 
 Tiers, codes, groups and rules are data: `model` holds the frozen registry, `file` reads
 `offices.toml` and reports everything that is wrong with it at once,
-`replacement` says what a new roll would break.
+`replacement` says what a new roll would break, `directory` what is new in it.
 
 Spec: Decision 20/2020/QĐ-TTg and QCVN 102:2016 (identifiers); docs/protocol/registry.md.
 """
 
+from axis.registry.directory import following, since
 from axis.registry.file import AXIS_TIER, MOST_ADDRESSEES, check_offices, load_offices
 from axis.registry.findings import Finding
-from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Standing, Status, Tier
+from axis.registry.model import AfterClosing, Group, History, Office, Registry, Rule, Standing, Status, Tier
 from axis.registry.replacement import check_replacement
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "AfterClosing",
     "Finding",
     "Group",
+    "History",
     "Office",
     "Registry",
     "Rule",
@@ -26,5 +28,7 @@ __all__ = [
     "Tier",
     "check_offices",
     "check_replacement",
+    "following",
     "load_offices",
+    "since",
 ]

@@ -144,6 +144,15 @@ def _fits(pattern: str, office: Office) -> bool:
     return pattern == "*" or pattern == office.tier or pattern in office.forms
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What changed from one roll to the next, by the number of the load; see `directory`."""
+
+    number: int = 0  # Of the last load that changed something.
+    known: Mapping[str, int] = field(default_factory=dict)  # Cursor of a roll: its number.
+    changed: Mapping[str, int] = field(default_factory=dict)  # Code of an office: when it last changed.
+
+
 @dataclass(frozen=True)
 class Registry:
     """All offices, tiers, rules and groups."""
@@ -153,6 +162,7 @@ class Registry:
     rules: tuple[Rule, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
     retired: dict[str, str] = field(default_factory=dict)  # Identifiers of the past, and whose they were.
+    history: History = History()
     _by_form: Mapping[str, Office] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -214,6 +224,20 @@ class Registry:
         return replace(self, retired=self.retired | gone)
 
     @cached_property
+    def known(self) -> Mapping[str, Any]:
+        """What every office may know, JSON-ready: each office by its code, `groups` and `tiers`."""
+        return {
+            **{office.code: _entry(office) for office in self.by_code.values()},
+            "groups": [asdict(self.groups[code]) for code in sorted(self.groups)],
+            "tiers": [asdict(tier) for tier in sorted(self.tiers.values(), key=lambda tier: (tier.rank, tier.code))],
+        }
+
+    @cached_property
+    def cursor(self) -> str:
+        """Digest of what every office may know: equal where nothing of that is new."""
+        return sha256(json.dumps(self.known, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:32]
+
+    @cached_property
     def version(self) -> str:
         """SHA-256 of the content: equal rolls have equal versions."""
         return sha256(json.dumps(self.to_rows(), ensure_ascii=False, sort_keys=True).encode()).hexdigest()
@@ -236,7 +260,7 @@ class Registry:
     def to_rows(self) -> list[dict[str, Any]]:
         """Return the registry as JSON-ready rows: `{"kind": ..., "code": ..., "content": {...}}`.
 
-        The kinds are office, tier, rule, group, and retired for an identifier of the past.
+        The kinds are office, tier, rule, group, retired for an identifier of the past, and one history.
         """
         rows = [{"kind": "office", "code": office.code, "content": _office_row(office)} for office in self.offices()]
         # By code, so that equal rolls have equal rows in whatever order a person wrote them.
@@ -249,13 +273,15 @@ class Registry:
         rows += [
             {"kind": "retired", "code": form, "content": {"of": self.retired[form]}} for form in sorted(self.retired)
         ]
+        if self.history.number:
+            rows.append({"kind": "history", "code": "", "content": asdict(self.history)})
         return rows
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "Registry":
         """Return the registry that `to_rows` wrote."""
         content: dict[str, dict[str, dict[str, Any]]] = {
-            kind: {} for kind in ("office", "tier", "rule", "group", "retired")
+            kind: {} for kind in ("office", "tier", "rule", "group", "retired", "history")
         }
         for row in sorted(rows, key=lambda row: (row["kind"], row["code"])):
             content[row["kind"]][row["code"]] = dict(row["content"])
@@ -265,7 +291,19 @@ class Registry:
             [Rule(**one) for one in content["rule"].values()],
             (Group(**one | {"members": tuple(one["members"])}) for one in content["group"].values()),
         )
-        return replace(roll, retired={form: one["of"] for form, one in content["retired"].items()})
+        retired = {form: one["of"] for form, one in content["retired"].items()}
+        return replace(roll, retired=retired, history=History(**content["history"].get("", {})))
+
+
+_PRIVATE = ("adapter", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
+
+
+def _entry(office: Office) -> dict[str, Any]:
+    return {name: value for name, value in _plain(asdict(office)).items() if name not in _PRIVATE}
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in fields.items()}
 
 
 _LATER = ("after_closing", "forward_to", "fields", "unit_code")  # Not in the rows of every release.
@@ -276,8 +314,9 @@ _DEFAULTS = {one.name: one.default for one in fields(Office)}
 
 def _office_row(office: Office) -> dict[str, Any]:
     """Return an office JSON-ready; what came later is left out where it says nothing, so that old rolls stay as they were."""
-    row = {name: value.isoformat() if isinstance(value, date) else value for name, value in asdict(office).items()}
-    return {name: value for name, value in row.items() if name not in _LATER or value != _DEFAULTS[name]}
+    return {
+        name: value for name, value in _plain(asdict(office)).items() if name not in _LATER or value != _DEFAULTS[name]
+    }
 
 
 def _office(row: dict[str, Any]) -> Office:
