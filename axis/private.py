@@ -42,7 +42,7 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put a text in the place of a file that is there, which keeps its rights; there is the old one or the new one, whole.
+    """Put a text in the place of a file, which keeps its rights: there is the old one or the new one, whole.
 
     Raises:
         OSError: It cannot be written.

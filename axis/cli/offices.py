@@ -47,6 +47,9 @@ def list_them(
         for office in roll.offices()
     ]
     output.table("", ("mã", "mã QCVN 102", "tên", "cấp", "trạng thái", "kế thừa", "chứng thư"), rows)
+    if roll.groups:
+        groups = [(code, group.name, len(roll.members(group))) for code, group in sorted(roll.groups.items())]
+        output.table("", ("mã nhóm", "tên", "đơn vị"), groups)
 
 
 async def _roll(file: Path | None, data: options.Data) -> registry.Registry:

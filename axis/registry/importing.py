@@ -114,9 +114,15 @@ def _read(sheet: Sheet, tiers: Mapping[str, str]) -> tuple[list[_Row], list[Slip
         if row is not None and row.code in rows:
             first = rows[row.code].number
             slips.append(
-                _slip(number, BY_FIELD["code"].title, f"mã {row.code} đã có ở dòng {first}",
-                      f"code {row.code} stands in row {first} already", "xóa một trong hai dòng", "remove one of the two rows")
-            )  # fmt: skip
+                _slip(
+                    number,
+                    BY_FIELD["code"].title,
+                    f"mã {row.code} đã có ở dòng {first}",
+                    f"code {row.code} stands in row {first} already",
+                    "xóa một trong hai dòng",
+                    "remove one of the two rows",
+                )
+            )
         elif row is not None:
             rows[row.code] = row
     return list(rows.values()), slips

@@ -313,7 +313,7 @@ _DEFAULTS = {one.name: one.default for one in fields(Office)}
 
 
 def _office_row(office: Office) -> dict[str, Any]:
-    """Return an office JSON-ready; what came later is left out where it says nothing, so that old rolls stay as they were."""
+    """Return an office JSON-ready; what came later is left out where it says nothing: old rolls stay as they were."""
     return {
         name: value for name, value in _plain(asdict(office)).items() if name not in _LATER or value != _DEFAULTS[name]
     }

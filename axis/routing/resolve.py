@@ -184,7 +184,7 @@ def _unknown(written: str) -> _Stop:
 
 
 def _heirs(office: Office, sending: _Sending, seen: frozenset[str] = frozenset()) -> Sequence[Office]:
-    """Return who gets the mail of an office that is closed, and of heirs that are closed themselves; none: nobody else."""
+    """Return who gets the mail of a closed office, and of heirs that are closed themselves; none: nobody else."""
     if not office.heirs or office.standing_on(sending.day) is not Standing.CLOSED:
         return ()
     seen |= {office.code}
