@@ -41,6 +41,27 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:
     sync_folder(path.parent)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Put a text in the place of a file, which keeps its rights: there is the old one or the new one, whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    rights = path.stat().st_mode & 0o777
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), rights)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Return when the names in a folder are on the disk.
 

@@ -1,5 +1,6 @@
 """`axis offices`: the roll of offices, in the file and in the ledger."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +10,9 @@ import typer
 
 from axis import clock, ledger, private, registry
 from axis.cli import ledgers, options, output
+from axis.registry import columns, importing, sheets
 
-app = typer.Typer(no_args_is_help=True, help="The roll of offices: list, check, load.")
+app = typer.Typer(no_args_is_help=True, help="The roll of offices: list, check, load, and tables of offices.")
 
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A roll, e.g. config/offices.toml.")]
 
@@ -28,13 +30,7 @@ def list_them(
     Example: axis offices list --file config/offices.toml
     """
 
-    async def read() -> registry.Registry:
-        if file is not None:
-            return registry.load_offices(file)
-        async with ledgers.opened(data) as book:
-            return registry.Registry.from_rows(await book.registry_rows())
-
-    roll = output.run(read())
+    roll = output.run(_roll(file, data))
     if json:
         output.as_json([_facts(office) for office in roll.offices()])
         return
@@ -51,6 +47,16 @@ def list_them(
         for office in roll.offices()
     ]
     output.table("", ("mã", "mã QCVN 102", "tên", "cấp", "trạng thái", "kế thừa", "chứng thư"), rows)
+    if roll.groups:
+        groups = [(code, group.name, len(roll.members(group))) for code, group in sorted(roll.groups.items())]
+        output.table("", ("mã nhóm", "tên", "đơn vị"), groups)
+
+
+async def _roll(file: Path | None, data: options.Data) -> registry.Registry:
+    if file is not None:
+        return registry.load_offices(file)
+    async with ledgers.opened(data) as book:
+        return registry.Registry.from_rows(await book.registry_rows())
 
 
 def _facts(office: registry.Office) -> dict[str, Any]:
@@ -80,7 +86,8 @@ def check(file: _File, json: options.Json = False) -> None:
 def load(file: _File, json: options.Json = False, data: options.Data = None) -> None:
     """Put a roll into the ledger; running routers and gateways take it over within seconds.
 
-    A roll in which a code comes to mean another office than before is refused: receipts of years ago still name it.
+    A roll in which a code comes to mean another office than before is refused: receipts of years ago still name it. The
+    ledger remembers the codes of offices that are in no roll any more.
 
     Example: axis offices load trust/offices.toml --data var/axis
     """
@@ -93,6 +100,7 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
         async with ledger.Ledger.open(settings.ledger_url) as book:
             before = registry.Registry.from_rows(await book.registry_rows())
             findings = registry.check_replacement(before, roll)
+            roll = registry.following(before, roll)
             if not any(found.is_error for found in findings):
                 await book.load_registry(roll.to_rows(), roll.version, clock.now())
         return roll, findings
@@ -109,6 +117,103 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
         output.as_json(facts | {"findings": [asdict(found) for found in findings]})
     else:
         output.console.print(f"{len(roll.offices())} đơn vị / offices, {roll.version[:12]}")
+
+
+@app.command("import")
+def import_table(
+    table: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A table of offices: .csv or .xlsx.")],
+    roll: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The roll that gets them.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Put the rows of a table into a roll: offices that it has are changed, others are added, none is removed.
+
+    If anything is to be mended, all of it is listed - row, column, what, how - and nothing is written.
+    Exit code: 0 done, 1 something is to be mended.
+
+    Example: axis offices import offices.xlsx --roll province/trust/offices.toml --dry-run
+    """
+    planned = importing.plan_import(table, roll, at=clock.now())
+    writes = planned.text is not None and bool(planned.changes) and not dry_run
+    if planned.text is not None and writes:
+        private.replace_text(roll, planned.text)
+    if json:
+        output.as_json({"good": not planned.slips, "written": writes} | _plan_facts(planned))
+    else:
+        _show_plan(planned, writes)
+    if planned.slips:
+        raise typer.Exit(output.REFUSED)
+
+
+def _plan_facts(planned: importing.Import) -> dict[str, Any]:
+    return {
+        "changes": [asdict(change) for change in planned.changes],
+        "slips": [asdict(slip) for slip in planned.slips],
+        "warnings": [asdict(found) for found in planned.warnings],
+    }
+
+
+def _show_plan(planned: importing.Import, written: bool) -> None:
+    for text, times in Counter(found.text for found in planned.warnings).items():
+        output.console.print(f"lưu ý / warning: {times} × {text}", markup=False, style="yellow")
+    if planned.slips:
+        output.table(
+            "Cần sửa, chưa ghi gì / To be mended, nothing was written",
+            ("dòng", "cột", "sai gì", "sửa thế nào"),
+            [
+                (slip.row, slip.column, f"{slip.vi}\n{slip.en}", f"{slip.mend_vi}\n{slip.mend_en}")
+                for slip in planned.slips
+            ],
+        )
+        return
+    if planned.changes:
+        _show_changes(planned.changes, written)
+    added = sum(one.is_new for one in planned.changes)
+    output.console.print(f"{added} mới / new, {len(planned.changes) - added} sửa / changed")
+
+
+def _show_changes(changes: Sequence[importing.Change], written: bool) -> None:
+    output.table(
+        "Đã ghi / Written" if written else "Sẽ ghi / Would be written",
+        ("dòng", "mã", "", "thay đổi"),
+        [(one.row, one.code, "mới" if one.is_new else "sửa", _difference(one)) for one in changes],
+    )
+
+
+def _difference(change: importing.Change) -> str:
+    if change.is_new:
+        return _shown(change.fields.get("name", (None, None))[1])
+    return "\n".join(f"{field}: {_shown(before)} → {_shown(after)}" for field, (before, after) in change.fields.items())
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+@app.command("export")
+def export_table(
+    table: Annotated[Path, typer.Argument(dir_okay=False, help="The table to write: .csv or .xlsx.")],
+    file: Annotated[
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="Of this roll instead of the ledger's.")
+    ] = None,
+    data: options.Data = None,
+) -> None:
+    """Write the offices of a roll as a table, one row each, without certificates. To import it again changes nothing.
+
+    Example: axis offices export offices.xlsx --file province/trust/offices.toml
+    """
+    roll = output.run(_roll(file, data))
+    try:
+        sheets.write_sheet(
+            table, [column.title for column in columns.COLUMNS], [columns.row_of(office) for office in roll.offices()]
+        )
+    except ValueError as problem:
+        output.stop(f"Tên tệp phải có đuôi .csv hoặc .xlsx / The name must end in {problem}", output.WRONG_USE)
+    except OSError as problem:
+        output.stop(f"Không ghi được / Cannot be written: {problem.strerror}", output.NOT_NOW)
+    output.console.print(f"{len(roll.offices())} đơn vị / offices → {table.name}", markup=False)
 
 
 def _say(findings: Sequence[registry.Finding]) -> None:

@@ -1,9 +1,11 @@
 """The application: routes, who may call them, and how much at a time."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -12,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import clock, seal
+from axis import clock, registry, seal
 from axis.errors import AxisError, PermanentError, refuse
 from axis.gateway import files, problems
 from axis.gateway.desk import Desk
@@ -36,6 +38,7 @@ class _Rooms:
     ledger: Ledger
     spool: Spool
     desk: Desk
+    roll: Callable[[], tuple[Registry, seal.Trust]]
     attachment_bytes: int
 
 
@@ -76,6 +79,7 @@ def build(
         ledger=ledger,
         spool=spool,
         desk=desk,
+        roll=roll,
         attachment_bytes=attachment_bytes,
     )
     app.add_exception_handler(AxisError, problems.of_axis)
@@ -84,6 +88,7 @@ def build(
     app.add_exception_handler(Exception, problems.of_the_unforeseen)
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
+    _add_offices(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
     _describe(app)
@@ -217,6 +222,20 @@ def _add_envelopes(app: FastAPI) -> None:
     ) -> dict[str, Any]:
         """Say which receipts about some envelopes are on record: so an office finds what was lost on the way."""
         return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
+
+
+def _add_offices(app: FastAPI) -> None:
+    @app.get("/v1/offices")
+    async def list_offices(
+        rooms: Rooms,
+        office: Office,
+        since: Annotated[str, Query(max_length=64, description="Cursor of an earlier answer.")] = "",
+    ) -> Response:
+        """List the offices of the roll, or what is new in it since an earlier answer."""
+        roll, _ = rooms.roll()
+        # A whole province takes some milliseconds, in which others want to be served.
+        said = await asyncio.to_thread(lambda: orjson.dumps(registry.since(roll, since)))
+        return Response(said, media_type="application/json")
 
 
 async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:

@@ -5,7 +5,7 @@ for each addressee, the acceptance receipt, a rejection receipt for each
 addressee that cannot be served, and the notices that carry them home.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -14,7 +14,7 @@ from axis.edxml import Document, Message
 from axis.errors import Refusal
 from axis.intake.examine import Examined
 from axis.ledger import AttachmentRow, Custody, NewDelivery, Notice, Rejection
-from axis.receipts import Level, SignedReceipt
+from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
 from axis.routing import Route
 
@@ -26,6 +26,7 @@ def custody_of(
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
+    addressed = resolution.addressed()
     message, received = verified.message, verified.received
     about = {
         "originator": resolution.originator.code,
@@ -39,9 +40,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
-        addressees=tuple(
-            (_code(route), "served" if route.served else "refused", route.explanation_vi) for route in resolution.routes
-        ),
+        addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
         **about,
     )
     refusals = {
@@ -128,6 +127,12 @@ def _claimed_id(sealed: bytes) -> str:
 def _code(route: Route) -> str:
     """The addressee's canonical code where it has one, else what the originator wrote."""
     return route.office.code if route.office is not None else route.addressee_as_written
+
+
+def _verdict(route: Route, addressed: Mapping[str, Sequence[str]]) -> Verdict:
+    code = _code(route)
+    verdict = "served" if route.served else "refused"
+    return Verdict(code, verdict, route.explanation_vi, " ".join(addressed.get(code, ())))
 
 
 def _delivery(route: Route, at: datetime) -> NewDelivery:

@@ -8,7 +8,7 @@ Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 
 from axis.receipts.chain import check_chain
 from axis.receipts.issue import issue
-from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt
+from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict
 from axis.receipts.read import is_receipt, read_receipt
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Party",
     "Receipt",
     "SignedReceipt",
+    "Verdict",
     "check_chain",
     "is_receipt",
     "issue",

@@ -75,8 +75,9 @@ def _said(receipt: Receipt) -> Iterator[str]:
             yield _element(name, text)
     if receipt.addressees:
         yield "<Addressees>"
-        for code, verdict, reason in receipt.addressees:
-            yield _element("Addressee", reason, code=code, verdict=verdict)
+        for code, verdict, reason, *addressed in receipt.addressees:
+            more = {"addressed": addressed[0]} if addressed and addressed[0] else {}
+            yield _element("Addressee", reason, code=code, verdict=verdict, **more)
         yield "</Addressees>"
     if receipt.violations:
         yield "<Violations>"

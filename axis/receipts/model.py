@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from axis.errors import Violation
 
@@ -93,6 +94,17 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]") 
 _LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 
 
+class Verdict(NamedTuple):
+    """What an acceptance says about one addressee."""
+
+    code: str
+    verdict: str  # One of VERDICTS.
+    reason: str
+    addressed: str = (
+        ""  # What the originator wrote, where that is not the code alone: groups, closed offices, other forms.
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What is said. Building a contradictory one raises ValueError."""
@@ -112,7 +124,7 @@ class Receipt:
     reason: str = ""  # The originator reads it: no hosts, keys, traces.
     code: str | None = None  # Of the catalogue of errors.
     violations: tuple[Violation, ...] = ()
-    addressees: tuple[tuple[str, str, str], ...] = ()  # Of ACCEPTED: code, verdict, reason.
+    addressees: tuple[Verdict | tuple[str, str, str], ...] = ()  # Of ACCEPTED.
     attempt: int | None = None
     next_at: datetime | None = None
     who_must_act: str = ""
@@ -132,7 +144,10 @@ class Receipt:
         put(
             self,
             "addressees",
-            tuple((code, verdict, _line(why)) for code, verdict, why in self.addressees),
+            tuple(
+                Verdict(code, verdict, _line(why), _line(" ".join(addressed)))
+                for code, verdict, why, *addressed in self.addressees
+            ),
         )
 
     def _require_sense(self) -> None:
@@ -144,10 +159,10 @@ class Receipt:
         if not self.addressee and (self.addressee is not None or self.level not in _ABOUT_ALL):
             raise ValueError(f"a receipt “{self.level}” names its addressee")
         ids = [self.issuer, self.originator, self.addressee or "-", self.envelope_id or "-"]
-        ids += [code for code, _, _ in self.addressees]
+        ids += [code for code, *_ in self.addressees]
         if not all(0 < len(one) <= _MAX_ID_CHARS and not _NOT_XML.search(one) for one in ids):
             raise ValueError(f"an identifier has 1 to {_MAX_ID_CHARS} characters")
-        if any(verdict not in VERDICTS for _, verdict, _ in self.addressees):
+        if any(verdict not in VERDICTS for _, verdict, *_ in self.addressees):
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}")
         for digest in (self.envelope_digest, self.previous):
             if digest is not None and not _DIGEST.fullmatch(digest):

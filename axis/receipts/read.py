@@ -18,7 +18,7 @@ from axis.edxml.gate import schema_violations
 from axis.edxml.parse import load
 from axis.errors import Refusal, Violation, refuse
 from axis.receipts.issue import NAMESPACE, STATEMENT
-from axis.receipts.model import MAX_RECEIPT_BYTES, SAID_BY, Level, Party, Receipt, SignedReceipt
+from axis.receipts.model import MAX_RECEIPT_BYTES, SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict
 from axis.seal.profile import SIGNATURE
 from axis.seal.trust import Trust
 from axis.seal.verify import open_seal
@@ -114,7 +114,7 @@ def _read(canonical: bytes) -> Receipt:
             code=texts.get("Code"),
             violations=tuple(map(_violation, statement.iterfind(f"{_NS}Violations/*"))),
             addressees=tuple(
-                (str(one.get("code")), str(one.get("verdict")), one.text or "")
+                Verdict(str(one.get("code")), str(one.get("verdict")), one.text or "", one.get("addressed", ""))
                 for one in statement.iterfind(f"{_NS}Addressees/*")
             ),
             attempt=int(texts["Attempt"]) if "Attempt" in texts else None,

@@ -22,8 +22,9 @@ from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError
 from axis.registry.certificates import odd_certificates, read_certificates
 from axis.registry.findings import Finding, error, warning
-from axis.registry.model import Office, Registry, Rule, Status, Tier
+from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Status, Tier
 
+MOST_ADDRESSEES = 5000  # Of one message: an acceptance has a word about each.
 AXIS_TIER = "axis"  # The one tier that means something to the program: who signs for the axis, and gets no mail.
 
 _Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -51,6 +52,10 @@ class _Office(_Entry):
     opened_on: date | None = None
     closed_on: date | None = None
     successors: tuple[_OrganId, ...] = ()
+    after_closing: AfterClosing = AfterClosing.REJECT
+    forward_to: tuple[_OrganId, ...] = ()
+    fields: tuple[_Word, ...] = ()
+    unit_code: Annotated[str, Field(pattern=r"^[0-9]{2,5}$")] | None = None
     adapter: _Word = "sdk"
     certificates: tuple[str, ...] | None = (
         None  # Files, relative to this one; default: certs/<code>.pem if it is there.
@@ -67,10 +72,20 @@ class _Rule(_Entry):
     because_en: str = ""
 
 
+class _Group(_Entry):
+    code: _OrganId
+    name: _Text
+    members: tuple[_OrganId, ...] = ()
+    tier: _Word | None = None
+    parent: _OrganId | None = None
+    field: _Word | None = None
+
+
 class _File(_Entry):
     tiers: dict[_Word, _Tier]
     offices: tuple[_Office, ...]
     rules: tuple[_Rule, ...] = ()
+    groups: tuple[_Group, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +108,21 @@ def load_offices(path: Path) -> Registry:
     return registry
 
 
-def check_offices(path: Path, *, at: datetime | None = None) -> tuple[Registry | None, tuple[Finding, ...]]:
+def check_offices(
+    path: Path, *, at: datetime | None = None, text: str | None = None
+) -> tuple[Registry | None, tuple[Finding, ...]]:
     """Read a roll and say everything that is wrong or odd about it.
 
     Args:
         path: The file; certificates stand relative to its folder.
         at: Now, to say which certificates are out of date; None says nothing about that.
+        text: What the file would hold; None: what it holds.
 
     Returns:
         The registry, or None if there is any error; and the findings, in the order of the file.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         return None, (error(path.name, f"không đọc được: {reason}", f"cannot be read: {reason}"),)
@@ -126,6 +144,7 @@ def check_offices(path: Path, *, at: datetime | None = None) -> tuple[Registry |
         (one.office for one in placed),
         (Tier(code, tier.name, tier.rank) for code, tier in content.tiers.items()),
         [Rule(**rule.model_dump()) for rule in content.rules.values()],
+        (Group(**group.model_dump()) for group in content.groups.values()),
     )
     return registry, tuple(findings)
 
@@ -140,8 +159,10 @@ class _Content:
     tiers: Mapping[str, _Tier]
     offices: Mapping[int, _Office]
     rules: Mapping[int, _Rule]
+    groups: Mapping[int, _Group]
     tier_words: frozenset[str]
     organ_ids: frozenset[str]  # Of every office, also of those that cannot be read.
+    group_ids: frozenset[str]  # Of every group, likewise.
 
 
 def _shape(raw: Mapping[str, Any]) -> tuple[_Content, list[Finding]]:
@@ -155,14 +176,17 @@ def _shape(raw: Mapping[str, Any]) -> tuple[_Content, list[Finding]]:
         tuple(one["loc"][:1]) for one in problems if len(one["loc"]) < 2
     }
     tiers, offices, rules = _table(raw, "tiers"), _array(raw, "offices"), _array(raw, "rules")
+    groups = _array(raw, "groups")
     content = _Content(
         tiers={word: _Tier.model_validate(tiers[word]) for word in tiers if ("tiers", word) not in spoilt},
         offices={at: _Office.model_validate(one) for at, one in enumerate(offices) if ("offices", at) not in spoilt},
         rules={at: _Rule.model_validate(one) for at, one in enumerate(rules) if ("rules", at) not in spoilt},
+        groups={at: _Group.model_validate(one) for at, one in enumerate(groups) if ("groups", at) not in spoilt},
         tier_words=frozenset(tiers),
         organ_ids=frozenset(form for one in offices for form in _claimed(one)),
+        group_ids=frozenset(form for one in groups for form in _claimed(one)),
     )
-    return content, [_slip(one, offices) for one in problems]
+    return content, [_slip(one, raw) for one in problems]
 
 
 def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -184,14 +208,14 @@ def _claimed(office: Any) -> list[str]:
     return [form for form in forms if isinstance(form, str)]
 
 
-def _slip(problem: Any, offices: Sequence[Any]) -> Finding:
+def _slip(problem: Any, raw: Mapping[str, Any]) -> Finding:
     """Say where and what a value of the wrong shape is."""
     head, *rest = problem["loc"] or ("file",)
     place = str(head)
     if rest and isinstance(rest[0], int):
         number = rest.pop(0)
         place = f"{head}[{number}]"
-        if head == "offices" and (claimed := _claimed(offices[number])):
+        if head in ("offices", "groups") and (claimed := _claimed(raw[head][number])):
             place = f"{place} {claimed[0]}"
     field = ".".join(str(step) for step in rest)
     vi = _SLIPS_VI.get(problem["type"], problem["msg"])
@@ -224,10 +248,10 @@ _SLIPS_VI = {  # What pydantic calls it, in Vietnamese; the rest stays in its wo
 
 
 def _order(place: str) -> tuple[int, int]:
-    """Sort findings as the file is read: the file itself, tiers, offices, rules."""
+    """Sort findings as the file is read: the file itself, tiers, offices, rules, groups."""
     head, _, number = place.partition("[")
     digits = number.partition("]")[0]
-    sections = ("tiers", "offices", "rules")
+    sections = ("tiers", "offices", "rules", "groups")
     return (sections.index(head) + 1 if head in sections else 0), int(digits) if digits.isdecimal() else -1
 
 
@@ -247,6 +271,7 @@ def _across(placed: Sequence[_Placed], content: _Content, at: datetime | None) -
     for one in placed:
         yield from _relations(one, by_code, content)
         yield from _dates(one)
+        yield from _forwarding(one, by_code)
         yield from odd_certificates(one.office, one.place, at)
         if not one.office.certificates and one.office.status is Status.ACTIVE:
             yield warning(
@@ -257,6 +282,7 @@ def _across(placed: Sequence[_Placed], content: _Content, at: datetime | None) -
     if content.offices and not any(one.office.tier == AXIS_TIER for one in placed):
         yield warning("offices", "không có đơn vị nào ở cấp axis", "no office is of tier axis")
     yield from _rules(content)
+    yield from _groups(placed, content)
 
 
 def _shared(placed: Sequence[_Placed]) -> Iterator[Finding]:
@@ -319,6 +345,46 @@ def _dates(one: _Placed) -> Iterator[Finding]:
         )
 
 
+def _forwarding(one: _Placed, by_code: Mapping[str, Office]) -> Iterator[Finding]:
+    """Say where the mail of a closed office would go nowhere, or nobody has said where."""
+    office = one.office
+    strangers = ", ".join(code for code in office.forward_to if code not in office.successors)
+    if strangers:
+        yield error(
+            one.place,
+            f"forward_to {strangers} không có trong successors",
+            f"forward_to {strangers} is not among its successors",
+        )
+    if office.after_closing is not AfterClosing.FORWARD:
+        if office.forward_to:
+            yield error(
+                one.place,
+                'có forward_to nhưng after_closing không phải "forward"',
+                'has forward_to, but after_closing is not "forward"',
+            )
+    elif not office.heirs:
+        yield error(
+            one.place,
+            "chuyển tiếp cho ai? Cần đúng một đơn vị trong successors, hoặc ghi rõ forward_to",
+            "forwards to whom? It needs exactly one of successors, or forward_to that names them",
+        )
+    elif _leads_back(office, by_code):
+        yield error(one.place, "chuyển tiếp vòng về chính mình", "its mail would be forwarded back to it")
+
+
+def _leads_back(office: Office, by_code: Mapping[str, Office]) -> bool:
+    seen: set[str] = set()
+    ahead = list(office.heirs)
+    while ahead:
+        code = ahead.pop()
+        if code == office.code:
+            return True
+        if code not in seen and code in by_code:
+            seen.add(code)
+            ahead += by_code[code].heirs
+    return False
+
+
 def _rules(content: _Content) -> Iterator[Finding]:
     names = Counter(rule.name for rule in content.rules.values())
     known = content.organ_ids | content.tier_words | {"*"}
@@ -326,8 +392,8 @@ def _rules(content: _Content) -> Iterator[Finding]:
         place = f"rules[{number}] {rule.name}"
         if names[rule.name] > 1:
             yield error(place, "tên quy tắc bị lặp", "the name of the rule occurs twice")
-        for side in (rule.sender, rule.addressee):
-            if side not in known:
+        for side, others in ((rule.sender, frozenset[str]()), (rule.addressee, content.group_ids)):
+            if side not in known | others:
                 yield error(place, f"{side} không phải cấp hay đơn vị nào", f"{side} is neither a tier nor an office")
         if not rule.allow and not (rule.because_vi and rule.because_en):
             yield warning(
@@ -335,6 +401,34 @@ def _rules(content: _Content) -> Iterator[Finding]:
                 "thiếu because_vi hoặc because_en: đơn vị gửi sẽ không được biết lý do",
                 "lacks because_vi or because_en: the originator is not told why",
             )
+
+
+def _groups(placed: Sequence[_Placed], content: _Content) -> Iterator[Finding]:
+    by_code = {one.office.code: one.office for one in placed}
+    taken = Counter(group.code for group in content.groups.values())
+    for number, entry in content.groups.items():
+        place = f"groups[{number}] {entry.code}"
+        group = Group(**entry.model_dump())
+        if taken[group.code] > 1 or group.code in content.organ_ids:
+            yield error(place, f"mã {group.code} đã được dùng", f"identifier {group.code} is taken")
+        for code in group.members:
+            if code not in by_code:
+                yield from _unknown(place, "member", code, by_code, content)
+            elif by_code[code].status is Status.CLOSED:
+                yield warning(place, f"thành viên {code} đã đóng", f"its member {code} is closed")
+        if group.tier is not None and content.tier_words and group.tier not in content.tier_words:
+            yield error(place, f"cấp {group.tier} không có trong [tiers]", f"tier {group.tier} is not in [tiers]")
+        if group.parent is not None and group.parent not in by_code:
+            yield from _unknown(place, "parent", group.parent, by_code, content)
+        held = sum(group.holds(office) for office in by_code.values())
+        if held > MOST_ADDRESSEES:
+            yield error(
+                place,
+                f"có {held} đơn vị, nhiều nhất {MOST_ADDRESSEES}",
+                f"has {held} offices, at most {MOST_ADDRESSEES}",
+            )
+        elif not held:
+            yield warning(place, "chưa có đơn vị nào", "has no office: what is sent to it is refused")
 
 
 def _has_cycle(code: str, parents: Mapping[str, str | None]) -> bool:

@@ -1,14 +1,15 @@
 """Registry: the offices of the province as one frozen value.
 
 An office has one canonical code and may be written in other forms; every form
-leads to the same office, and no form is ever given to another. A registry is
-replaced, not changed, so that one envelope is judged by one roll from
-beginning to end.
+leads to the same office, and no form is ever given to another, not even after
+its office has left the roll. A group is an identifier that means several
+offices. A registry is replaced, not changed, so that one envelope is judged by
+one roll from beginning to end.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -37,6 +38,13 @@ class Standing(StrEnum):
     CLOSED = "closed"
 
 
+class AfterClosing(StrEnum):
+    """What becomes of what is sent to an office that is closed, as the roll says it."""
+
+    REJECT = "reject"  # It is refused, with the names of the successors.
+    FORWARD = "forward"  # The successor gets it.
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A level of government, as the roll names it. The next reform only changes data."""
@@ -60,6 +68,10 @@ class Office:
     opened_on: date | None = None
     closed_on: date | None = None
     successors: tuple[str, ...] = ()
+    after_closing: AfterClosing = AfterClosing.REJECT
+    forward_to: tuple[str, ...] = ()  # Which successors get its mail; none named: the only one that there is.
+    fields: tuple[str, ...] = ()  # What it works in, as words of the roll; groups go by them.
+    unit_code: str | None = None  # Of the administrative unit that it governs, as the statistics office numbers them.
     adapter: str = "sdk"  # What kind of adapter it runs: for people; the axis treats all alike.
     certificates: tuple[str, ...] = ()  # PEM; several while keys are changed.
 
@@ -67,6 +79,13 @@ class Office:
     def forms(self) -> tuple[str, ...]:
         """Every identifier that means this office."""
         return tuple(form for form in (self.code, self.code102, *self.aliases) if form)
+
+    @property
+    def heirs(self) -> tuple[str, ...]:
+        """Codes of the offices that get its mail once it is closed; none where that is refused."""
+        if self.after_closing is not AfterClosing.FORWARD:
+            return ()
+        return self.forward_to or (self.successors if len(self.successors) == 1 else ())
 
     def standing_on(self, day: date) -> Standing:
         """Return whether the office takes part on a day in Viet Nam."""
@@ -80,13 +99,34 @@ class Office:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """An identifier that means several offices: those that it lists, and those that fit all that it asks for."""
+
+    code: str  # In the form of an OrganId; no office has it.
+    name: str
+    members: tuple[str, ...] = ()
+    tier: str | None = None
+    parent: str | None = None
+    field: str | None = None
+
+    def holds(self, office: Office) -> bool:
+        """Tell whether an office belongs to it, whatever day it is."""
+        return office.code in self.members or (
+            bool(self.tier or self.parent or self.field)
+            and self.tier in (None, office.tier)
+            and self.parent in (None, office.parent)
+            and (self.field is None or self.field in office.fields)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Whether some offices may send some kind of message to some offices. The first rule that fits decides."""
 
     name: str
     allow: bool
     sender: str = "*"  # A tier, an OrganId, or "*".
-    addressee: str = "*"
+    addressee: str = "*"  # The same, or the code of a group.
     kind: str = "*"  # document, status, or "*".
     because_vi: str = ""
     because_en: str = ""
@@ -95,18 +135,34 @@ class Rule:
         """Tell whether the rule speaks about this message."""
         return _fits(self.sender, sender) and _fits(self.addressee, addressee) and self.kind in ("*", kind)
 
+    def fits_group(self, sender: Office, group: Group, kind: str) -> bool:
+        """Tell whether the rule speaks about this message to a group as such; of its offices it speaks one by one."""
+        return _fits(self.sender, sender) and self.addressee in ("*", group.code) and self.kind in ("*", kind)
+
 
 def _fits(pattern: str, office: Office) -> bool:
     return pattern == "*" or pattern == office.tier or pattern in office.forms
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What changed from one roll to the next, by the number of the load; see `directory`."""
+
+    number: int = 0  # Of the last load that changed something.
+    known: Mapping[str, int] = field(default_factory=dict)  # Cursor of a roll: its number.
+    changed: Mapping[str, int] = field(default_factory=dict)  # Code of an office: when it last changed.
+
+
 @dataclass(frozen=True)
 class Registry:
-    """All offices, tiers and rules."""
+    """All offices, tiers, rules and groups."""
 
     by_code: Mapping[str, Office]
     tiers: Mapping[str, Tier] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    retired: dict[str, str] = field(default_factory=dict)  # Identifiers of the past, and whose they were.
+    history: History = History()
     _by_form: Mapping[str, Office] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,9 +170,20 @@ class Registry:
         object.__setattr__(self, "_by_form", forms)
 
     @classmethod
-    def of(cls, offices: Iterable[Office], tiers: Iterable[Tier] = (), rules: Sequence[Rule] = ()) -> "Registry":
+    def of(
+        cls,
+        offices: Iterable[Office],
+        tiers: Iterable[Tier] = (),
+        rules: Sequence[Rule] = (),
+        groups: Iterable[Group] = (),
+    ) -> "Registry":
         """Build a registry from its parts."""
-        return cls({office.code: office for office in offices}, {tier.code: tier for tier in tiers}, tuple(rules))
+        return cls(
+            {office.code: office for office in offices},
+            {tier.code: tier for tier in tiers},
+            tuple(rules),
+            {group.code: group for group in groups},
+        )
 
     def find(self, organ_id: str) -> Office | None:
         """Return the office that an identifier means, in any of its forms."""
@@ -126,9 +193,49 @@ class Registry:
         """Return every office, by code."""
         return tuple(self.by_code[code] for code in sorted(self.by_code))
 
+    def members(self, group: Group) -> tuple[Office, ...]:
+        """Return every office that belongs to a group, by code, whatever day it is."""
+        return self._members.get(group.code, ())
+
+    @cached_property
+    def _members(self) -> Mapping[str, tuple[Office, ...]]:
+        """Which offices belong to which group: a circular must not look through the roll again."""
+        return {
+            group.code: tuple(office for office in self.offices() if group.holds(office))
+            for group in self.groups.values()
+        }
+
     def rule_for(self, sender: Office, addressee: Office, kind: str) -> Rule | None:
         """Return the first rule that speaks about this message; None means nothing forbids it."""
         return next((rule for rule in self.rules if rule.fits(sender, addressee, kind)), None)
+
+    def rule_for_group(self, sender: Office, group: Group, kind: str) -> Rule | None:
+        """Return the first rule that speaks about this message to a group as such."""
+        return next((rule for rule in self.rules if rule.fits_group(sender, group, kind)), None)
+
+    def meanings(self) -> dict[str, str]:
+        """Return every identifier that the roll knows or has known, and whose it is."""
+        offices = {form: office.code for office in self.by_code.values() for form in office.forms}
+        return {**self.retired, **{code: f"group {code}" for code in self.groups}, **offices}
+
+    def remembering(self, before: "Registry") -> "Registry":
+        """Return this roll with every identifier that an earlier one knew and this one does not."""
+        gone = {form: owner for form, owner in before.meanings().items() if form not in self.meanings()}
+        return replace(self, retired=self.retired | gone)
+
+    @cached_property
+    def known(self) -> Mapping[str, Any]:
+        """What every office may know, JSON-ready: each office by its code, `groups` and `tiers`."""
+        return {
+            **{office.code: _entry(office) for office in self.by_code.values()},
+            "groups": [asdict(self.groups[code]) for code in sorted(self.groups)],
+            "tiers": [asdict(tier) for tier in sorted(self.tiers.values(), key=lambda tier: (tier.rank, tier.code))],
+        }
+
+    @cached_property
+    def cursor(self) -> str:
+        """Digest of what every office may know: equal where nothing of that is new."""
+        return sha256(json.dumps(self.known, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:32]
 
     @cached_property
     def version(self) -> str:
@@ -151,36 +258,69 @@ class Registry:
         return seal.Trust(authorities, crls, signers, require_fresh_crl=require_fresh_crl)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return the registry as JSON-ready rows: `{"kind": "office" | "tier" | "rule", "code": ..., "content": {...}}`."""
-        rows = [{"kind": "office", "code": office.code, "content": _plain(asdict(office))} for office in self.offices()]
+        """Return the registry as JSON-ready rows: `{"kind": ..., "code": ..., "content": {...}}`.
+
+        The kinds are office, tier, rule, group, retired for an identifier of the past, and one history.
+        """
+        rows = [{"kind": "office", "code": office.code, "content": _office_row(office)} for office in self.offices()]
         # By code, so that equal rolls have equal rows in whatever order a person wrote them.
         rows += [{"kind": "tier", "code": code, "content": asdict(self.tiers[code])} for code in sorted(self.tiers)]
         # Rules are tried in order, so their order is part of them.
         rows += [
             {"kind": "rule", "code": f"{number:06}", "content": asdict(rule)} for number, rule in enumerate(self.rules)
         ]
+        rows += [{"kind": "group", "code": code, "content": asdict(self.groups[code])} for code in sorted(self.groups)]
+        rows += [
+            {"kind": "retired", "code": form, "content": {"of": self.retired[form]}} for form in sorted(self.retired)
+        ]
+        if self.history.number:
+            rows.append({"kind": "history", "code": "", "content": asdict(self.history)})
         return rows
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "Registry":
         """Return the registry that `to_rows` wrote."""
-        content: dict[str, list[dict[str, Any]]] = {"office": [], "tier": [], "rule": []}
+        content: dict[str, dict[str, dict[str, Any]]] = {
+            kind: {} for kind in ("office", "tier", "rule", "group", "retired", "history")
+        }
         for row in sorted(rows, key=lambda row: (row["kind"], row["code"])):
-            content[row["kind"]].append(dict(row["content"]))
-        return cls.of(
-            map(_office, content["office"]),
-            (Tier(**one) for one in content["tier"]),
-            [Rule(**one) for one in content["rule"]],
+            content[row["kind"]][row["code"]] = dict(row["content"])
+        roll = cls.of(
+            map(_office, content["office"].values()),
+            (Tier(**one) for one in content["tier"].values()),
+            [Rule(**one) for one in content["rule"].values()],
+            (Group(**one | {"members": tuple(one["members"])}) for one in content["group"].values()),
         )
+        retired = {form: one["of"] for form, one in content["retired"].items()}
+        return replace(roll, retired=retired, history=History(**content["history"].get("", {})))
+
+
+_PRIVATE = ("adapter", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
+
+
+def _entry(office: Office) -> dict[str, Any]:
+    return {name: value for name, value in _plain(asdict(office)).items() if name not in _PRIVATE}
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in fields.items()}
 
 
-def _office(fields: dict[str, Any]) -> Office:
-    for name in ("opened_on", "closed_on"):
-        fields[name] = None if fields[name] is None else date.fromisoformat(fields[name])
-    for name in ("aliases", "successors", "certificates"):
-        fields[name] = tuple(fields[name])
-    return Office(**fields | {"status": Status(fields["status"])})
+_LATER = ("after_closing", "forward_to", "fields", "unit_code")  # Not in the rows of every release.
+_LISTS = ("aliases", "successors", "forward_to", "fields", "certificates")
+_DATES = ("opened_on", "closed_on")
+_DEFAULTS = {one.name: one.default for one in fields(Office)}
+
+
+def _office_row(office: Office) -> dict[str, Any]:
+    """Return an office JSON-ready; what came later is left out where it says nothing: old rolls stay as they were."""
+    return {
+        name: value for name, value in _plain(asdict(office)).items() if name not in _LATER or value != _DEFAULTS[name]
+    }
+
+
+def _office(row: dict[str, Any]) -> Office:
+    read: dict[str, Any] = {name: tuple(value) if name in _LISTS else value for name, value in row.items()}
+    read |= {name: date.fromisoformat(read[name]) for name in _DATES if read[name] is not None}
+    closing = AfterClosing(read.get("after_closing", AfterClosing.REJECT))
+    return Office(**read | {"status": Status(read["status"]), "after_closing": closing})

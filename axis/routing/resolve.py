@@ -1,14 +1,22 @@
-"""Resolution: who gets a message, by which rule, and who does not, and why."""
+"""Resolution: who gets a message, by which rule, and who does not, and why.
 
-from collections.abc import Callable, Iterator
+An addressee mostly means one office. Where the roll says so it leads further: a
+group to the offices that belong to it today, a closed office to its heirs. What
+is true of an office is true however a message came to it.
+
+Spec: docs/protocol/registry.md 3 to 7; RFC 5321 §3.4 (551 or forward).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from axis.edxml import Kind, Message
 from axis.edxml import Status as StatusMessage
 from axis.edxml.values import local_date
 from axis.errors import Violation, refuse, violation
-from axis.registry import AXIS_TIER, Office, Registry, Standing
+from axis.registry import AXIS_TIER, MOST_ADDRESSEES, Group, Office, Registry, Rule, Standing
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
 
@@ -36,7 +44,15 @@ class Resolution:
 
     originator: Office
     routes: tuple[Route, ...]  # One for each office, and one for each addressee that is no office.
-    repeats: tuple[Route, ...] = ()  # Addressees that name an office once more, in another form: no delivery follows.
+    repeats: tuple[Route, ...] = ()  # Addressees that lead to an office once more: no delivery follows.
+
+    def addressed(self) -> dict[str, tuple[str, ...]]:
+        """Return for each office that is reached by more than its code what the originator wrote, by its code."""
+        written: dict[str, list[str]] = {}
+        for route in (*self.routes, *self.repeats):
+            if route.office is not None:
+                written.setdefault(route.office.code, []).append(route.addressee_as_written)
+        return {code: tuple(dict.fromkeys(forms)) for code, forms in written.items() if forms != [code]}
 
 
 def resolve(message: Message, registry: Registry, at: datetime) -> Resolution:
@@ -52,17 +68,17 @@ def resolve(message: Message, registry: Registry, at: datetime) -> Resolution:
     """
     day = local_date(at)
     originator = _originator(message.originator.organ_id, registry, day)
+    sending = _Sending(originator, _kind(message), registry, day)
     routes: dict[str, Route] = {}
     repeats: list[Route] = []
     for written, path in _addressees(message):
-        office = registry.find(written)
-        key = written if office is None else office.code
-        if key in routes:
-            repeats.append(_repeat(written, routes[key]))
-        elif office is None:
-            routes[key] = _refused(written, None, _Stop("unknown", "MSG.UNKNOWN_ADDRESSEE", written, written), path)
-        else:
-            routes[key] = _route(written, path, _Case(originator, office, _kind(message), registry, day))
+        for way in _ways(written, sending):
+            if way.key in routes:
+                repeats.append(_repeat(written, routes[way.key]))
+            else:
+                routes[way.key] = _route(written, path, way, sending)
+    if len(routes) > MOST_ADDRESSEES:
+        raise refuse("ENV.TOO_COMPLEX", f"{len(routes)} > {MOST_ADDRESSEES}", rule="route:addressees")
     return Resolution(originator, tuple(routes.values()), tuple(repeats))
 
 
@@ -119,11 +135,10 @@ def _addressees(message: Message) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One office that is addressed, and all that decides about it."""
+class _Sending:
+    """Who sends what, and all that decides about it but the addressee."""
 
     originator: Office
-    office: Office
     kind: Kind
     registry: Registry
     day: date
@@ -139,19 +154,85 @@ class _Stop:
     detail_en: str
 
 
-def _route(written: str, path: str, case: _Case) -> Route:
+class _Way(NamedTuple):
+    """Where an addressee leads: to one office, or to none."""
+
+    key: str  # Of the office, or what the originator wrote.
+    office: Office | None
+    stop: _Stop | None = None  # Why it leads nowhere.
+    why_vi: str = ""  # Why it leads to an office that it does not name.
+    why_en: str = ""
+
+
+# --- where an addressee leads -----------------------------------------------------
+
+
+def _ways(written: str, sending: _Sending) -> Sequence[_Way]:
+    """Return the offices that an addressee leads to."""
+    office = sending.registry.find(written)
+    if office is not None:
+        heirs = office.heirs and _heirs(office, sending)
+        return [_inherited(heir, office) for heir in heirs] if heirs else (_Way(office.code, office),)
+    group = sending.registry.groups.get(written)
+    if group is not None:
+        return _through(group, sending)
+    return (_Way(written, None, _unknown(written)),)
+
+
+def _unknown(written: str) -> _Stop:
+    return _Stop("unknown", "MSG.UNKNOWN_ADDRESSEE", written, written)
+
+
+def _heirs(office: Office, sending: _Sending, seen: frozenset[str] = frozenset()) -> Sequence[Office]:
+    """Return who gets the mail of a closed office, and of heirs that are closed themselves; none: nobody else."""
+    if not office.heirs or office.standing_on(sending.day) is not Standing.CLOSED:
+        return ()
+    seen |= {office.code}
+    found: list[Office] = []
+    for code in office.heirs:
+        heir = sending.registry.find(code)
+        if heir is not None and heir.code not in seen:
+            found += _heirs(heir, sending, seen) or (heir,)
+    return found
+
+
+def _inherited(heir: Office, gone: Office) -> _Way:
+    named = f"{gone.name} ({gone.code})"
+    return _Way(heir.code, heir, None, f"thay cho {named} đã ngừng hoạt động", f"in place of {named}, which is closed")
+
+
+def _through(group: Group, sending: _Sending) -> Sequence[_Way]:
+    """Return the offices that belong to a group today, but for the originator; or why nobody gets it."""
+    rule = sending.registry.rule_for_group(sending.originator, group, sending.kind.value)
+    if rule is not None and not rule.allow:
+        return (_Way(group.code, None, _forbids(rule, sending.originator, group.code)),)
+    named = f"{group.name} ({group.code})"
+    ways = [
+        _Way(office.code, office, None, f"thuộc nhóm {named}", f"of the group {named}")
+        for office in sending.registry.members(group)
+        if office.code != sending.originator.code
+        and office.tier != AXIS_TIER
+        and office.standing_on(sending.day) in (Standing.ACTIVE, Standing.SUSPENDED)
+    ]
+    return ways or (_Way(group.code, None, _Stop("empty group", "MSG.EMPTY_GROUP", named, named)),)
+
+
+def _route(written: str, path: str, way: _Way, sending: _Sending) -> Route:
+    office = way.office
+    if office is None:
+        return _refused(written, None, way.stop or _unknown(written), path)
     for stops in _STOPS:
-        stop = stops(case)
+        stop = stops(office, sending)
         if stop is not None:
-            return _refused(written, case.office, stop, path)
-    allowed = case.registry.rule_for(case.originator, case.office, case.kind.value)
-    named = f"{case.office.name} ({case.office.code})"
+            return _refused(written, office, stop, path)
+    allowed = sending.registry.rule_for(sending.originator, office, sending.kind.value)
+    named = f"{office.name} ({office.code})"
     return Route(
         addressee_as_written=written,
-        office=case.office,
+        office=office,
         rule="default" if allowed is None else f"rule {allowed.name}",
-        explanation_vi=f"gửi tới {named}, hộp inbox.{case.office.code}",
-        explanation_en=f"goes to {named}, queue inbox.{case.office.code}",
+        explanation_vi=f"gửi tới {named}, hộp inbox.{office.code}{way.why_vi and ', '}{way.why_vi}",
+        explanation_en=f"goes to {named}, queue inbox.{office.code}{way.why_en and ', '}{way.why_en}",
     )
 
 
@@ -188,25 +269,25 @@ def _refused(written: str, office: Office | None, stop: _Stop, path: str) -> Rou
 # --- why an office that is known is not served ------------------------------------
 
 
-def _axis_itself(case: _Case) -> _Stop | None:
-    if case.office.tier != AXIS_TIER:
+def _axis_itself(office: Office, sending: _Sending) -> _Stop | None:
+    if office.tier != AXIS_TIER:
         return None
-    code = case.office.code
+    code = office.code
     return _Stop("axis", "MSG.NOT_ALLOWED", f"{code} là chính trục liên thông", f"{code} is the axis itself")
 
 
-def _oneself(case: _Case) -> _Stop | None:
-    if case.office.code != case.originator.code:
+def _oneself(office: Office, sending: _Sending) -> _Stop | None:
+    if office.code != sending.originator.code:
         return None
-    return _Stop("self", "RULE.SELF_ADDRESSED", case.office.code, case.office.code)
+    return _Stop("self", "RULE.SELF_ADDRESSED", office.code, office.code)
 
 
-def _closed(case: _Case) -> _Stop | None:
-    """RFC 5321's 551: say where the mail should go instead. The axis does not forward what names another office."""
-    if case.office.standing_on(case.day) is not Standing.CLOSED:
+def _closed(office: Office, sending: _Sending) -> _Stop | None:
+    """RFC 5321's 551: say where the mail should go instead. What the roll lets be forwarded never comes here."""
+    if office.standing_on(sending.day) is not Standing.CLOSED:
         return None
-    heirs = "; ".join(_named(case.registry, code) for code in case.office.successors)
-    gone = f"{case.office.name} ({case.office.code})"
+    heirs = "; ".join(_named(sending.registry, code) for code in office.successors)
+    gone = f"{office.name} ({office.code})"
     return _Stop(
         "closed",
         "MSG.CLOSED_ADDRESSEE",
@@ -220,25 +301,29 @@ def _named(registry: Registry, code: str) -> str:
     return code if office is None else f"{office.name} ({office.code})"
 
 
-def _suspended(case: _Case) -> _Stop | None:
-    if case.office.standing_on(case.day) is not Standing.SUSPENDED:
+def _suspended(office: Office, sending: _Sending) -> _Stop | None:
+    if office.standing_on(sending.day) is not Standing.SUSPENDED:
         return None
-    code = case.office.code
+    code = office.code
     return _Stop("suspended", "MSG.NOT_ALLOWED", f"{code} đang tạm dừng", f"{code} is suspended")
 
 
-def _not_open_yet(case: _Case) -> _Stop | None:
-    if case.office.standing_on(case.day) is not Standing.NOT_OPEN or case.office.opened_on is None:
+def _not_open_yet(office: Office, sending: _Sending) -> _Stop | None:
+    if office.standing_on(sending.day) is not Standing.NOT_OPEN or office.opened_on is None:
         return None
-    code, day = case.office.code, case.office.opened_on.isoformat()
+    code, day = office.code, office.opened_on.isoformat()
     return _Stop("not open yet", "MSG.UNKNOWN_ADDRESSEE", f"{code} hoạt động từ {day}", f"{code} opens on {day}")
 
 
-def _forbidden(case: _Case) -> _Stop | None:
-    rule = case.registry.rule_for(case.originator, case.office, case.kind.value)
+def _forbidden(office: Office, sending: _Sending) -> _Stop | None:
+    rule = sending.registry.rule_for(sending.originator, office, sending.kind.value)
     if rule is None or rule.allow:
         return None
-    pair = f"{case.originator.code} → {case.office.code}"
+    return _forbids(rule, sending.originator, office.code)
+
+
+def _forbids(rule: Rule, originator: Office, addressee: str) -> _Stop:
+    pair = f"{originator.code} → {addressee}"
     return _Stop(
         f"rule {rule.name}",
         "MSG.NOT_ALLOWED",
@@ -247,7 +332,7 @@ def _forbidden(case: _Case) -> _Stop | None:
     )
 
 
-_STOPS: tuple[Callable[[_Case], _Stop | None], ...] = (  # In this order; the first that speaks decides.
+_STOPS: tuple[Callable[[Office, _Sending], _Stop | None], ...] = (  # In this order; the first that speaks decides.
     _axis_itself,
     _oneself,
     _closed,

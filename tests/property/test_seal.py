@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from axis import receipts, seal
 from axis.errors import CATALOGUE, Refusal, violation
-from axis.receipts import Level, Receipt
+from axis.receipts import Level, Receipt, Verdict
 from tests.province import AT, DOCUMENT, STATUS, province, sealed, verify
 
 OF = province()
@@ -160,7 +160,7 @@ def said(draw: st.DrawFn) -> Receipt:
             for _ in range(draw(st.integers(0, 3)))
         ),
         addressees=tuple(
-            (draw(_id), draw(st.sampled_from(["served", "refused"])), draw(_text))
+            Verdict(draw(_id), draw(st.sampled_from(["served", "refused"])), draw(_text), draw(_text))
             for _ in range(draw(st.integers(0, 3)))
         ),
         attempt=draw(st.one_of(st.none(), st.integers(0, 10**6))),

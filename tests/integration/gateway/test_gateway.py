@@ -23,7 +23,7 @@ from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
 from axis.gateway import files
 from axis.office.answers import Registered
-from axis.registry import Registry, Status
+from axis.registry import Registry, Status, following
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 from tests.integration.gateway.conftest import MOST_BYTES
 from tests.province import AT
@@ -57,6 +57,29 @@ def _problem(answer: httpx.Response, code: str) -> dict[str, Any]:
     assert {"type", "title", "detail", "violations"} <= set(said)
     assert set(said["violations"][0]) == {"code", "line", "path", "rule", "vi", "en", "who_must_act", "next"}
     return said
+
+
+# --- the roll -------------------------------------------------------------------------
+
+
+async def test_offices_are_listed_once_and_then_only_what_is_new(sender: httpx.AsyncClient, home: House) -> None:
+    first = (await sender.get("/v1/offices")).json()
+    assert (first["whole"], [one["code"] for one in first["offices"]]) == (True, sorted(home.roll.by_code))
+    assert "certificates" not in first["offices"][0]
+    nothing = (await sender.get("/v1/offices", params={"since": first["cursor"]})).json()
+    assert nothing == {"cursor": first["cursor"], "whole": False, "offices": [], "gone": []}
+    renamed = replace(home.roll.by_code[OTHER], name="UBND xã mới (ví dụ)")
+    offices = {**home.roll.by_code, OTHER: renamed}
+    del offices[STRANGER]
+    home.roll = following(home.roll, Registry.of(offices.values(), home.roll.tiers.values()))
+    news = (await sender.get("/v1/offices", params={"since": first["cursor"]})).json()
+    assert [(one["code"], one["name"]) for one in news["offices"]] == [(OTHER, "UBND xã mới (ví dụ)")]
+    assert (news["whole"], news["gone"]) == (False, [STRANGER])
+
+
+async def test_offices_are_not_told_to_strangers(app: FastAPI) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        _problem(await client.get("/v1/offices"), "API.AUTH")
 
 
 # --- attachments up -------------------------------------------------------------------

@@ -16,9 +16,13 @@ from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Rejected
 from axis.ledger import Ledger, tables
 from axis.ledger.engine import open_database
+from axis.office.answers import Registered
 from axis.receipts.voice import Voice
+from axis.registry import AfterClosing, Group, Office, Registry, Status
 from tests.house import AXIS, COMMUNE, OTHER, SENDER, STRANGER, House, together
 from tests.province import AT, DAY
+
+GONE, GROUP = "H56.900", "H56.VD.XP"
 
 
 async def test_migrations_build_the_tables_of_the_code_and_do_so_once(ledger_url: str) -> None:
@@ -54,7 +58,7 @@ async def test_acceptance_holds_everything_that_must_be_true_together(home: Hous
     }
     assert rows["H56.888"].code == "MSG.UNKNOWN_ADDRESSEE"
     accepted = home.read(answer.receipt_xml)
-    assert [(code, verdict) for code, verdict, _ in accepted.addressees] == [
+    assert [(code, verdict) for code, verdict, *_ in accepted.addressees] == [
         (COMMUNE, "served"),
         (OTHER, "served"),
         ("H56.888", "refused"),
@@ -211,3 +215,47 @@ async def test_address_of_another_kind_is_a_wrong_setting(url: str) -> None:
         async with Ledger.open(url):
             pass
     assert caught.value.code == "CFG.INVALID"
+
+
+async def test_group_and_closed_office_lead_to_deliveries_of_the_offices_and_the_receipt_names_both(
+    home: House,
+) -> None:
+    fields = {"successors": (OTHER,), "after_closing": AfterClosing.FORWARD, "status": Status.CLOSED}
+    gone = Office(code=GONE, name="UBND xã cũ (ví dụ)", tier="commune", **fields)  # type: ignore[arg-type]
+    circular = Group(code=GROUP, name="Tất cả xã, phường (ví dụ)", tier="commune")
+    nobody = Group(code="H56.VD.TRG", name="Nhóm trống (ví dụ)")
+    roll = Registry.of([*home.roll.offices(), gone], home.roll.tiers.values(), groups=[circular, nobody])
+    home.intake = replace(home.intake, roll=lambda: (roll, home.province.trust()))
+    envelope = home.seal(home.document(to=(GONE, GROUP, nobody.code)))
+    answer = await home.accept(envelope)
+    rows = {row.addressee: row for row in await home.ledger.deliveries_of(answer.envelope_id)}
+    assert {code: (row.state, row.code) for code, row in rows.items()} == {
+        OTHER: ("queued", None),
+        COMMUNE: ("queued", None),
+        nobody.code: ("refused", "MSG.EMPTY_GROUP"),
+    }
+    said = {code: (verdict, addressed) for code, verdict, _, *addressed in home.read(answer.receipt_xml).addressees}
+    assert said == {
+        OTHER: ("served", [f"{GONE} {GROUP}"]),
+        COMMUNE: ("served", [GROUP]),
+        nobody.code: ("refused", [""]),
+    }
+    heir = next(one for one in await home.attempt() if one.addressee == OTHER)
+    await home.say(Registered(number="417"), await home.row(answer.envelope_id, heir.addressee))
+    assert (await home.row(answer.envelope_id, OTHER)).state == "delivered"
+
+
+async def test_envelope_to_an_empty_group_alone_is_refused(home: House) -> None:
+    nobody = Group(code="H56.VD.TRG", name="Nhóm trống (ví dụ)")
+    roll = Registry.of(home.roll.offices(), home.roll.tiers.values(), groups=[nobody])
+    home.intake = replace(home.intake, roll=lambda: (roll, home.province.trust()))
+    with pytest.raises(Rejected) as refused:
+        await home.accept(home.seal(home.document(to=(nobody.code,))))
+    assert [one.code for one in refused.value.refusal.violations] == ["MSG.EMPTY_GROUP"]
+
+
+async def test_ledger_remembers_the_codes_of_a_roll(home: House) -> None:
+    smaller = Registry.of([home.roll.by_code[SENDER]], home.roll.tiers.values()).remembering(home.roll)
+    await home.ledger.load_registry(smaller.to_rows(), smaller.version, AT)
+    kept = Registry.from_rows(await home.ledger.registry_rows())
+    assert kept.retired[COMMUNE] == COMMUNE

@@ -20,7 +20,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Example: " in answer.output
 
 
-@pytest.mark.parametrize("name", ["track", "audit", "deadletters list", "deadletters show", "offices list", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
+@pytest.mark.parametrize("name", ["track", "audit", "deadletters list", "deadletters show", "offices list", "offices import", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
 def test_what_programs_read_can_be_had_as_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(root(), [*name.split(), "--help"]).output
 
@@ -54,6 +54,6 @@ def test_several_routers_need_postgresql(tmp_path: Path) -> None:
 def test_light_commands_do_not_load_the_servers() -> None:
     script = (
         "import sys; from axis.cli.main import root; root('lint'); "
-        "sys.exit(sum(name in sys.modules for name in ('fastapi', 'sqlalchemy', 'aio_pika', 'uvicorn', 'obstore')))"
+        "sys.exit(sum(name in sys.modules for name in ('fastapi', 'sqlalchemy', 'aio_pika', 'uvicorn', 'obstore', 'openpyxl', 'tomlkit')))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0

@@ -72,6 +72,16 @@ async def test_refused_is_signed_with_its_reason_and_never_tried_again(office: O
     assert calls == [1]
 
 
+async def test_document_that_names_a_group_or_a_closed_office_is_taken_as_any_other(office: Office) -> None:
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        return Registered(", ".join(to.organ_id for to in doc.addressees))
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document(addressees=(Organization("H56.VD.XP"), Organization("H56.900"))))
+    assert (_levels(delivery), delivery.last.number) == (["delivered", "registered"], "H56.VD.XP, H56.900")
+
+
 async def test_finished_envelope_that_comes_again_is_answered_with_the_same_bytes(office: Office) -> None:
     calls = []
 

@@ -24,6 +24,16 @@ tier = "axis"
 """
 
 
+def group(code: str, **more: str) -> str:
+    lines = [f'\n[[groups]]\ncode = "{code}"\nname = "Nhóm mẫu (ví dụ)"']
+    return "\n".join([*lines, *(f"{name} = {value}" for name, value in more.items())]) + "\n"
+
+
+def closed(code: str, *successors: str, **more: str) -> str:
+    heirs = ", ".join(f'"{one}"' for one in successors)
+    return office(code, status='"closed"', closed_on="2025-07-01", successors=f"[{heirs}]", **more)
+
+
 def office(code: str, tier: str = "commune", **more: str) -> str:
     lines = [f'\n[[offices]]\ncode = "{code}"\nname = "UBND xã mẫu (ví dụ)"\ntier = "{tier}"']
     return "\n".join([*lines, *(f"{name} = {value}" for name, value in more.items())]) + "\n"
@@ -156,6 +166,72 @@ def test_error_across_the_file_is_found(write: Roll, parts: tuple[str, ...], exp
     assert write.errors() == expected
 
 
+FORWARD = {"after_closing": '"forward"'}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((closed("H56.05", "H56.06", "H56.07", **FORWARD), office("H56.06"), office("H56.07")),
+         ["offices[1] H56.05: forwards to whom? It needs exactly one of successors, or forward_to that names them"]),
+        ((closed("H56.05", "H56.06", forward_to='["H56.07"]', **FORWARD), office("H56.06"), office("H56.07")),
+         ["offices[1] H56.05: forward_to H56.07 is not among its successors"]),
+        ((closed("H56.05", "H56.06", forward_to='["H56.06"]'), office("H56.06")),
+         ['offices[1] H56.05: has forward_to, but after_closing is not "forward"']),
+        ((closed("H56.05", "H56.06", **FORWARD), closed("H56.06", "H56.05", **FORWARD)),
+         ["offices[1] H56.05: its mail would be forwarded back to it",
+          "offices[2] H56.06: its mail would be forwarded back to it"]),
+        ((office("H56.05", after_closing='"hold"'),),
+         ["offices[1] H56.05: after_closing: Input should be 'reject' or 'forward'"]),
+        ((office("H56.05", unit_code='"14758A"'),),
+         ["offices[1] H56.05: unit_code: String should match pattern '^[0-9]{2,5}$'"]),
+    ],
+)  # fmt: skip
+def test_forwarding_that_leads_nowhere_is_an_error(write: Roll, parts: tuple[str, ...], expected: list[str]) -> None:
+    write(TIERS, *parts)
+    assert write.errors() == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((group("H56.05", tier='"commune"'),), ["groups[0] H56.05: identifier H56.05 is taken"]),
+        ((group("H56.G", tier='"commune"'), group("H56.G", tier='"commune"')),
+         ["groups[0] H56.G: identifier H56.G is taken", "groups[1] H56.G: identifier H56.G is taken"]),
+        ((group("H56.G", members='["H56.77", "000.00.05.H56"]'),),
+         ["groups[0] H56.G: member H56.77 is not in the roll",
+          "groups[0] H56.G: member 000.00.05.H56: write H56.05"]),
+        ((group("H56.G", tier='"army"', parent='"H56.78"'),),
+         ["groups[0] H56.G: tier army is not in [tiers]", "groups[0] H56.G: parent H56.78 is not in the roll"]),
+        ((group("H56.G", tier='"commune"', colour='"red"'),),
+         ["groups[0] H56.G: colour: Extra inputs are not permitted"]),
+        (('[[rules]]\nname = "a"\nallow = true\nsender = "H56.G"\n', group("H56.G", tier='"commune"')),
+         ["rules[0] a: H56.G is neither a tier nor an office"]),  # A group sends nothing.
+    ],
+)  # fmt: skip
+def test_error_of_a_group_is_found(write: Roll, parts: tuple[str, ...], expected: list[str]) -> None:
+    write(TIERS, office("H56.05", code102='"000.00.05.H56"'), *parts)
+    assert write.errors() == expected
+
+
+def test_groups_and_policies_are_read(write: Roll) -> None:
+    write(
+        TIERS,
+        office("H56.05", fields='["health"]', unit_code='"14758"'),
+        closed("H56.06", "H56.05", **FORWARD),
+        group("H56.G", field='"health"', members='["H56.05"]'),
+        '[[rules]]\nname = "a"\nallow = true\naddressee = "H56.G"\n',
+    )
+    roll = load_offices(write.path)
+    assert [one.code for one in roll.members(roll.groups["H56.G"])] == ["H56.05"]
+    assert (roll.by_code["H56.05"].unit_code, roll.by_code["H56.06"].heirs) == ("14758", ("H56.05",))
+
+
+def test_group_has_no_more_offices_than_a_message_may_have_addressees(write: Roll) -> None:
+    write(TIERS, *(office(f"H56.{number}") for number in range(1000, 6001)), group("H56.G", tier='"commune"'))
+    assert write.errors() == ["groups[0] H56.G: has 5001 offices, at most 5000"]
+
+
 def test_office_with_a_slip_is_still_known_to_the_others(write: Roll) -> None:
     write(TIERS, office("H56.05", tier="commune", status='"asleep"'), office("H56.06", parent='"H56.05"'))
     assert write.errors() == ["offices[1] H56.05: status: Input should be 'active', 'suspended' or 'closed'"]
@@ -224,6 +300,8 @@ def test_roll_with_errors_is_not_loaded_and_all_are_named(write: Roll) -> None:
         ((office("H56.05", status='"closed"', closed_on="2025-07-01", successors='["H56.06"]'),
           office("H56.06", status='"closed"', closed_on="2025-07-01")),
          ["offices[1] H56.05: its successor H56.06 is closed"]),
+        ((office("H56.05"), group("H56.G")), ["groups[0] H56.G: has no office: what is sent to it is refused"]),
+        ((closed("H56.05"), group("H56.G", members='["H56.05"]')), ["groups[0] H56.G: its member H56.05 is closed"]),
         (('[[rules]]\nname = "a"\nallow = false\n',),
          ["rules[0] a: lacks because_vi or because_en: the originator is not told why"]),
     ],
