@@ -39,7 +39,7 @@ AXIS = "H56.TRUC"
 SENDER = "H56.VP"
 OFFICE = "H56.112"
 _CHUNK_BYTES = 64 * 1024
-_SOON_S = 10.0
+_SOON_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
