@@ -638,6 +638,28 @@ class State:
 
         return await self._commit(work)
 
+    async def bring_near(self, now: datetime, longest: timedelta) -> int:
+        """Make due now what is to wait longer than anything may; return how much that was.
+
+        A clock that was ahead has put it there, and it would wait until that time has come.
+        """
+        far, at = _text(now + longest), _text(now)
+
+        def work(db: sqlite3.Connection) -> int:
+            moved = db.execute("UPDATE submissions SET next_at = ? WHERE next_at > ?", (at, far)).rowcount
+            moved += db.execute(
+                "UPDATE heard SET next_at = ? WHERE taken_at IS NULL AND next_at > ?", (at, far)
+            ).rowcount
+            moved += db.execute(
+                "UPDATE said SET said_at = ? WHERE published_at IS NULL AND said_at > ?", (at, far)
+            ).rowcount
+            moved += db.execute(
+                "UPDATE comparisons SET since = ?, next_at = ? WHERE since > ?", (at, _text(now + COMPARE_AFTER), far)
+            ).rowcount
+            return moved
+
+        return await self._commit(work)
+
     async def counts(self) -> dict[str, int]:
         """Return how much waits: unsent receipts, untaken receipts, submissions without an answer."""
 

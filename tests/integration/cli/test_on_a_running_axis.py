@@ -37,7 +37,7 @@ office.run()
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Trial]:
-    trial = Trial(tmp_path, 0)
+    trial = Trial(tmp_path)
     await asyncio.to_thread(trial.make_keys)
     try:
         await trial.start_axis()
