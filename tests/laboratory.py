@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -121,3 +122,13 @@ def _routers_of(parent: int) -> list[int]:
 def axis(*arguments: str) -> tuple[str, ...]:
     """Return the command line of `axis`, as it is installed beside this Python."""
     return (str(Path(sys.executable).with_name("axis")), *arguments)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()

@@ -1,0 +1,134 @@
+"""The load is the fault: documents that are poison, and more of them than anybody can take."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import aiohttp
+
+from axis import clock, edxml, seal
+from axis.broker import Broker, topology
+from axis.errors import TransientError
+from tests.fault.office import POISON, POISON_EVERY, letter
+from tests.fault.trial import ADDRESSEES, FLOODER, Trial
+from tests.laboratory import axis
+
+_FLOOD = 300  # Envelopes, each way.
+_AT_ONCE = 100
+_LATER = (429, 503)
+_SHORT_S = 4.0
+_FEW = '{"max-length": 20}'
+
+
+async def nothing(trial: Trial, _draw: random.Random) -> None:
+    """What the sender mixes in is enough."""
+    await trial.until(trial.conditions.documents)
+    trial.done["hostile envelopes"] += trial.books.hostile()
+
+
+async def poison(trial: Trial, _draw: random.Random) -> None:
+    """Some documents kill the process that takes them, some never end, some eat all memory; then the system is mended.
+
+    Until then every other document gets through. Those that kill become dead letters, and a person replays them;
+    the others are put off, and go on by themselves.
+    """
+    numbers = range(trial.conditions.documents)
+    kinds = Counter(POISON[number % POISON_EVERY] for number in numbers if number % POISON_EVERY in POISON)
+    trial.done["poisonous documents"] += kinds.total()
+    harmless = len(numbers) - kinds.total()
+    await trial.until_true(lambda: [len(set(one)) for one in trial.books.registered()] == [harmless] * len(ADDRESSEES))
+    async with asyncio.timeout(120):
+        while len(dead := await _dead_letters(trial)) < kinds["crash"] * len(ADDRESSEES):  # noqa: ASYNC110
+            await asyncio.sleep(1)
+    assert {one["code"] for one in dead} == {"DLV.POISON"}
+    assert len(dead) == kinds["crash"] * len(ADDRESSEES)
+    for code in ADDRESSEES:
+        (trial.place(code) / "mended").touch()
+    replayed = await trial.command(
+        *axis("deadletters", "replay", *(str(one["delivery_id"]) for one in dead), "--reason", "đã sửa (ví dụ)")
+    )
+    assert replayed[0] == 0, replayed
+
+
+async def _dead_letters(trial: Trial) -> list[dict[str, str]]:
+    code, out = await trial.command(*axis("deadletters", "list", "--json"))
+    assert code == 0, out
+    letters: list[dict[str, str]] = json.loads(out)
+    return letters
+
+
+async def flood(trial: Trial, _draw: random.Random) -> None:
+    """An office hands in far more than its allowance, by both ways at once, while queues are too short for it.
+
+    Over HTTP it is told to come later, and does not come again. Over AMQP the broker says no, and it asks again. What
+    was answered otherwise must be in custody, and what was not must not.
+    """
+    http, amqp = _letters(0), _letters(_FLOOD)
+    answers, _, _ = await asyncio.gather(_post(trial, http), _publish(trial, amqp), _shorten(trial))
+    trial.done |= {"answered later": sum(answers[status] for status in _LATER)}
+    assert set(answers) <= {201, *_LATER}, answers
+    assert answers[429], answers
+    await trial.until_true(lambda: len(trial.others) == answers[201] + len(amqp))
+
+
+def _letters(first: int) -> list[tuple[str, bytes]]:
+    """Return documents of the flooder with their ids, not sealed yet."""
+    drafts = (letter(FLOODER, ADDRESSEES, number) for number in range(first, first + _FLOOD))
+    return [(draft.document_id, edxml.render(draft)) for draft in drafts]
+
+
+def _key(trial: Trial) -> seal.SigningKey:
+    return seal.SigningKey.load(trial.trust / "keys" / f"{FLOODER}.key.pem", trial.trust / "certs" / f"{FLOODER}.pem")
+
+
+async def _post(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> Counter[int]:
+    """Hand documents in over HTTP, many at once; return how often each status was the answer."""
+    key, answers, places = _key(trial), Counter[int](), asyncio.Semaphore(_AT_ONCE)
+    token = seal.make_token(FLOODER, key, clock.now())
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/xml"}
+
+    async def post(document_id: str, message: bytes) -> None:
+        sealed = await asyncio.to_thread(seal.seal, message, key)
+        async with places, http.post(f"{trial.gateway_url}/v1/envelopes", data=sealed, headers=headers) as answer:
+            answers[answer.status] += 1
+            if answer.status == 201:
+                trial.others.append(document_id)
+            elif answer.status in _LATER:
+                assert int(answer.headers["Retry-After"]) > 0
+
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
+        await asyncio.gather(*(post(*one) for one in letters))
+    return answers
+
+
+async def _publish(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> None:
+    """Hand documents in over AMQP as fast as the broker takes them, each until it is confirmed."""
+    key = _key(trial)
+    account = trial.node.url_of(FLOODER, (trial.data / "secrets" / FLOODER).read_text(encoding="ascii"))
+
+    async def publish(document_id: str, message: bytes) -> None:
+        sealed = await asyncio.to_thread(seal.seal, message, key)
+        while True:
+            try:
+                await pipes.publish(
+                    topology.office_exchange(FLOODER), "submit", sealed, type="envelope", user_id=FLOODER
+                )
+            except TransientError:
+                trial.done["publishes refused"] += 1
+                await asyncio.sleep(0.5)
+            else:
+                trial.others.append(document_id)
+                return
+
+    async with Broker.connect(account, name="flood") as pipes:
+        await asyncio.gather(*(publish(*one) for one in letters))
+
+
+async def _shorten(trial: Trial) -> None:
+    queues = f"^({topology.SUBMIT}|{topology.SUBMIT_LATER})$"
+    await trial.node.ctl("set_policy", "--apply-to", "queues", "short", queues, _FEW)
+    await asyncio.sleep(_SHORT_S)
+    await trial.node.ctl("clear_policy", "short")
