@@ -258,6 +258,7 @@ class Counter:
             type="heartbeat",
             user_id=self.settings.code,
         )
+        self.outbound.reached_broker()
 
     async def _set_right(self) -> None:
         """Find what a clock that was ahead has put off until it is that late."""
