@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -91,13 +90,18 @@ class Laboratory:
             await one.reading
         return code
 
-    async def kill(self, name: str) -> None:
-        """End a process as a power cut does, with the routers that it has started; a broker of its own stays."""
+    async def kill(self, name: str) -> int:
+        """End a process as a power cut does, with the routers that it has started; a broker of its own stays.
+
+        Returns:
+            How many processes those were.
+        """
         routers = _routers_of(self.running[name].process.pid)
         await self.stop(name, signal.SIGKILL)
         for pid in routers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        return 1 + len(routers)
 
     async def stop_all(self) -> dict[str, int]:
         """End every process, the last started first."""
@@ -122,13 +126,3 @@ def _routers_of(parent: int) -> list[int]:
 def axis(*arguments: str) -> tuple[str, ...]:
     """Return the command line of `axis`, as it is installed beside this Python."""
     return (str(Path(sys.executable).with_name("axis")), *arguments)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()

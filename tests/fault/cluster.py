@@ -14,7 +14,7 @@ from pathlib import Path
 
 from axis import private
 from axis.broker import PrivateNode
-from tests.laboratory import free_ports
+from axis.broker.private_node import free_ports
 
 _NODES = 3
 

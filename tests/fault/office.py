@@ -73,21 +73,6 @@ def send(office: Office, count: int, addressees: tuple[str, ...]) -> None:
             except TransientError:
                 return
             note(FOLDER / "sent", draft.document_id)
-            if os.environ.get("TRIAL_HOSTILE") and number % 4 == 0:
-                await office.submit(hostile(number))
-                note(FOLDER / "hostile", str(number))
-
-
-def hostile(number: int) -> bytes:
-    """Return something that no axis may accept, another one for each number."""
-    text = ascii(number)
-    kinds = (
-        f"<!DOCTYPE x [<!ENTITY a '{text}'>]><x>&a;</x>",
-        f"<Signature xmlns='http://www.w3.org/2000/09/xmldsig#'>{text}</Signature>",
-        f"<x xmlns:ds='http://www.w3.org/2000/09/xmldsig#'><ds:Signature/>{'<y>' * 60}{text}",
-        f"http://www.w3.org/2000/09/xmldsig# {text} \x00",
-    )
-    return kinds[number // 4 % len(kinds)].encode()
 
 
 def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:

@@ -155,12 +155,15 @@ class Proxy:
                 await self._flows.wait()
                 if self.pace.latency_s:
                     await asyncio.sleep(self.pace.latency_s)
-                for begin in range(0, len(data), self.pace.slice_bytes):
-                    if not await self._carry(data[begin : begin + self.pace.slice_bytes], writer, way, link):
+                left = memoryview(data)
+                while left:  # The pace may change before all of it has gone.
+                    size_bytes = self.pace.slice_bytes
+                    if not await self._carry(left[:size_bytes], writer, way, link):
                         return
+                    left = left[size_bytes:]
             writer.write_eof()
 
-    async def _carry(self, data: bytes, writer: asyncio.StreamWriter, way: Way, link: _Link) -> bool:
+    async def _carry(self, data: memoryview, writer: asyncio.StreamWriter, way: Way, link: _Link) -> bool:
         """Carry some bytes; False if the line was cut in them."""
         left = self._left.get(way)
         is_cut = left is not None and left <= len(data)

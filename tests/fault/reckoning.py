@@ -44,6 +44,7 @@ class Books:
     addressees: tuple[Path, ...]
     may_end: frozenset[str]
     others: tuple[str, ...]  # Documents of somebody who keeps no books.
+    hostile: int  # Envelopes that were handed in and must be refused.
 
     def sent(self) -> list[str]:
         """Documents that the sender has noted."""
@@ -59,10 +60,6 @@ class Books:
         heard = self._heard()
         ends = [(one, place.name) for one in self.sent() for place in self.addressees]
         return sum(not any((level, name) in heard[one] for level in self.may_end) for one, name in ends)
-
-    def hostile(self) -> int:
-        """Envelopes that the sender has handed in and that must be refused."""
-        return len(lines(self.sender / "hostile"))
 
     def registered(self) -> list[list[str]]:
         """What each addressee has registered, by envelope id."""
@@ -116,7 +113,7 @@ class Books:
             asked_twice=sum(len(called) - len(set(called)) for called in calls),
             excused=self.excused(),
             unheard=self.unheard(),
-            unrefused=abs(self.hostile() + self._rejected() - int(report["rejections"])),
+            unrefused=abs(self.hostile + self._rejected() - int(report["rejections"])),
             findings=tuple(str(one) for one in report["findings"]),
             recovered_s=recovered_s,
         )

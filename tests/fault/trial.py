@@ -9,6 +9,7 @@ it went, is in `reckoning`.
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -28,19 +29,21 @@ import httpx
 from axis import clock, registry
 from axis.app import office_passwords
 from axis.broker import PrivateNode
+from axis.broker.private_node import free_ports
 from axis.seal import pki
 from tests.fault.clocks import Clocks
 from tests.fault.cluster import Cluster
 from tests.fault.disks import SmallDisk, small_disk
 from tests.fault.proxy import Proxy
 from tests.fault.reckoning import Books, Reckoning
-from tests.laboratory import Laboratory, axis, free_ports
+from tests.laboratory import Laboratory, axis
 from tests.postgres import PrivatePostgres
 
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 FLOODER = "H56.199"  # An office without a process: a trial speaks for it.
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 120.0
+_RENEWED = timedelta(days=2)  # That long ago, the revocation list.
 _OLD = timedelta(days=30)  # A province did not get its keys this morning: its clocks may be wrong by days.
 _ROUTER = re.compile(r"^router (\d+): process (\d+)$", re.MULTILINE)
 _METRICS = re.compile(r"^router: ready; metrics on port (\d+)$", re.MULTILINE)
@@ -96,9 +99,11 @@ class Trial:
     disks: dict[str, SmallDisk] = field(default_factory=dict, init=False)
     done: Counter[str] = field(default_factory=Counter, init=False)  # What was done to it, and how often.
     others: list[str] = field(default_factory=list, init=False)  # Documents that the trial itself has handed in.
+    hostile: int = field(default=0, init=False)  # Envelopes of its own whose refusal is to be on record.
     born: datetime = field(default_factory=clock.now, init=False)
     passed: timedelta = field(default=timedelta(), init=False)  # That everybody's clock is ahead of ours.
     down: set[str] = field(default_factory=set, init=False)  # Processes that are not to be started again now.
+    # Of the gateway and, if there is one only, of its router.
     _ports: list[int] = field(default_factory=lambda: free_ports(2), init=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +139,7 @@ class Trial:
         for code in (AXIS, SENDER, FLOODER, *ADDRESSEES):
             lifetime = self.conditions.lifetimes.get(code)
             self.issue(code, born, None if lifetime is None else self.born + lifetime)
+        pki.renew_crl(self.trust, now=self.born - _RENEWED)
 
     def issue(self, code: str, at: datetime, until: datetime | None = None) -> None:
         """Issue a certificate to an office; a key that it had is put aside."""
@@ -181,7 +187,7 @@ class Trial:
 
     async def is_ready(self) -> bool:
         """Whether the axis of now answers."""
-        ports = self._ports if self.conditions.apart else self._ports[:1]
+        ports = self._ports if self.conditions.routers == 1 else self._ports[:1]
         try:
             async with httpx.AsyncClient(timeout=5) as http:
                 answers = [await http.get(f"http://127.0.0.1:{port}/readyz") for port in ports]
@@ -191,14 +197,13 @@ class Trial:
 
     def _of_axis(self, name: str) -> dict[str, str]:
         gateway, metrics = self._ports
-        apart = {"AXIS_ROUTER__METRICS_PORT": str(metrics if self.conditions.apart else 0)}
         return {
             "AXIS_DATA": str(self.data),
             "AXIS_LOG_FORMAT": "json",
             "AXIS_GATEWAY__PORT": str(gateway),
             "AXIS_DISPATCH__WAITS": '["PT1S", "PT2S"]',
             "AXIS_DISPATCH__ANSWER_WITHIN": "PT5S",
-            **apart,
+            "AXIS_ROUTER__METRICS_PORT": str(metrics if self.conditions.routers == 1 else 0),
             **self._ledger,
             **({"AXIS_BROKER_URL": self._broker_url} if self._is_given else {}),
             **(self.clocks.of(name) if self.conditions.clocks else {}),
@@ -253,11 +258,24 @@ class Trial:
     # --- doing something to it -------------------------------------------------------------
 
     async def kill(self, name: str) -> None:
-        """End a process as a power cut does, and start it again."""
-        self.done["kill -9"] += 1
+        """End a process as a power cut does, with the routers that it has started, and start it again."""
         self.down.add(name)
-        await self.laboratory.kill(name)
+        self.done["kill -9"] += await self.laboratory.kill(name)
         await self.start_again(name)
+
+    async def kill_alone(self, name: str) -> None:
+        """End a process with SIGKILL, and start it again; what it has started has to notice by itself."""
+        self.down.add(name)
+        self.done["kill -9"] += 1
+        await self.laboratory.stop(name, signal.SIGKILL)
+        await self.start_again(name)
+
+    async def kill_router(self, pid: int) -> None:
+        """End a router that `axis up` has started, and wait until that has started it again."""
+        with contextlib.suppress(ProcessLookupError):  # It is not there just now, because it could not start.
+            os.kill(pid, signal.SIGKILL)
+            self.done["kill -9"] += 1
+        await self.until_true(lambda: pid not in self.router_pids())
 
     def router_address(self) -> str:
         """Return where the router that `axis up` has started serves its metrics."""
@@ -317,7 +335,7 @@ class Trial:
     def books(self) -> Books:
         """What the offices have written down."""
         addressees = tuple(map(self.place, ADDRESSEES))
-        return Books(self.place(SENDER), addressees, self.conditions.may_end, tuple(self.others))
+        return Books(self.place(SENDER), addressees, self.conditions.may_end, tuple(self.others), self.hostile)
 
     async def until(self, done: int) -> None:
         """Wait until so many documents have been sent."""
@@ -335,7 +353,7 @@ class Trial:
         while time.monotonic() - began < within_s:
             if len(self.books.sent()) >= self.conditions.documents and not self.books.unheard():
                 report = await self.audit()
-                refused = int(report["rejections"]) >= self.books.hostile()
+                refused = int(report["rejections"]) >= self.hostile
                 if report["terminal"] == report["deliveries"] and not report["notices_waiting"] and refused:
                     break
             await asyncio.sleep(0.2)

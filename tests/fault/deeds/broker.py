@@ -13,6 +13,7 @@ from axis.broker import topology
 from tests.fault.trial import ADDRESSEES, SENDER, Trial
 
 _BACK_S = 90.0
+SMALL = {"broker": 384 * 1024 * 1024}  # It counts its disk as full when 200 MB are left.
 _FEW = '{"max-length": 5}'
 
 
@@ -56,6 +57,18 @@ async def alarm_disk(trial: Trial, draw: random.Random) -> None:
     await trial.node.ctl("set_disk_free_limit", "200MB")
 
 
+async def fill_disk(trial: Trial, draw: random.Random) -> None:
+    """No byte is left on its disk; when there is room again, somebody starts it again, as docs/operations.md asks."""
+    trial.done["disks filled"] += 1
+    disk = trial.disks["broker"]
+    disk.fill()
+    try:
+        await asyncio.sleep(draw.uniform(5, 15))
+    finally:
+        disk.free()
+    await kill(trial, draw)
+
+
 async def purge(trial: Trial, draw: random.Random) -> None:
     """An operator purges queues while an office does not read its inbox: whatever was in them is gone."""
     trial.done["purges"] += 1
@@ -69,7 +82,7 @@ async def delete(trial: Trial, draw: random.Random) -> None:
     async with _asleep(trial, draw):
         connection = await aio_pika.connect(trial.node.url)
         async with connection, connection.channel() as channel:
-            for queue in _some_queues(draw):
+            for queue in (*_some_queues(draw), topology.DEAD):
                 trial.done["queues deleted"] += 1
                 await channel.queue_delete(queue)
 

@@ -10,9 +10,9 @@ import aiohttp
 
 from axis import clock, edxml, seal
 from axis.broker import Broker, topology
-from axis.errors import TransientError
+from axis.errors import CATALOGUE, TransientError
 from tests.fault.office import POISON, POISON_EVERY, letter
-from tests.fault.trial import ADDRESSEES, FLOODER, Trial
+from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
 from tests.laboratory import axis
 
 _FLOOD = 300  # Envelopes, each way.
@@ -20,12 +20,54 @@ _AT_ONCE = 100
 _LATER = (429, 503)
 _SHORT_S = 4.0
 _FEW = '{"max-length": 20}'
+_EACH_KIND = 8  # Hostile envelopes, every other one over HTTP.
 
 
-async def nothing(trial: Trial, _draw: random.Random) -> None:
-    """What the sender mixes in is enough."""
-    await trial.until(trial.conditions.documents)
-    trial.done["hostile envelopes"] += trial.books.hostile()
+async def be_hostile(trial: Trial, draw: random.Random) -> None:
+    """An office hands in what no axis may accept, by both ways, while others work: each is refused."""
+    hostile = [(one, number % 2 == 0) for number in range(_EACH_KIND) for one in _hostile(trial, number)]
+    draw.shuffle(hostile)
+    account = trial.node.url_of(FLOODER, (trial.data / "secrets" / FLOODER).read_text(encoding="ascii"))
+    async with Broker.connect(account, name="hostile") as pipes, aiohttp.ClientSession() as http:
+        for envelope, over_http in hostile:
+            if over_http:  # What cannot be read far enough to be judged is refused in the answer alone.
+                trial.hostile += await _refused(trial, http, envelope)
+            else:
+                await _publish(pipes, envelope)
+                trial.hostile += 1
+            trial.done["hostile envelopes"] += 1
+            await asyncio.sleep(draw.uniform(0, 0.2))
+
+
+async def _refused(trial: Trial, http: aiohttp.ClientSession, envelope: bytes) -> bool:
+    """Hand in what must be refused; return whether the answer brings the signed rejection that is on record."""
+    async with http.post(_door(trial), data=envelope, headers=_headers(_key(trial))) as answer:
+        problem = await answer.json(content_type=None)
+    assert 400 <= answer.status < 500, answer.status
+    assert problem["code"] in CATALOGUE
+    assert problem["violations"]
+    return problem["receipt"] is not None
+
+
+def _hostile(trial: Trial, number: int) -> list[bytes]:
+    """Return one of each kind, another one for each number."""
+    own = _key(trial)
+    of_sender = seal.SigningKey.load(
+        trial.trust / "keys" / f"{SENDER}.key.pem", trial.trust / "certs" / f"{SENDER}.pem"
+    )
+    first = trial.conditions.documents + number  # What nobody else sends.
+    mine, theirs = (edxml.render(letter(code, ADDRESSEES, first)) for code in (FLOODER, SENDER))
+    text = ascii(number)
+    return [
+        f"<!DOCTYPE x [<!ENTITY a '{text}'>]><x>&a;</x>".encode(),
+        f"<Signature xmlns='http://www.w3.org/2000/09/xmldsig#'>{text}</Signature>".encode(),
+        f"<x xmlns:ds='http://www.w3.org/2000/09/xmldsig#'><ds:Signature/>{'<y>' * 60}{text}".encode(),
+        f"http://www.w3.org/2000/09/xmldsig# {text} \x00".encode(),
+        mine,  # Without a seal.
+        seal.seal(mine, own).replace(b"(v\xc3\xad d", b"(v\xc3\xac d"),  # Changed after it was sealed.
+        seal.seal(theirs, own),  # In the name of another.
+        seal.seal(theirs, of_sender),  # Another's own, as if it were ours.
+    ]
 
 
 async def poison(trial: Trial, _draw: random.Random) -> None:
@@ -66,7 +108,7 @@ async def flood(trial: Trial, _draw: random.Random) -> None:
     was answered otherwise must be in custody, and what was not must not.
     """
     http, amqp = _letters(0), _letters(_FLOOD)
-    answers, _, _ = await asyncio.gather(_post(trial, http), _publish(trial, amqp), _shorten(trial))
+    answers, _, _ = await asyncio.gather(_post(trial, http), _publish_all(trial, amqp), _shorten(trial))
     trial.done |= {"answered later": sum(answers[status] for status in _LATER)}
     assert set(answers) <= {201, *_LATER}, answers
     assert answers[429], answers
@@ -86,12 +128,11 @@ def _key(trial: Trial) -> seal.SigningKey:
 async def _post(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> Counter[int]:
     """Hand documents in over HTTP, many at once; return how often each status was the answer."""
     key, answers, places = _key(trial), Counter[int](), asyncio.Semaphore(_AT_ONCE)
-    token = seal.make_token(FLOODER, key, clock.now())
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/xml"}
+    headers = _headers(key)
 
     async def post(document_id: str, message: bytes) -> None:
         sealed = await asyncio.to_thread(seal.seal, message, key)
-        async with places, http.post(f"{trial.gateway_url}/v1/envelopes", data=sealed, headers=headers) as answer:
+        async with places, http.post(_door(trial), data=sealed, headers=headers) as answer:
             answers[answer.status] += 1
             if answer.status == 201:
                 trial.others.append(document_id)
@@ -104,7 +145,16 @@ async def _post(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> Counter[i
     return answers
 
 
-async def _publish(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> None:
+def _door(trial: Trial) -> str:
+    return f"{trial.gateway_url}/v1/envelopes"
+
+
+def _headers(key: seal.SigningKey) -> dict[str, str]:
+    token = seal.make_token(FLOODER, key, clock.now())
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/xml"}
+
+
+async def _publish_all(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> None:
     """Hand documents in over AMQP as fast as the broker takes them, each until it is confirmed."""
     key = _key(trial)
     account = trial.node.url_of(FLOODER, (trial.data / "secrets" / FLOODER).read_text(encoding="ascii"))
@@ -113,9 +163,7 @@ async def _publish(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> None:
         sealed = await asyncio.to_thread(seal.seal, message, key)
         while True:
             try:
-                await pipes.publish(
-                    topology.office_exchange(FLOODER), "submit", sealed, type="envelope", user_id=FLOODER
-                )
+                await _publish(pipes, sealed)
             except TransientError:
                 trial.done["publishes refused"] += 1
                 await asyncio.sleep(0.5)
@@ -125,6 +173,10 @@ async def _publish(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> None:
 
     async with Broker.connect(account, name="flood") as pipes:
         await asyncio.gather(*(publish(*one) for one in letters))
+
+
+async def _publish(pipes: Broker, sealed: bytes) -> None:
+    await pipes.publish(topology.office_exchange(FLOODER), "submit", sealed, type="envelope", user_id=FLOODER)
 
 
 async def _shorten(trial: Trial) -> None:

@@ -1,9 +1,12 @@
 """Processes are killed, told to stop, and frozen."""
 
 import asyncio
+import itertools
 import os
 import random
+import resource
 import signal
+from pathlib import Path
 
 from tests.fault.trial import ADDRESSEES, SENDER, Trial
 
@@ -11,9 +14,15 @@ _KILL_PARENT = 0.25
 _ZOMBIE_S = 40.0  # Longer than the broker waits for a heartbeat, twice 15 s: to it, and to the others, it is dead.
 
 
-async def kill_axis(trial: Trial, _draw: random.Random) -> None:
-    """Router, gateway and clock are one process."""
-    await trial.kill("axis")
+async def kill_axis(trial: Trial, draw: random.Random) -> None:
+    """`axis up` with its router, `axis up` alone, or the router alone."""
+    match draw.choice(("both", "parent", "router")):
+        case "both":
+            await trial.kill("axis")
+        case "parent":
+            await trial.kill_alone("axis")
+        case _:
+            await trial.kill_router(trial.router_pids()[0])
     await trial.until_ready()
 
 
@@ -25,12 +34,10 @@ async def kill_router_or_gateway(trial: Trial, draw: random.Random) -> None:
 async def kill_one_of_several(trial: Trial, draw: random.Random) -> None:
     """One router; the others go on, and `axis up` starts it again. Once in a while `axis up` itself goes."""
     if draw.random() < _KILL_PARENT:
-        return await kill_axis(trial, draw)
-    victim = draw.choice(trial.router_pids())
-    trial.done["kill -9"] += 1
-    os.kill(victim, signal.SIGKILL)
-    await trial.until_true(lambda: victim not in trial.router_pids())
-    return None
+        await trial.kill("axis")
+        await trial.until_ready()
+    else:
+        await trial.kill_router(draw.choice(trial.router_pids()))
 
 
 async def kill_addressee(trial: Trial, draw: random.Random) -> None:
@@ -54,8 +61,28 @@ async def stop_in_order(trial: Trial, draw: random.Random) -> None:
 
 
 async def freeze(trial: Trial, draw: random.Random) -> None:
-    """For as long as nobody need notice."""
-    await _frozen(trial, draw.choice(("axis", *ADDRESSEES)), draw.uniform(0.5, 3))
+    """The gateway, its router or an office, for as long as nobody need notice."""
+    trial.done["SIGSTOP"] += 1
+    pid = draw.choice(_pids(trial))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(draw.uniform(0.5, 3))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def exhaust_descriptors(trial: Trial, draw: random.Random) -> None:
+    """The axis, its router or an office may open nothing more for some seconds, neither file nor connection."""
+    trial.done["times without descriptors"] += 1
+    pid = draw.choice(_pids(trial))
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    held = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    lowest_free = next(number for number in itertools.count() if number not in held)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        await asyncio.sleep(draw.uniform(3, 8))
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def make_zombies(trial: Trial, draw: random.Random) -> None:
@@ -71,10 +98,7 @@ async def make_zombies(trial: Trial, draw: random.Random) -> None:
         trial.signal(office, signal.SIGCONT)
 
 
-async def _frozen(trial: Trial, name: str, for_s: float) -> None:
-    trial.done["SIGSTOP"] += 1
-    trial.signal(name, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(for_s)
-    finally:
-        trial.signal(name, signal.SIGCONT)
+def _pids(trial: Trial) -> list[int]:
+    """Return the processes of gateway, addressees and routers."""
+    named = [trial.laboratory.running[name].process.pid for name in ("axis", *ADDRESSEES)]
+    return [*named, *trial.router_pids()]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from axis import clock
 from tests.fault.clocks import READ_EVERY_S
 from tests.fault.deeds import broker
-from tests.fault.trial import ADDRESSEES, SENDER, Trial
+from tests.fault.trial import ADDRESSEES, AXIS, SENDER, Trial
 from tests.laboratory import axis
 
 _DAY = timedelta(days=1)
@@ -69,8 +69,25 @@ async def end_certificates(trial: Trial, _draw: random.Random) -> None:
     for code, lifetime in trial.conditions.lifetimes.items():
         trial.done["certificates ended"] += 1
         await asyncio.sleep(max(0.0, (trial.born + lifetime - clock.now()).total_seconds()) + _UNNOTICED_S)
-        await asyncio.to_thread(trial.issue, code, clock.now())
-        assert (await trial.command(*axis("offices", "load", str(trial.trust / "offices.toml"))))[0] == 0
+        await _renew(trial, code)
         trial.down.add(code)
         await trial.laboratory.stop(code)
         await trial.start_again(code)
+
+
+async def renew_keys(trial: Trial, draw: random.Random) -> None:
+    """The axis and the offices get new keys, and work on with the old ones until each is restarted."""
+    for code in draw.sample((AXIS, SENDER, *ADDRESSEES), 4):
+        trial.done["keys renewed"] += 1
+        await _renew(trial, code)
+        await asyncio.sleep(draw.uniform(0, 3))
+        name = "axis" if code == AXIS else code
+        await trial.laboratory.stop(name)
+        await trial.start_again(name)
+
+
+async def _renew(trial: Trial, code: str) -> None:
+    """Give somebody a new key and certificate, and load the roll with it."""
+    await asyncio.to_thread(trial.issue, code, clock.now())
+    loaded = await trial.command(*axis("offices", "load", str(trial.trust / "offices.toml")))
+    assert loaded[0] == 0, loaded
