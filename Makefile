@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV   := .venv
 UV     := .uv/bin/uv
 READY  := $(VENV)/.ready
-comma  := ,
 
 .PHONY: help demo test check bench fault docs clean
 
@@ -32,7 +31,7 @@ bench: $(READY)  ## Measure the way of a document against what others would do, 
 
 fault: $(READY)  ## Kill, cut and purge real processes, and look what is lost
 	@scripts/system-packages run test
-	F=$(F) SEEDS=$(or $(SEEDS),1$(comma)2) $(VENV)/bin/pytest -q -p no:randomly -m '' tests/fault
+	F=$(F) SEEDS=$(SEEDS) $(VENV)/bin/pytest -q -p no:randomly -m '' tests/fault
 
 docs: $(READY)  ## Write the tables of docs/ that come from the code
 	$(VENV)/bin/python -m scripts.tables

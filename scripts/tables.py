@@ -27,6 +27,7 @@ from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
 from axis.receipts import SAID_BY, Level
 from axis.settings import Settings
 from axis.telemetry import metrics
+from tests.fault.faults import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _MADE = "<!-- Written by `make docs` from the code. Edits here are lost. -->"
@@ -42,6 +43,7 @@ def pages() -> dict[str, str]:
         "metrics.md": series,
         "commands.md": commands,
         "topology.md": layout,
+        "faults.md": faults,
     }
     return {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
 
@@ -52,6 +54,28 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator
     for row in rows:
         yield "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
     yield ""
+
+
+def faults() -> Iterator[str]:
+    """What is done to an axis at work by `make fault`."""
+    yield from (
+        "# Faults",
+        "",
+        "Each is done to an axis and three offices at work, all of them real processes, with the seeds that it is given by",
+        "`make fault`; `make fault F=F09 SEEDS=3` does one. Whatever was done, at the end every document that an office has",
+        "handed in stands once in the register of each addressee, or its sender was told otherwise; the sender has heard",
+        "every receipt; what had to be refused was refused; `axis audit` finds nothing in the ledger, receipts, spool, broker",
+        "and registers; and that within two and a half minutes of the last fault. [Promises](../promises.md) 1, 2, 4 and 6",
+        "are held to this.",
+        "",
+    )
+    yield from _table(
+        ("", "What is done", "Times", "Seeds", "Documents", "`make test`"),
+        [
+            (name, one.what, one.times, one.seeds, one.conditions.documents, "yes" if one.always else "")
+            for name, one in FAULTS.items()
+        ],
+    )
 
 
 def errors() -> Iterator[str]:

@@ -90,13 +90,18 @@ class Laboratory:
             await one.reading
         return code
 
-    async def kill(self, name: str) -> None:
-        """End a process as a power cut does, with the routers that it has started; a broker of its own stays."""
+    async def kill(self, name: str) -> int:
+        """End a process as a power cut does, with the routers that it has started; a broker of its own stays.
+
+        Returns:
+            How many processes those were.
+        """
         routers = _routers_of(self.running[name].process.pid)
         await self.stop(name, signal.SIGKILL)
         for pid in routers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        return 1 + len(routers)
 
     async def stop_all(self) -> dict[str, int]:
         """End every process, the last started first."""

@@ -15,7 +15,7 @@ Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -71,6 +71,21 @@ class Incoming:
 
 Callback = Callable[[Incoming], Awaitable[None]]
 BatchCallback = Callable[[Sequence[Incoming]], Awaitable[None]]
+
+
+@contextlib.contextmanager
+def _no_stray_cancellation() -> Iterator[None]:
+    """Turn a cancellation that nobody has asked for into an error of the line.
+
+    When its line breaks, aiormq may cancel what waits for an answer: that must not end the loop which asked.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the line broke") from error
 
 
 class _Line:
@@ -135,7 +150,8 @@ class Broker:
     async def ping(self) -> None:
         """Raise TransientError if the broker cannot be reached."""
         try:
-            await asyncio.wait_for(self._publisher(), _CONNECT_S)
+            with _no_stray_cancellation():
+                await asyncio.wait_for(self._publisher(), _CONNECT_S)
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
 
@@ -164,12 +180,18 @@ class Broker:
             user_id=user_id,
         )
         try:
-            async with asyncio.timeout(timeout):
-                line = await self._publisher()
-                # Straight to the protocol: the layer above it does nothing for a publish that this function does not do.
-                await line.basic_publish(
-                    body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True, wait=False
-                )
+            with _no_stray_cancellation():
+                async with asyncio.timeout(timeout):
+                    line = await self._publisher()
+                    # Straight to the protocol: the layer above it does nothing for a publish that this function does not.
+                    await line.basic_publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=routing_key,
+                        properties=properties,
+                        mandatory=True,
+                        wait=False,
+                    )
         except _LINE_ERRORS as error:
             if self._ought_to_take(exchange, routing_key, error):
                 self._doubt.set()
@@ -196,11 +218,12 @@ class Broker:
             TransientError: SYS.BROKER; also where the queue is missing.
         """
         try:
-            async with asyncio.timeout(_PUBLISH_S):
-                # A channel of its own: the broker closes it if the queue is missing.
-                async with (await self._publishing.connection()).channel() as channel:
-                    declared = await channel.declare_queue(queue, passive=True)
-                    return declared.declaration_result.message_count or 0
+            with _no_stray_cancellation():
+                async with asyncio.timeout(_PUBLISH_S):
+                    # A channel of its own: the broker closes it if the queue is missing.
+                    async with (await self._publishing.connection()).channel() as channel:
+                        declared = await channel.declare_queue(queue, passive=True)
+                        return declared.declaration_result.message_count or 0
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
 
@@ -212,13 +235,14 @@ class Broker:
         """
         found: dict[str, int | None] = {}
         try:
-            while len(found) < len(queues):
-                # The broker closes a channel that asks for a queue which is missing.
-                async with (await self._publishing.connection()).channel() as channel:
-                    for queue in queues[len(found) :]:
-                        found[queue] = await _depth(channel, queue)
-                        if found[queue] is None:
-                            break
+            with _no_stray_cancellation():
+                while len(found) < len(queues):
+                    # The broker closes a channel that asks for a queue which is missing.
+                    async with (await self._publishing.connection()).channel() as channel:
+                        for queue in queues[len(found) :]:
+                            found[queue] = await _depth(channel, queue)
+                            if found[queue] is None:
+                                break
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
         return found
@@ -234,17 +258,18 @@ class Broker:
         self._declared = wanted
         self._doubt.clear()  # What is found missing from here on is looked after the next time.
         try:
-            async with (await self._publishing.connection()).channel() as channel:
-                for name in wanted.exchanges:
-                    doing = f"exchange {name}"
-                    await channel.declare_exchange(name, aio_pika.ExchangeType.DIRECT, durable=True)
-                for queue in wanted.queues:
-                    doing = f"queue {queue.name}"
-                    await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
-                for binding in wanted.bindings:
-                    doing = f"binding of {binding.queue}"
-                    bound = await channel.get_queue(binding.queue, ensure=False)
-                    await bound.bind(binding.exchange, binding.key)
+            with _no_stray_cancellation():
+                async with (await self._publishing.connection()).channel() as channel:
+                    for name in wanted.exchanges:
+                        doing = f"exchange {name}"
+                        await channel.declare_exchange(name, aio_pika.ExchangeType.DIRECT, durable=True)
+                    for queue in wanted.queues:
+                        doing = f"queue {queue.name}"
+                        await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
+                    for binding in wanted.bindings:
+                        doing = f"binding of {binding.queue}"
+                        bound = await channel.get_queue(binding.queue, ensure=False)
+                        await bound.bind(binding.exchange, binding.key)
         except ChannelPreconditionFailed as error:
             raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments") from error
         except _LINE_ERRORS as error:
@@ -335,15 +360,19 @@ class Consumer:
         pause_s = _PAUSE_FIRST_S
         while not self._stopping.is_set():
             try:
-                await self._read()
+                with _no_stray_cancellation():
+                    await self._read()
                 pause_s = _PAUSE_FIRST_S
+                continue
             except _LINE_ERRORS as error:
                 if isinstance(error, ChannelNotFoundEntity):
                     self._missing()
                 events.room_unavailable(room=f"broker {self._queue}", code="SYS.BROKER", retry_s=pause_s)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause_s)
-                pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+            except Exception as error:  # A queue that nobody reads any more would be noticed by nobody.
+                events.service_failed(name=f"consumer {self._queue}", error=error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+            pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:
         """Read over one channel until it closes, the queue is gone, or we stop."""

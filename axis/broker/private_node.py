@@ -9,6 +9,7 @@ Spec: RabbitMQ "Configuration" (environment variables); Erlang `epmd`.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -31,6 +32,8 @@ _BIN = Path("/usr/lib/rabbitmq/bin")
 _USER = "axis"
 _START_S = 90.0
 _STOP_S = 30.0
+_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class PrivateNode:
         file = self._folder / "node.json"
         if file.exists():
             return _Place(**json.loads(file.read_text()))
-        ports = _free_ports(3)
+        ports = free_ports(3)
         place = _Place(
             f"axis-{secrets.token_hex(4)}@localhost", ports[0], ports[1], ports[2], secrets.token_urlsafe(24)
         )
@@ -253,9 +256,27 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now, and that the system gives to no connection later.
+
+    A node keeps its ports. While it is away, one from the range of outgoing connections may go to anybody: to an office
+    that asks for the node, too, and so speaks to itself, and holds the port against the node.
+    """
+    first_given = _first_given()
+    with contextlib.ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = _FIRST_PORT + secrets.randbelow(first_given - _FIRST_PORT)
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
+
+
+def _first_given() -> int:
+    """Return the first port that the system gives to connections which ask for none."""
+    try:
+        told = int(_GIVEN.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return _USUALLY_GIVEN
+    return told if told >= 2 * _FIRST_PORT else _USUALLY_GIVEN

@@ -18,6 +18,7 @@ from axis.telemetry import events
 
 _TEND_EVERY = timedelta(seconds=1)  # Expiry and silence: seconds are soon enough.
 _PAUSE_MOST_S = 10.0
+_ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
 _ROWS = 500
 
 
@@ -100,6 +101,7 @@ class Dispatch:
     async def _tend(self) -> bool:
         """Expire what is over, and look after what nobody answered."""
         now = self._now()
+        await self._set_right(now)
         expiring = await self._ledger.expiring(now, _ROWS)
         await asyncio.gather(*(self._answers.expire(row, now) for row in expiring))
         unanswered = await self._ledger.unanswered(now, _ROWS)
@@ -107,3 +109,10 @@ class Dispatch:
             await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
         return False
+
+    async def _set_right(self, now: datetime) -> None:
+        """Find what a clock that was ahead has put off until it is that late."""
+        longest = max(self._answers.schedule.longest, self._outbound.answer_within) + _ALLOWANCE
+        moved = await self._ledger.bring_near(now, longest)
+        if moved:
+            events.clock_set_right(room="dispatch", moved=moved)

@@ -28,6 +28,11 @@ class RetrySchedule:
         if not 0 <= self.spread < 1 or not 0 < self.urgent_factor <= 1:
             raise ValueError("retry: need 0 <= spread < 1 and 0 < urgent_factor <= 1")
 
+    @property
+    def longest(self) -> timedelta:
+        """No wait is longer."""
+        return max(self.waits) * (1 + self.spread)
+
     def wait(self, *, attempts: int, priority: int, draw: float) -> timedelta:
         """Return the wait before the next attempt.
 

@@ -37,7 +37,6 @@ from axis.ledger.values import (
 
 _BURIED_MOST_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 100  # Recorded or looked up by one statement.
-_CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 
 _e = t.envelopes.c
 _ENVELOPE = sa.select(
@@ -125,6 +124,12 @@ class Ledger:
         """Look after these attempts later."""
         await self._database.write(lambda c: deliveries.extend_wait(c, ids, next_at))
 
+    async def bring_near(self, now: datetime, longest: timedelta) -> int:
+        """Make due now what is to wait longer than `longest`, as no right clock would have it; return how much that was."""
+        if not await self._database.read(lambda c: deliveries.too_far(c, now, longest)):
+            return 0
+        return await self._database.write(lambda c: deliveries.bring_near(c, now, longest))
+
     async def unanswered(self, now: datetime, limit: int) -> list[DeliveryRow]:
         """Return attempts that nobody answered in time."""
         return await self._database.read(lambda c: deliveries.unanswered(c, now, limit))
@@ -139,7 +144,7 @@ class Ledger:
 
     async def notices_due(self, now: datetime, limit: int) -> list[DueNotice]:
         """Claim notices to publish now."""
-        return await self._database.write(lambda c: deliveries.notices_due(c, now, _CLAIM, limit))
+        return await self._database.write(lambda c: deliveries.notices_due(c, now, deliveries.CLAIM, limit))
 
     async def notices_sent(self, ids: Sequence[int]) -> None:
         """Remove notices that the broker has confirmed."""

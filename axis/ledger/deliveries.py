@@ -188,6 +188,37 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     return put_back.rowcount
 
 
+def too_far(connection: sa.Connection, now: datetime, longest: timedelta) -> bool:
+    """Tell, without locking anything, whether something is to wait longer than anything may."""
+    limits = {"attempt": now + longest, "claim": now + CLAIM}
+    return any(connection.execute(question, limits).first() is not None for question in _TOO_FAR)
+
+
+CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
+_ATTEMPT_LIMIT: sa.BindParameter[datetime] = sa.bindparam("attempt", type_=t.Moment)
+_CLAIM_LIMIT: sa.BindParameter[datetime] = sa.bindparam("claim", type_=t.Moment)
+_TOO_FAR = (
+    sa.select(sa.literal(1)).where(t.WAITS, _d.next_at > _ATTEMPT_LIMIT).limit(1),
+    sa.select(sa.literal(1)).where(_l.open_until > _ATTEMPT_LIMIT).limit(1),
+    sa.select(sa.literal(1)).where(t.outbox.c.due_at > _CLAIM_LIMIT).limit(1),
+)
+
+
+def bring_near(connection: sa.Connection, now: datetime, longest: timedelta) -> int:
+    """Make due now what is to wait longer than anything may; return how much that was.
+
+    A clock that was ahead has put it there: what it put off, claimed or sent would wait until that time has come.
+    """
+    moved = 0
+    for statement in (
+        sa.update(t.deliveries).where(t.WAITS, _d.next_at > now + longest).values(next_at=now),
+        sa.update(t.lanes).where(_l.open_until > now + longest).values(open_until=now),
+        sa.update(t.outbox).where(t.outbox.c.due_at > now + CLAIM).values(due_at=now),
+    ):
+        moved += connection.execute(statement).rowcount
+    return moved
+
+
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return attempts that nobody answered in time."""
     return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit)
@@ -363,7 +394,7 @@ def heartbeat(connection: sa.Connection, office: str, now: datetime, version: st
     _ensure_lane(connection, office)
     before = (connection.execute(sa.select(_l.heartbeat_at).where(_l.office == office))).scalar_one()
     values: dict[str, Any] = {"heartbeat_at": now, "version": version}
-    if before is None or now - before > _SILENT:
+    if before is None or abs(now - before) > _SILENT:  # Also where a clock was ahead: who knows how long it was away.
         values |= {"failures": 0, "open_until": None}
         _drive_again(connection, office, now)
     connection.execute(sa.update(t.lanes).where(_l.office == office).values(**values))

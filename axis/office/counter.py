@@ -41,6 +41,8 @@ FINISH_WITHIN_S = 20.0
 _PAUSE_MOST_S = 10.0
 _OFTEN, _SELDOM = timedelta(seconds=1), timedelta(seconds=5)
 _TIDY = timedelta(minutes=1)
+_CLOCK = timedelta(seconds=20)
+_LONGEST = timedelta(minutes=20)  # Nothing that an office puts off waits longer.
 _COMPARE = timedelta(seconds=15)
 _PACKAGE = "document-axis"
 
@@ -208,6 +210,7 @@ class Counter:
             ("heartbeat", self._repeat("heartbeat", self._beat, self.settings.heartbeat)),
             ("comparing", self._repeat("comparing", self.compare.look, _COMPARE)),
             ("trust", self._repeat("trust", self._follow_trust, _SELDOM)),
+            ("clock", self._repeat("clock", self._set_right, _CLOCK)),
             ("tidying", self._repeat("tidying", self.outbound.tidy, _TIDY)),
             ("gauges", self._repeat("gauges", self._gauge, _SELDOM)),
             *(
@@ -255,6 +258,14 @@ class Counter:
             type="heartbeat",
             user_id=self.settings.code,
         )
+        self.outbound.reached_broker()
+
+    async def _set_right(self) -> None:
+        """Find what a clock that was ahead has put off until it is that late."""
+        moved = await self.state.bring_near(self.now(), _LONGEST)
+        if moved:
+            events.clock_set_right(room="office", moved=moved)
+            self.bell.set()
 
     async def _follow_trust(self) -> None:
         await asyncio.to_thread(self.trust.refresh)

@@ -3,7 +3,8 @@
 A submission is on the disk, files and all, before anything leaves. Then its
 files are uploaded, the envelope is published, and it is published again after a
 while until the axis has accepted or rejected it: the axis knows an envelope
-that it has seen, so asking twice changes nothing.
+that it has seen, so asking twice changes nothing. What the way to the axis has
+held up goes on as soon as something else has got through.
 
 Spec: docs/protocol/intake.md; design promise 2.
 """
@@ -11,6 +12,7 @@ Spec: docs/protocol/intake.md; design promise 2.
 import asyncio
 import contextlib
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +38,37 @@ _ANSWER_WITHIN = tuple(
     timedelta(seconds=s) for s in (30, 60, 120, 300, 600)
 )  # Then it is asked again; the last repeats.
 _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300))  # After what could not be done now.
+# Reasons of the way; others lie in the document, or in how full a disk is. The latter two are the gateway's.
+_BROKER, _AUTH, _LEDGER = "SYS.BROKER", "API.AUTH", "SYS.LEDGER"
+_HASTEN_EVERY_S = 5.0  # A way that is half open must not be asked for everything all the time.
 OUTGOING = "outgoing"
+
+
+@dataclass(slots=True)
+class _Way:
+    """For which reasons of the way submissions have been put off, and which of these are over."""
+
+    held_up: set[str] = field(default_factory=lambda: {_BROKER, _AUTH, _LEDGER})  # By the process before us, perhaps.
+    open: set[str] = field(default_factory=set)
+    next_s: float = 0.0  # Nothing is hastened before.
+
+    def failed(self, code: str) -> None:
+        """Something was put off."""
+        self.held_up.add(code)
+        self.open.discard(code)
+
+    def passed(self, *, with_files: bool) -> None:
+        """Something has got through: the broker took it, and if it had files, the gateway."""
+        self.open.update((_BROKER, _AUTH, _LEDGER) if with_files else (_BROKER,))
+
+    def over(self) -> set[str]:
+        """Take the reasons that are over now."""
+        codes = self.held_up & self.open
+        if not codes or time.monotonic() < self.next_s:
+            return set()
+        self.held_up -= codes
+        self.next_s = time.monotonic() + _HASTEN_EVERY_S
+        return codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +86,7 @@ class Outbound:
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
+    _way: _Way = field(default_factory=_Way, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_in_thread", Batches(_prepare_all, most=_AT_ONCE))
@@ -103,6 +136,8 @@ class Outbound:
 
     async def send_due(self) -> None:
         """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
+        if over := self._way.over():
+            await self.state.hasten(over, self.now())
         while len(self._sending) < _AT_ONCE:
             if not self._ready:
                 self._ready.extend(await self.state.due(self.now(), _AHEAD, besides=tuple(self._sending)))
@@ -125,6 +160,11 @@ class Outbound:
         del self._sending[submission_id]
         if not task.cancelled() and task.exception() is None and not self._begin_next():
             self.ring()  # Something else may be due. After an error the clock will come by.
+
+    def reached_broker(self) -> None:
+        """Note that something else of this office has reached the broker: what that had held up is due."""
+        self._way.passed(with_files=False)
+        self.ring()
 
     async def stop(self) -> None:
         """Break off what is being sent; it is in the state, and goes on from there."""
@@ -149,8 +189,9 @@ class Outbound:
             )
         except (TransientError, OSError) as error:
             code = error.code if isinstance(error, TransientError) else "SYS.STATE"
-            events.submission_put_off(submission_id=due.id, tries=due.tries + 1, code=code)
-            pause = _PAUSES[min(due.tries, len(_PAUSES) - 1)]
+            self._way.failed(code)
+            events.submission_put_off(submission_id=due.id, tries=due.failures + 1, code=code)
+            pause = _PAUSES[min(due.failures, len(_PAUSES) - 1)]
             await self.state.tried(due.id, published=False, next_at=self.now() + pause, code=code)
         except PermanentError as error:
             reason = f"{error.entry.vi.format(detail=error.detail)} / {error.entry.en.format(detail=error.detail)}"
@@ -158,7 +199,8 @@ class Outbound:
             metrics.SUBMISSIONS.labels("failed").inc()
             events.submission_ended(submission_id=due.id, state="failed", code=error.code)
         else:
-            wait = _ANSWER_WITHIN[min(due.tries, len(_ANSWER_WITHIN) - 1)]
+            self._way.passed(with_files=bool(due.files))
+            wait = _ANSWER_WITHIN[min(due.publishes, len(_ANSWER_WITHIN) - 1)]
             small = [file.sha256 for file in due.files if file.content is not None]
             await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
 

@@ -90,7 +90,8 @@ _SCHEMA = (
 
 
 _DUE = (
-    "SELECT id, sealed, urgent, tries FROM submissions INDEXED BY submissions_waiting"
+    "SELECT id, sealed, urgent, iif(code IS NULL, 0, tries) AS failures, iif(code IS NULL, tries, 0) AS publishes"
+    " FROM submissions INDEXED BY submissions_waiting"
     " WHERE next_at IS NOT NULL AND next_at <= ?"
 )
 
@@ -193,7 +194,8 @@ class Due:
     id: str
     sealed: bytes
     urgent: bool
-    tries: int
+    failures: int  # Tries in a row, until now, that did not get it to the broker.
+    publishes: int  # Tries in a row, until now, that did, and brought no answer.
     files: tuple[FileRow, ...]  # Not uploaded yet.
 
 
@@ -495,7 +497,7 @@ class State:
             db.execute(
                 "INSERT INTO submissions (id, sealed_digest, digest, sealed, document_id, urgent, state, next_at,"
                 " created_at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (sealed_digest) DO UPDATE"
-                " SET state = 'waiting', tries = 0, next_at = excluded.next_at, ended_at = NULL",
+                " SET state = 'waiting', tries = 0, code = NULL, next_at = excluded.next_at, ended_at = NULL",
                 (submission_id, sealed_digest, digest, sealed, document_id, urgent, _text(at), _text(at)),
             )
             row = db.execute("SELECT id FROM submissions WHERE sealed_digest = ?", (sealed_digest,)).fetchone()
@@ -527,7 +529,8 @@ class State:
                     id=row["id"],
                     sealed=row["sealed"],
                     urgent=bool(row["urgent"]),
-                    tries=row["tries"],
+                    failures=row["failures"],
+                    publishes=row["publishes"],
                     files=_waiting_files(db, row["id"]),
                 )
                 for row in rows
@@ -571,10 +574,20 @@ class State:
                 [(_text(next_at), submission_id, one) for one in uploaded],
             )
             db.execute(
-                "UPDATE submissions SET tries = tries + 1, next_at = ?, code = ?,"
-                " state = CASE WHEN ? THEN 'published' ELSE state END WHERE id = ? AND ended_at IS NULL",
-                (_text(next_at), code, published, submission_id),
+                "UPDATE submissions SET tries = iif((code IS NULL) = (?1 IS NULL), tries + 1, 1), next_at = ?2, code = ?1,"
+                " state = iif(?3, 'published', state) WHERE id = ?4 AND ended_at IS NULL",
+                (code, _text(next_at), published, submission_id),
             )
+
+        await self._commit(work)
+
+    async def hasten(self, codes: Collection[str], now: datetime) -> None:
+        """Make due now what was put off for one of these reasons."""
+        marks = ", ".join("?" * len(codes))
+        query = f"UPDATE submissions SET next_at = ? WHERE next_at > ? AND code IN ({marks})"  # noqa: S608 - our own words.
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(query, (_text(now), _text(now), *codes))
 
         await self._commit(work)
 
@@ -635,6 +648,28 @@ class State:
                 " WHERE ended_at IS NULL AND folder <> ''"
             )
             return frozenset(str(row["folder"]) for row in rows)
+
+        return await self._commit(work)
+
+    async def bring_near(self, now: datetime, longest: timedelta) -> int:
+        """Make due now what is to wait longer than anything may; return how much that was.
+
+        A clock that was ahead has put it there, and it would wait until that time has come.
+        """
+        far, at = _text(now + longest), _text(now)
+
+        def work(db: sqlite3.Connection) -> int:
+            moved = db.execute("UPDATE submissions SET next_at = ? WHERE next_at > ?", (at, far)).rowcount
+            moved += db.execute(
+                "UPDATE heard SET next_at = ? WHERE taken_at IS NULL AND next_at > ?", (at, far)
+            ).rowcount
+            moved += db.execute(
+                "UPDATE said SET said_at = ? WHERE published_at IS NULL AND said_at > ?", (at, far)
+            ).rowcount
+            moved += db.execute(
+                "UPDATE comparisons SET since = ?, next_at = ? WHERE since > ?", (at, _text(now + COMPARE_AFTER), far)
+            ).rowcount
+            return moved
 
         return await self._commit(work)
 

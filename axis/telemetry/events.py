@@ -157,6 +157,11 @@ def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
 
 
+def clock_set_right(*, room: str, moved: int) -> None:
+    """Something was to wait longer than anything may: a clock had been ahead. It is due now."""
+    _log.warning("clock.set_right", room=room, moved=moved)
+
+
 def layout_mended() -> None:
     """Exchanges, queues and bindings were declared again: the broker was away, or something of them was missing."""
     _log.warning("layout.mended")

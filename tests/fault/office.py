@@ -1,11 +1,15 @@
 """The offices of a trial: one that sends without end, and those that write down what they are given.
 
 What an office does with a document is one line in a file, on the disk before
-the handler returns: the trial counts these lines. The register behind it knows
-an envelope that it has seen, as docs/adapters.md asks of it.
+the handler returns: the trial counts these lines, and `axis audit` is given
+them as the effects of the office. The register behind it knows an envelope that
+it has seen, as docs/adapters.md asks of it. Some documents are poison to it, if
+the trial says so, until a file says that it was mended.
 """
 
+import asyncio
 import os
+import resource
 import sys
 from datetime import date
 from pathlib import Path
@@ -13,37 +17,55 @@ from pathlib import Path
 from axis import Document, Draft, File, Notice, Office, Organization, Registered, TransientError
 from tests.fault.journal import lines, note
 
-_AT_ONCE = 10
+_AT_ONCE = int(os.environ.get("TRIAL_RATE", "10"))  # Documents in each second.
+_WORK_S = float(os.environ.get("TRIAL_WORK_S", "0"))  # That the office's system needs for a document.
+POISON_EVERY = 40
+POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose number, of each so many, is this.
+_MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
 
-FOLDER = Path(os.environ["TRIAL_FOLDER"])
-office = Office.from_env()
+FOLDER = Path(os.environ.get("TRIAL_FOLDER", ""))
 
 
-@office.on_document
 async def receive(doc: Document) -> Registered:
     """Register a document once, however often it comes."""
+    if os.environ.get("TRIAL_POISON") and not (FOLDER / "mended").exists():
+        await choke(int(doc.message.code_number))
     for attachment in doc.attachments:
         await attachment.read()
-    known = lines(FOLDER / "register")
+    await asyncio.sleep(_WORK_S)
+    known = [line.split()[0] for line in lines(FOLDER / "register")]
     note(FOLDER / "calls", doc.envelope_id)
     if doc.envelope_id not in known:
-        note(FOLDER / "register", doc.envelope_id)
+        note(FOLDER / "register", f"{doc.envelope_id} {doc.digest} {doc.document_id}")
         known.append(doc.envelope_id)
     return Registered(str(known.index(doc.envelope_id) + 1))
 
 
-@office.on_receipt
+async def choke(number: int) -> None:
+    """Do what a document system that was never tested with such a document does."""
+    match POISON.get(number % POISON_EVERY):
+        case "crash":
+            os._exit(66)
+        case "hang":
+            await asyncio.Event().wait()
+        case "eat":
+            hoard = [bytearray(16 * 1024 * 1024) for _ in range(10_000)]
+            raise AssertionError(f"{len(hoard)} pieces were not too much")
+
+
 async def hear(notice: Notice) -> None:
     """Write down who said what about which document."""
     note(FOLDER / "receipts", f"{notice.level}\t{notice.document_id}\t{notice.addressee or ''}")
 
 
-def send(count: int, addressees: tuple[str, ...]) -> None:
-    """Let the office send so many letters, a few each time it is asked; after a crash it goes on from what it has noted."""
+def send(office: Office, count: int, addressees: tuple[str, ...]) -> None:
+    """Let an office send so many letters, a few each time it is asked; after a crash it goes on from what it has noted."""
 
     @office.beside
     async def some() -> None:
         done = len(lines(FOLDER / "sent"))
+        if (FOLDER / "pause").exists():
+            return
         for number in range(done, min(done + _AT_ONCE, count)):
             draft = letter(office.settings.code, addressees, number)
             try:
@@ -51,21 +73,6 @@ def send(count: int, addressees: tuple[str, ...]) -> None:
             except TransientError:
                 return
             note(FOLDER / "sent", draft.document_id)
-            if os.environ.get("TRIAL_HOSTILE") and number % 4 == 0:
-                await office.submit(hostile(number))
-                note(FOLDER / "hostile", str(number))
-
-
-def hostile(number: int) -> bytes:
-    """Return something that no axis may accept, another one for each number."""
-    text = ascii(number)
-    kinds = (
-        f"<!DOCTYPE x [<!ENTITY a '{text}'>]><x>&a;</x>",
-        f"<Signature xmlns='http://www.w3.org/2000/09/xmldsig#'>{text}</Signature>",
-        f"<x xmlns:ds='http://www.w3.org/2000/09/xmldsig#'><ds:Signature/>{'<y>' * 60}{text}",
-        f"http://www.w3.org/2000/09/xmldsig# {text} \x00",
-    )
-    return kinds[number // 4 % len(kinds)].encode()
 
 
 def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:
@@ -83,7 +90,23 @@ def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:
     )
 
 
-if __name__ == "__main__":
+def limit_memory() -> None:
+    """Let the system refuse us more memory than we need, as it does in a container."""
+    size_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size_bytes + _MORE_BYTES, size_bytes + _MORE_BYTES))
+
+
+def main() -> None:
+    """Be an office: the one that sends, if it is said how much and to whom."""
+    office = Office.from_env()
+    office.on_document(receive)
+    office.on_receipt(hear)
     if len(sys.argv) > 2:
-        send(int(sys.argv[1]), tuple(sys.argv[2].split(",")))
+        send(office, int(sys.argv[1]), tuple(sys.argv[2].split(",")))
+    if os.environ.get("TRIAL_POISON"):
+        limit_memory()
     office.run()
+
+
+if __name__ == "__main__":
+    main()

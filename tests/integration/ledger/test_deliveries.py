@@ -367,6 +367,45 @@ async def test_figures_are_those_of_the_book(home: House) -> None:
     assert await home.ledger.ended() == {"delivered": 0, "refused": 0, "recalled": 0, "expired": 0}
 
 
+async def test_what_a_clock_that_was_ahead_put_off_is_due_when_it_is_right_again(home: House) -> None:
+    waits, sent = await _accepted(home), await _accepted(home, to=(OTHER,))
+    right, longest = home.at, 2 * MINUTE
+    home.pass_time(timedelta(days=1))
+    await home.attempt()
+    for _ in range(3):  # So that the breaker opens.
+        await home.say(Deferred("ngừng"), await home.row(waits))
+        home.pass_time(WAIT)
+        await home.attempt()
+    await home.ledger.notices_due(home.at, 10)
+    home.at = right + timedelta(seconds=1)
+    assert await home.attempt() == []
+    assert await home.ledger.notices_due(home.at, 10) == []
+    assert await home.ledger.bring_near(home.at, longest) > 0
+    assert await home.ledger.bring_near(home.at, longest) == 0
+    assert [row.envelope_id for row in await home.ledger.unanswered(home.at, 10)] == [waits, sent]
+    assert {one.target for one in await home.ledger.notices_due(home.at, 10)} == {SENDER}
+    assert (await home.ledger.lanes())[0].open_until == home.at
+
+
+async def test_what_waits_as_long_as_it_may_is_left_alone(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    before = await home.row(envelope_id)
+    assert await home.ledger.bring_near(home.at, WAIT) == 0
+    assert await home.row(envelope_id) == before
+
+
+async def test_heartbeat_from_the_future_does_not_hide_that_an_office_was_away(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.ledger.heartbeat(COMMUNE, home.at + timedelta(days=1), "1")
+    await home.attempt()
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    assert await home.attempt() == []
+    await home.ledger.heartbeat(COMMUNE, home.at, "1")
+    assert len(await home.attempt()) == 1
+
+
 # --- audit -----------------------------------------------------------------------------
 
 _FAULTS = {

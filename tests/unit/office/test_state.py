@@ -2,13 +2,15 @@
 
 import re
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from axis.office import state
-from axis.office.state import State
+from axis.office.speech import About
+from axis.office.state import COMPARE_AFTER, State
+from axis.receipts import Level, Receipt, SignedReceipt
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -69,3 +71,33 @@ async def test_newest_submission_of_a_content_is_meant(tmp_path: Path) -> None:
         assert by_bytes is not None
         assert (by_content.id, by_bytes.id) == ("s1", "s0")
         assert await office.submission_of("e" * 64) is None
+
+
+async def test_what_a_clock_that_was_ahead_put_off_is_due_when_it_is_right_again(tmp_path: Path) -> None:
+    ahead, longest = AT + timedelta(days=1), timedelta(minutes=20)
+    about = About(envelope_id="e1", envelope_digest="d" * 64, originator="H56.05", document_id="1")
+    said = Receipt(
+        level=Level.DELIVERED,
+        issuer="H56.112",
+        originator="H56.05",
+        document_id="1",
+        envelope_id="e1",
+        envelope_digest="d" * 64,
+        addressee="H56.112",
+        previous=None,
+        at=ahead,
+        status="2.0.0",
+    )
+    async with State.open(tmp_path) as office:
+        await office.submit("s1", sealed=b"<x/>", sealed_digest="0" * 64, digest=None, document_id="1", urgent=False, files=(), at=ahead)  # fmt: skip
+        await office.hear("h" * 64, "e2", b"<x/>", ahead)
+        await office.begin(about, 1, ahead)
+        await office.keep("e1", [SignedReceipt(said, b"<y/>", "s" * 64)], attempt=1, answer=None, at=ahead)
+        assert await office.bring_near(ahead, longest) == 0
+
+        assert await office.due(AT, 10) == []
+        assert await office.bring_near(AT, longest) == 4
+        assert [one.id for one in await office.due(AT, 10)] == ["s1"]
+        assert [one.digest for one in await office.untaken(AT, 10)] == ["h" * 64]
+        assert await office.unsent(AT, 10) == [b"<y/>"]
+        assert await office.comparisons(AT + COMPARE_AFTER, 10) == ["e1"]

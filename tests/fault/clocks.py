@@ -1,0 +1,49 @@
+"""Clocks: every process of a trial may have a time of its own, which jumps while it runs.
+
+By libfaketime: the offset stands in a file that each process reads again every
+second. Only what time it is jumps; how long something takes does not.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+_LIBRARY = "*/faketime/libfaketimeMT.so.1"
+_FIRST = Path(__file__).with_name("clock")  # See sitecustomize there.
+READ_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """A file with an offset for each process."""
+
+    folder: Path
+
+    def of(self, name: str) -> dict[str, str]:
+        """Return the environment of a process."""
+        file = self.folder / name
+        if not file.exists():
+            self.set(timedelta(), name)
+        return {
+            "LD_PRELOAD": str(_library()),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": f"{READ_EVERY_S:.0f}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+            "PYTHONPATH": str(_FIRST),
+        }
+
+    def set(self, offset: timedelta, *names: str) -> None:
+        """Let the clocks of some processes be off by `offset` from now on; they notice within a second."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            beside = self.folder / f".{name}"
+            beside.write_text(f"{offset.total_seconds():+.0f}\n", encoding="ascii")
+            beside.replace(self.folder / name)
+
+
+def _library() -> Path:
+    found = next(Path("/usr/lib").glob(_LIBRARY), None)
+    if found is None:
+        raise RuntimeError("faketime is not installed: scripts/system-packages test")
+    return found

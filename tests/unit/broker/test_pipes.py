@@ -1,0 +1,70 @@
+"""Pipes outlive what their library does when a line breaks, also where it cancels those who wait for an answer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from axis.broker import Broker
+from axis.broker.pipes import Consumer
+from axis.errors import TransientError
+
+
+class _Line:
+    """A line that breaks in one way after the other; then nothing more happens on it."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self._errors = list(errors)
+        self.survived = asyncio.Event()
+
+    async def connection(self) -> Any:
+        if self._errors:
+            raise self._errors.pop(0)
+        self.survived.set()
+        await asyncio.Event().wait()
+
+
+async def _ignore(_arrivals: object) -> None:
+    raise AssertionError("nothing arrives")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ConnectionError(), ZeroDivisionError()])
+async def test_reader_goes_on_whatever_its_line_raises(error: BaseException) -> None:
+    line = _Line(error, error)
+    consumer = Consumer(cast(Any, line), "inbox.H56.112", 1, _ignore, lambda: None)
+    with capture_logs():
+        consumer.start()
+        await asyncio.wait_for(line.survived.wait(), 5)
+    assert consumer._task is not None
+    consumer._task.cancel()
+    with pytest.raises(asyncio.CancelledError):  # This one was asked for.
+        await consumer._task
+
+
+_ASKED: dict[str, Callable[[Broker], Any]] = {
+    "ping": Broker.ping,
+    "publish": lambda broker: broker.publish("axis.deliver", "H56.112", b"<x/>", type="envelope"),
+    "depth": lambda broker: broker.depth("inbox.H56.112"),
+    "depths": lambda broker: broker.depths(["inbox.H56.112"]),
+}
+
+
+@pytest.mark.parametrize("name", _ASKED)
+async def test_cancellation_that_nobody_asked_for_is_an_error_of_the_line(name: str) -> None:
+    broker = Broker("amqp://axis@127.0.0.1/", "test")
+    broker._publishing = cast(Any, _Line(asyncio.CancelledError()))
+    with pytest.raises(TransientError) as caught:
+        await _ASKED[name](broker)
+    assert caught.value.code == "SYS.BROKER"
+
+
+async def test_cancellation_that_was_asked_for_stays_one() -> None:
+    broker = Broker("amqp://axis@127.0.0.1/", "test")
+    broker._publishing = cast(Any, line := _Line())
+    asking = asyncio.create_task(broker.ping())
+    await line.survived.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking

@@ -1,0 +1,29 @@
+"""A private node's ports are its own, also while it is away."""
+
+from pathlib import Path
+
+import pytest
+
+from axis.broker import private_node
+from axis.broker.private_node import free_ports
+
+
+def test_ports_are_none_that_the_system_gives_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = tmp_path / "ip_local_port_range"
+    given.write_text("20480\t60999\n", encoding="ascii")
+    monkeypatch.setattr(private_node, "_GIVEN", given)
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert min(ports) >= 10_240
+    assert max(ports) < 20_480
+
+
+@pytest.mark.parametrize("told", [None, "", "1024 65535"])
+def test_machine_that_says_nothing_useful_is_taken_for_a_usual_one(
+    told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "ip_local_port_range"
+    if told is not None:
+        given.write_text(told, encoding="ascii")
+    monkeypatch.setattr(private_node, "_GIVEN", given)
+    assert all(10_240 <= port < 32_768 for port in free_ports(3))

@@ -1,0 +1,132 @@
+"""Sending: what the way to the axis has held up goes on as soon as it is open again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from axis.errors import TransientError
+from axis.office import outbound
+from axis.office.outbound import Outbound
+from axis.office.pipes import Gateway, Pipes
+from axis.office.state import FileRow, State
+
+AT = datetime(2026, 9, 1, tzinfo=UTC)
+FILE = FileRow(sha256="f" * 64, size_bytes=3, content=b"abc")
+
+
+@dataclass(slots=True)
+class _World:
+    """A broker and a gateway that say no as long as they are told to."""
+
+    broker: str | None = None
+    gateway: str | None = None
+    published: list[bytes] = field(default_factory=list)
+
+    async def publish(self, _exchange: str, _key: str, body: bytes, **_: Any) -> None:
+        if self.broker is not None:
+            raise TransientError(self.broker)
+        self.published.append(body)
+
+    async def upload(self, *_: Any) -> None:
+        if self.gateway is not None:
+            raise TransientError(self.gateway)
+
+
+@dataclass(slots=True)
+class _Office:
+    world: _World
+    state: State
+    out: Outbound
+    now: datetime = AT
+
+    async def keep(self, name: str, *files: FileRow) -> None:
+        sealed = name.encode()
+        await self.state.submit(name, sealed=sealed, sealed_digest=name, digest=None, document_id=name, urgent=False, files=files, at=self.now)  # fmt: skip
+
+    async def look(self) -> list[bytes]:
+        """Send what is due; return what got through."""
+        before = len(self.world.published)
+        await self.out.send_due()
+        while self.out._sending:
+            await asyncio.gather(*self.out._sending.values())
+        return self.world.published[before:]
+
+
+@pytest.fixture
+async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Office]:
+    monkeypatch.setattr(outbound, "_HASTEN_EVERY_S", 0.0)
+    world = _World()
+    async with State.open(tmp_path) as state:
+        made = _Office(world, state, cast(Outbound, None))
+        made.out = Outbound(
+            office="H56.05",
+            key=cast(Any, None),
+            state=state,
+            pipes=cast(Pipes, world),
+            gateway=cast(Gateway, world),
+            now=lambda: made.now,
+            ring=lambda: None,
+        )
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("room", "code"), [("broker", "SYS.BROKER"), ("gateway", "API.AUTH"), ("gateway", "SYS.LEDGER")]
+)
+async def test_what_the_way_held_up_goes_when_something_gets_through(office: _Office, room: str, code: str) -> None:
+    await office.keep("old", FILE)
+    setattr(office.world, room, code)
+    for wait in (2, 5, 15):
+        assert await office.look() == []
+        office.now += timedelta(seconds=wait)
+    assert await office.look() == []  # Now it would wait for a minute.
+    setattr(office.world, room, None)
+    assert await office.look() == []
+    await office.keep("new", FILE)
+    assert await office.look() == [b"new"]
+    assert await office.look() == [b"old"]
+
+
+async def test_heartbeat_shows_that_the_broker_is_back(office: _Office) -> None:
+    await office.keep("only")
+    office.world.broker = "SYS.BROKER"
+    for wait in (2, 5, 15):
+        assert await office.look() == []
+        office.now += timedelta(seconds=wait)
+    assert await office.look() == []  # Now it would wait for a minute.
+    office.world.broker = None
+    assert await office.look() == []
+    office.out.reached_broker()
+    assert await office.look() == [b"only"]
+
+
+async def test_what_a_full_disk_held_up_waits_on(office: _Office) -> None:
+    await office.keep("large", FILE)
+    office.world.gateway = "SYS.SPOOL"
+    assert await office.look() == []
+    office.world.gateway = None
+    await office.keep("small")
+    assert await office.look() == [b"small"]
+    assert await office.look() == []
+    office.now += timedelta(seconds=2)
+    assert await office.look() == [b"large"]
+
+
+async def test_trouble_on_the_way_makes_nobody_wait_longer_for_an_answer(office: _Office) -> None:
+    await office.keep("one")
+    office.world.broker = "SYS.BROKER"
+    for wait in (2, 5, 15):
+        assert await office.look() == []
+        office.now += timedelta(seconds=wait)
+    office.world.broker = None
+    assert await office.look() == [b"one"]
+    for wait in (30, 60, 120):  # The answer was lost each time.
+        office.now += timedelta(seconds=wait - 1)
+        assert await office.look() == []
+        office.now += timedelta(seconds=1)
+        assert await office.look() == [b"one"]
