@@ -319,6 +319,9 @@ class Ledger:
         kept = list(rows)
 
         def work(connection: sa.Connection) -> None:
+            if connection.dialect.name == "postgresql":
+                # Two that load at the same moment would both delete, and then both insert.
+                connection.execute(sa.text(f"LOCK TABLE {t.roll.name} IN EXCLUSIVE MODE"))
             connection.execute(sa.delete(t.roll))
             connection.execute(sa.insert(t.roll), kept)
             connection.execute(sa.delete(t.roll_version))

@@ -189,6 +189,14 @@ async def test_migrating_again_leaves_every_row(book: Ledger, ledger_url: str) -
 # --- custody ----------------------------------------------------------------------------
 
 
+async def test_roll_that_two_processes_load_at_the_same_moment_is_loaded_whole(book: Ledger, second: Ledger) -> None:
+    rows = [{"kind": "office", "code": f"H56.{number}", "content": {}} for number in range(200)]
+    await asyncio.gather(book.ping(), second.ping())  # To connect would part them.
+    await asyncio.gather(book.load_registry(rows, "a", AT), second.load_registry(rows, "b", AT))
+    assert sorted(row["code"] for row in await book.registry_rows()) == sorted(str(row["code"]) for row in rows)
+    assert await second.registry_version() in ("a", "b")
+
+
 async def test_batch_is_answered_in_its_order(book: Ledger) -> None:
     first = _custody("1")
     await book.take_custody([first])
