@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tests.fault.deeds import Deed, broker, ledger, lines, load, processes, spool, time
+from tests.fault.deeds import Deed, broker, ledger, lines, load, points, processes, spool, time
+from tests.fault.points import ACCEPTANCE, ACCEPTANCE_BY_HTTP, ATTEMPT, DISPATCH, RECEIPT, SUBMISSION
 from tests.fault.trial import ADDRESSEES, SENDER, Conditions
 
 
@@ -28,8 +29,38 @@ FAULTS = {
     "F01": Fault(
         "router and gateway: kill -9", processes.kill_axis, 12, Conditions(documents=300), seeds=2, always=True
     ),
+    "F02": Fault(
+        "killed at every point of an acceptance, by AMQP",
+        points.die_while_others_publish,
+        1,
+        Conditions(
+            points=ACCEPTANCE,
+            apart=True,
+            restarted=True,
+            documents=250,
+            axis={"AXIS_ROUTER__BURST": "10", "AXIS_ROUTER__PER_SECOND": "4"},
+        ),
+    ),
+    "F03": Fault(
+        "killed at every point of a dispatch",
+        points.die_while_an_office_sleeps,
+        1,
+        Conditions(points=DISPATCH, apart=True, restarted=True, documents=250),
+    ),
     "F04": Fault("an addressee's office: kill -9", processes.kill_addressee, 30, Conditions(documents=400), seeds=2),
-    "F06": Fault("the sender's office: kill -9", processes.kill_sender, 20, Conditions(documents=250), seeds=2),
+    "F05": Fault(
+        "killed at every point of an attempt",
+        points.die_and_be_asked_twice,
+        1,
+        Conditions(points=ATTEMPT, apart=True, restarted=True, documents=120),
+        always=True,
+    ),
+    "F06": Fault(
+        "killed at every point of a receipt's way",
+        points.die,
+        1,
+        Conditions(points=RECEIPT, apart=True, restarted=True, on_postgresql=True, documents=250),
+    ),
     "F07": Fault("axis or addressee: frozen for seconds", processes.freeze, 4),
     "F08": Fault("everything but the sender: SIGTERM and start", processes.stop_in_order, 2),
     "F09": Fault("broker: kill -9", broker.kill, 2, always=True),
@@ -95,6 +126,7 @@ FAULTS = {
         Conditions(apart=True, documents=350),
         seeds=2,
     ),
+    "F48": Fault("the sender's office: kill -9", processes.kill_sender, 20, Conditions(documents=250), seeds=2),
     "F49": Fault("a router and an office: zombies", processes.make_zombies, 1, _THREE),
     "F50": Fault("queues deleted by an operator", broker.delete, 2),
     "F51": Fault("broker: kill -9, and its store wiped", broker.wipe, 1),
@@ -107,5 +139,17 @@ FAULTS = {
         Conditions(
             axis={"AXIS_ROUTER__BURST": "20", "AXIS_ROUTER__PER_SECOND": "5", "AXIS_GATEWAY__PER_OFFICE": "8"},
         ),
+    ),
+    "F55": Fault(
+        "killed at every point of a submission",
+        points.die,
+        1,
+        Conditions(points=SUBMISSION, apart=True, restarted=True, documents=200, office={"TRIAL_LARGE": "1"}),
+    ),
+    "F56": Fault(
+        "killed at every point of an acceptance, by HTTP",
+        points.die_while_others_post,
+        1,
+        Conditions(points=ACCEPTANCE_BY_HTTP, apart=True, restarted=True),
     ),
 }

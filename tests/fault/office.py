@@ -18,7 +18,9 @@ from axis import Document, Draft, File, Notice, Office, Organization, Registered
 from tests.fault.journal import lines, note
 
 _AT_ONCE = int(os.environ.get("TRIAL_RATE", "10"))  # Documents in each second.
+_SLOWLY = 3  # The same, while the trial wants it to last.
 _WORK_S = float(os.environ.get("TRIAL_WORK_S", "0"))  # That the office's system needs for a document.
+_LARGE = bool(os.environ.get("TRIAL_LARGE"))  # Whether every third document has a file above 1 MiB, which comes in pieces.
 POISON_EVERY = 40
 POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose number, of each so many, is this.
 _MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
@@ -66,13 +68,19 @@ def send(office: Office, count: int, addressees: tuple[str, ...]) -> None:
         done = len(lines(FOLDER / "sent"))
         if (FOLDER / "pause").exists():
             return
-        for number in range(done, min(done + _AT_ONCE, count)):
+        some = _SLOWLY if (FOLDER / "slowly").exists() else _AT_ONCE
+        for number in range(done, min(done + some, count)):
             draft = letter(office.settings.code, addressees, number)
             try:
-                await office.send(draft, [File("125.pdf", f"%PDF-1.7 {number}".encode() * 500)])
+                await office.send(draft, [File("125.pdf", content(number))])
             except TransientError:
                 return
             note(FOLDER / "sent", draft.document_id)
+
+
+def content(number: int) -> bytes:
+    """Return the file of a letter."""
+    return f"%PDF-1.7 {number}".encode() * (100_000 if _LARGE and number % 3 == 0 else 500)
 
 
 def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:

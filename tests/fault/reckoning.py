@@ -65,6 +65,11 @@ class Books:
         """What each addressee has registered, by envelope id."""
         return [[line.split()[0] for line in lines(place / "register")] for place in self.addressees]
 
+    def asked_twice(self) -> int:
+        """Calls of an addressee's system for a document that it had been given before."""
+        calls = [lines(place / "calls") for place in self.addressees]
+        return sum(len(called) - len(set(called)) for called in calls)
+
     def _lost(self) -> int:
         """Deliveries that no register shows, though the sender was told of no other end."""
         wanted = {*self.sent(), *self.others}
@@ -105,12 +110,11 @@ class Books:
     def reckon(self, report: dict[str, Any], recovered_s: float) -> Reckoning:
         """Count, with what `axis audit` has said at the end."""
         sent, registers = self.sent(), self.registered()
-        calls = [lines(place / "calls") for place in self.addressees]
         return Reckoning(
             documents=len(sent) + len(self.others),
             lost=self._lost(),
             doubled=sum(len(register) - len(set(register)) for register in registers),
-            asked_twice=sum(len(called) - len(set(called)) for called in calls),
+            asked_twice=self.asked_twice(),
             excused=self.excused(),
             unheard=self.unheard(),
             unrefused=abs(self.hostile + self._rejected() - int(report["rejections"])),

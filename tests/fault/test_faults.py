@@ -39,7 +39,7 @@ async def test_nothing_is_lost_and_nothing_doubled(
     fault, draw = FAULTS[name], random.Random(f"{name} {seed}")
     if fault.conditions.small and not can_mount():
         pytest.skip("only root may mount the small disks that it fills")
-    async with trial(tmp_path / "trial", fault.conditions) as running:
+    async with trial(tmp_path / "trial", fault.conditions, f"{name} {seed}") as running:
         await running.until(fault.conditions.documents // 10)
         for _ in range(fault.times):
             await asyncio.sleep(draw.uniform(*fault.pauses_s))

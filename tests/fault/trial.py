@@ -33,6 +33,7 @@ from axis.broker.private_node import free_ports
 from axis.seal import pki
 from tests.fault.clocks import Clocks
 from tests.fault.cluster import Cluster
+from tests.fault.deaths import Deaths, Point
 from tests.fault.disks import SmallDisk, small_disk
 from tests.fault.proxy import Proxy
 from tests.fault.reckoning import Books, Reckoning
@@ -68,6 +69,7 @@ class Conditions:
     lifetimes: Mapping[str, timedelta] = field(default_factory=dict)  # Of certificates, by office, from now on.
     may_end: frozenset[str] = frozenset()  # Ends of a delivery that are no loss here, if the sender was told.
     restarted: bool = False  # A process that ends by itself is started again, as systemd does.
+    points: tuple[Point, ...] = ()  # Where processes kill themselves.
 
 
 @dataclass(slots=True)
@@ -90,8 +92,10 @@ class Trial:
 
     folder: Path
     conditions: Conditions = field(default_factory=Conditions)
+    seed: str = ""
     laboratory: Laboratory = field(init=False)
     clocks: Clocks = field(init=False)
+    deaths: Deaths = field(init=False)
     postgres: PrivatePostgres | None = field(default=None, init=False)  # The ledger is in SQLite without it.
     ledger_url: str = field(default="", init=False)
     cluster: Cluster | None = field(default=None, init=False)
@@ -109,6 +113,9 @@ class Trial:
     def __post_init__(self) -> None:
         self.laboratory = Laboratory(self.folder)
         self.clocks = Clocks(self.folder / "clocks")
+        self.deaths = Deaths(self.folder / "deaths", self.conditions.points, self.seed)
+        # Each needs to be what a process does first, and there is one such place.
+        assert not (self.conditions.clocks and self.conditions.points)
 
     @property
     def data(self) -> Path:
@@ -207,6 +214,7 @@ class Trial:
             **self._ledger,
             **({"AXIS_BROKER_URL": self._broker_url} if self._is_given else {}),
             **(self.clocks.of(name) if self.conditions.clocks else {}),
+            **self.deaths.of(name),
             **self._more,
         }
 
@@ -251,6 +259,7 @@ class Trial:
                 "AXIS_GATEWAY_URL": self.gateway_url,
                 "AXIS_LOG_FORMAT": "json",
                 **(self.clocks.of(code) if self.conditions.clocks else {}),
+                **self.deaths.of(code),
                 **self.conditions.office,
             },
         )
@@ -388,10 +397,10 @@ def _event(line: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def trial(folder: Path, conditions: Conditions) -> AsyncIterator[Trial]:
+async def trial(folder: Path, conditions: Conditions, seed: str = "") -> AsyncIterator[Trial]:
     """Start everything; stop everything that was started, broker, database and disks too."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Trial(folder, conditions)
+    made = Trial(folder, conditions, seed)
     async with AsyncExitStack() as stack:
         for name, size in conditions.small.items():
             made.disks[name] = stack.enter_context(small_disk(made.data / name, size))

@@ -102,3 +102,13 @@ def _pids(trial: Trial) -> list[int]:
     """Return the processes of gateway, addressees and routers."""
     named = [trial.laboratory.running[name].process.pid for name in ("axis", *ADDRESSEES)]
     return [*named, *trial.router_pids()]
+
+
+async def freeze_one(trial: Trial, name: str, for_s: float) -> None:
+    """A process of the trial, for so long."""
+    trial.done["SIGSTOP"] += 1
+    trial.signal(name, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(for_s)
+    finally:
+        trial.signal(name, signal.SIGCONT)
