@@ -20,7 +20,7 @@ from tests.fault.journal import lines, note
 _AT_ONCE = int(os.environ.get("TRIAL_RATE", "10"))  # Documents in each second.
 _SLOWLY = 3  # The same, while the trial wants it to last.
 _WORK_S = float(os.environ.get("TRIAL_WORK_S", "0"))  # That the office's system needs for a document.
-_LARGE = bool(os.environ.get("TRIAL_LARGE"))  # Whether every third document has a file above 1 MiB, which comes in pieces.
+_LARGE = bool(os.environ.get("TRIAL_LARGE"))  # Whether every third file is above 1 MiB: it comes in pieces.
 POISON_EVERY = 40
 POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose number, of each so many, is this.
 _MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
