@@ -17,11 +17,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import fan_out, growth, offices, peers, recovery, rows, size, table
+from tests.bench import fan_out, growth, offices, peers, recovery, rows, size, steps, table
 from tests.bench.meters import Machine, versions
 from tests.bench.stand import Stand, stand
 
-QUICK = ("chain", "relay", "lone", "paced", "size", "cut", "postgresql", "usual", "as2")
+QUICK = ("chain", "relay", "steps", "lone", "paced", "size", "cut", "postgresql", "usual", "as2")
 LONG = ("several", "largest", "routers", "offices", "fan-out", "country", "growth", "recovery")
 PEERS = ("usual", "as2")
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -178,6 +178,12 @@ async def _growth(made: Stand, _wish: Wish) -> Measured:
     yield "growth", await growth.measure(made)
 
 
+async def _steps(made: Stand, _wish: Wish) -> Measured:
+    made.said("steps: each by itself, and the least that it could take")
+    made.folder.mkdir(parents=True, exist_ok=True)
+    yield "steps", await steps.measure(made.folder)
+
+
 async def _recovery(made: Stand, _wish: Wish) -> Measured:
     made.said(f"recovery: {recovery.DOCUMENTS} documents on their way, everything killed")
     await made.start_axis()
@@ -190,6 +196,7 @@ _NEED_AXIS = {"chain", "lone", "paced", "size", "largest", "several", "cut"}
 # Which rows, on which stand, measured how.
 _STANDS: tuple[tuple[tuple[str, ...], OnStand, Do], ...] = (
     (("relay", *_NEED_AXIS), stand, _everyday),
+    (("steps",), stand, _steps),
     (("postgresql",), partial(stand, on_postgresql=True), _postgresql),
     (PEERS, partial(stand, on_postgresql=True), _peers),
     (("routers",), partial(stand, on_postgresql=True, routers=2), _postgresql),

@@ -11,9 +11,10 @@ from tests.bench.offices import Offices
 from tests.bench.recovery import Recovery
 from tests.bench.rows import GOAL_LONE_MS, GOAL_PACED_MS, PACED_PER_S, Chain, Lone, Paced, Relay
 from tests.bench.size import GOAL_MIB, GOAL_TIMES, Cut, Several, Size
+from tests.bench.steps import Steps
 from tests.bench.usual.row import Usual
 
-Row = Chain | Relay | Lone | Paced | Size | Several | Cut | Usual | As2 | Offices | FanOut | Growth | Recovery
+Row = Chain | Relay | Steps | Lone | Paced | Size | Several | Cut | Usual | As2 | Offices | FanOut | Growth | Recovery
 Rows = dict[str, Row]
 Lines = list[tuple[str, str, str]]
 
@@ -38,6 +39,8 @@ def _lines(row: Row, rows: Rows) -> Lines:
             return _chain(row, rows)
         case Relay():
             return _relay(row, rows.get("chain"))
+        case Steps():
+            return _steps(row)
         case Lone():
             return _lone(row)
         case Paced():
@@ -87,6 +90,17 @@ def _cpu(used: dict[str, float], each: str = "document") -> Lines:
     return [
         (f"CPU for each {each}, all processes", f"{used['all']} ms", ""),
         *((f"  {name}", f"{ms} ms", f"{ms / used['all']:.0%}" if used["all"] else "") for name, ms in parts),
+    ]
+
+
+def _steps(row: Steps) -> Lines:
+    return [
+        (
+            name + (f", {step.times} times a document" if step.times > 1 else ""),
+            f"{step.ours_ms} ms",
+            f"floor {step.floor_ms:.3f} ms, {step.ours_ms / step.floor_ms:.1f} times",
+        )
+        for name, step in row.steps.items()
     ]
 
 
