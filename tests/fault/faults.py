@@ -73,7 +73,6 @@ FAULTS = {
     "F18": Fault("lines: thin and slow", lines.grow_thin, 1, Conditions(lines=True)),
     "F19": Fault("broker: memory alarm", broker.alarm_memory, 2),
     "F20": Fault("broker: disk alarm", broker.alarm_disk, 1),
-    "F21": Fault("broker: disk full, and started again", broker.fill_disk, 1, Conditions(small=broker.SMALL)),
     "F22": Fault(
         "ledger: disk full",
         ledger.fill_disk,

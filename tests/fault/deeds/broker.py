@@ -13,7 +13,6 @@ from axis.broker import topology
 from tests.fault.trial import ADDRESSEES, SENDER, Trial
 
 _BACK_S = 90.0
-SMALL = {"broker": 384 * 1024 * 1024}  # It counts its disk as full when 200 MB are left.
 _FEW = '{"max-length": 5}'
 
 
@@ -55,18 +54,6 @@ async def alarm_disk(trial: Trial, draw: random.Random) -> None:
     await trial.node.ctl("set_disk_free_limit", "9000GB")
     await asyncio.sleep(draw.uniform(10, 20))
     await trial.node.ctl("set_disk_free_limit", "200MB")
-
-
-async def fill_disk(trial: Trial, draw: random.Random) -> None:
-    """No byte is left on its disk; when there is room again, somebody starts it again, as docs/operations.md asks."""
-    trial.done["disks filled"] += 1
-    disk = trial.disks["broker"]
-    disk.fill()
-    try:
-        await asyncio.sleep(draw.uniform(5, 15))
-    finally:
-        disk.free()
-    await kill(trial, draw)
 
 
 async def purge(trial: Trial, draw: random.Random) -> None:
