@@ -32,7 +32,6 @@ from axis import (
 )
 
 _CONNECT_S = 5.0
-_VERDICT = ("code", "verdict", "reason", "addressed")  # Of an acceptance, on each addressee.
 _MOST_ANSWER_BYTES = 64 * 1024
 # The system says that this document can never be taken. All else, wrong keys and paths too, is mended on our side.
 _NEVER = frozenset({400, 409, 410, 413, 415, 422})
@@ -88,7 +87,7 @@ class System:
             "reason": notice.reason,
             "who_must_act": notice.who_must_act,
             "violations": [one.as_dict() for one in notice.violations],
-            "addressees": [dict(zip(_VERDICT, one, strict=True)) for one in said.addressees],
+            "addressees": [one._asdict() for one in said.addressees],
             "digest": notice.digest,
             "receipt": notice.xml.decode(),
         }

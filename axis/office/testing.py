@@ -31,7 +31,7 @@ from axis.office.answers import Report
 from axis.office.office import Office
 from axis.office.settings import OfficeSettings
 from axis.office.speech import About, say
-from axis.receipts import Level, Receipt, SignedReceipt, bundle, check_chain
+from axis.receipts import Level, Receipt, SignedReceipt, Verdict, bundle, check_chain
 from axis.receipts.voice import Voice
 from axis.seal import pki
 
@@ -254,7 +254,7 @@ class TestAxis:
             previous=None,
             at=clock.now(),
             status="2.0.0",
-            addressees=((self.code, "served", ""),),
+            addressees=(Verdict(self.code, "served", ""),),
         )
         delivery = Delivery(envelope_id=envelope_id, sealed=sealed, digest=digest, attempts=0, chain=(accepted,))
         return await self.again(delivery)

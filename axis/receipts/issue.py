@@ -75,9 +75,9 @@ def _said(receipt: Receipt) -> Iterator[str]:
             yield _element(name, text)
     if receipt.addressees:
         yield "<Addressees>"
-        for code, verdict, reason, *addressed in receipt.addressees:
-            more = {"addressed": addressed[0]} if addressed and addressed[0] else {}
-            yield _element("Addressee", reason, code=code, verdict=verdict, **more)
+        for one in receipt.addressees:
+            more = {"addressed": one.addressed} if one.addressed else {}
+            yield _element("Addressee", one.reason, code=one.code, verdict=one.verdict, **more)
         yield "</Addressees>"
     if receipt.violations:
         yield "<Violations>"

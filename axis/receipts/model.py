@@ -100,9 +100,7 @@ class Verdict(NamedTuple):
     code: str
     verdict: str  # One of VERDICTS.
     reason: str
-    addressed: str = (
-        ""  # What the originator wrote, where that is not the code alone: groups, closed offices, other forms.
-    )
+    addressed: str = ""  # What the originator wrote, where that is not the code alone.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +122,7 @@ class Receipt:
     reason: str = ""  # The originator reads it: no hosts, keys, traces.
     code: str | None = None  # Of the catalogue of errors.
     violations: tuple[Violation, ...] = ()
-    addressees: tuple[Verdict | tuple[str, str, str], ...] = ()  # Of ACCEPTED.
+    addressees: tuple[Verdict, ...] = ()  # Of ACCEPTED.
     attempt: int | None = None
     next_at: datetime | None = None
     who_must_act: str = ""
@@ -141,14 +139,7 @@ class Receipt:
         put(self, "reason", _fit(self.reason, _MAX_REASON_CHARS))
         put(self, "who_must_act", str(self.who_must_act))
         put(self, "violations", tuple(map(_fit_violation, self.violations[:MAX_VIOLATIONS])))
-        put(
-            self,
-            "addressees",
-            tuple(
-                Verdict(code, verdict, _line(why), _line(" ".join(addressed)))
-                for code, verdict, why, *addressed in self.addressees
-            ),
-        )
+        put(self, "addressees", tuple(map(_fit_verdict, self.addressees)))
 
     def _require_sense(self) -> None:
         """Refuse a receipt that contradicts itself."""
@@ -159,10 +150,10 @@ class Receipt:
         if not self.addressee and (self.addressee is not None or self.level not in _ABOUT_ALL):
             raise ValueError(f"a receipt “{self.level}” names its addressee")
         ids = [self.issuer, self.originator, self.addressee or "-", self.envelope_id or "-"]
-        ids += [code for code, *_ in self.addressees]
+        ids += [one.code for one in self.addressees]
         if not all(0 < len(one) <= _MAX_ID_CHARS and not _NOT_XML.search(one) for one in ids):
             raise ValueError(f"an identifier has 1 to {_MAX_ID_CHARS} characters")
-        if any(verdict not in VERDICTS for _, verdict, *_ in self.addressees):
+        if any(one.verdict not in VERDICTS for one in self.addressees):
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}")
         for digest in (self.envelope_digest, self.previous):
             if digest is not None and not _DIGEST.fullmatch(digest):
@@ -198,6 +189,10 @@ def _fit(text: str, most: int) -> str:
 def _line(text: str) -> str:
     """Return text that fits, as one line."""
     return _fit(_LINE_ENDS.sub(" ", str(text)), _MAX_LINE_CHARS)
+
+
+def _fit_verdict(one: Verdict) -> Verdict:
+    return one._replace(reason=_line(one.reason), addressed=_line(one.addressed))
 
 
 def _fit_violation(found: Violation) -> Violation:

@@ -188,7 +188,7 @@ RECEIPT = receipts.issue(
         previous=None,
         at=AT,
         status="2.0.0",
-        addressees=(("H56.112", "served", "Có trong danh bạ"),),
+        addressees=(Verdict("H56.112", "served", "Có trong danh bạ"),),
     ),
     OF.signer("H56.TRUC"),
 )

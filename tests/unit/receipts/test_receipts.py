@@ -17,7 +17,7 @@ from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 from axis import receipts
 from axis.edxml import schemas
 from axis.errors import CATALOGUE, Refusal, TransientError, violation
-from axis.receipts import SAID_BY, Level, Party, Receipt
+from axis.receipts import SAID_BY, Level, Party, Receipt, Verdict
 from axis.receipts.voice import Voice
 from axis.seal.profile import canonical
 from tests.province import AT, DAY, Province, province, revoked, rsa_key
@@ -66,7 +66,7 @@ FULL = receipt(
         violation("ENV.SCHEMA", 'a\tb\r\n"<>&', line=12, path='/edXML:edXML[1]\t\n"<>&', rule="xsd:maxLength"),
         violation("RULE.DATE", "2014/02/30"),
     ),
-    addressees=(("H56.112", "served", "Có trong danh bạ"), ("H56.666", "refused", "")),
+    addressees=(Verdict("H56.112", "served", "Có trong danh bạ"), Verdict("H56.666", "refused", "")),
     attempt=3,
     next_at=AT + DAY,
     who_must_act="originator",
@@ -309,8 +309,8 @@ def test_issuer_is_written_as_it_is_known() -> None:
         ({"attempt": -1}, "attempts"),
         ({"issuer": ""}, "identifier"),
         ({"originator": "x" * 101}, "identifier"),
-        ({"addressees": (("", "served", ""),)}, "identifier"),
-        ({"addressees": (("H56.05", "maybe", ""),)}, "verdict"),
+        ({"addressees": (Verdict("", "served", ""),)}, "identifier"),
+        ({"addressees": (Verdict("H56.05", "maybe", ""),)}, "verdict"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -340,7 +340,7 @@ def test_as_many_violations_as_the_gate_lists_are_told() -> None:
 
 def test_word_about_each_of_many_addressees_is_read() -> None:
     of = province()
-    many = tuple((f"H56.{number}", "served", "Có trong danh bạ của trục " * 8) for number in range(5000))
+    many = tuple(Verdict(f"H56.{number}", "served", "Có trong danh bạ của trục " * 8) for number in range(5000))
     signed = _issue(of, receipt(Level.ACCEPTED, issuer=AXIS, addressee=None, previous=None, addressees=many))
     assert _read(of, signed.xml) == signed
 
