@@ -5,8 +5,12 @@ alone, and a secret is there whole, or not at all. A crash between making and
 filling one would leave an empty key or password, and lock its owner out.
 """
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def make_folder(path: Path) -> None:
@@ -25,20 +29,11 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:
         FileExistsError: It is there, and is not to be replaced.
         OSError: It cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)  # Of a process that had this number, and died.
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with _beside(path, content, 0o600) as beside:
         if replace:
             beside.replace(path)
         else:
             path.hardlink_to(beside)  # Unlike a rename, it fails if there is something.
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -47,19 +42,43 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    rights = path.stat().st_mode & 0o777
+    with _beside(path, text.encode(), path.stat().st_mode & 0o777) as beside:
+        beside.replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes, rights: int) -> Iterator[Path]:
+    """Write a file beside a place, whole and on the disk, for the block to put it there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)
+    beside.unlink(missing_ok=True)  # Of a process that had this number, and died.
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             os.fchmod(file.fileno(), rights)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def open_alone(path: Path) -> BinaryIO | None:
+    """Open a file to read and write for us alone; it is made if it is not there.
+
+    Returns:
+        The file, at its beginning; None if somebody holds it, or has put it elsewhere or removed it meanwhile.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    file.close()
+    return None
 
 
 def sync_folder(folder: Path) -> None:

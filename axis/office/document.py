@@ -6,7 +6,6 @@ with the digest that was signed, and a file appears under its name only whole.
 """
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from axis import edxml
 from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
 from axis.errors import TransientError
 from axis.office.pipes import Gateway
-from axis.private import sync_folder
+from axis.private import open_alone, sync_folder
 
 _CHUNK_BYTES = 1024 * 1024
 _LITTLE_BYTES = 4 * 1024 * 1024  # A file of which nothing is left lying about: it is soon fetched again.
@@ -87,8 +86,7 @@ class Attachment:
             TransientError: As `stream`.
             OSError: It cannot be written.
         """
-        partial, file = await asyncio.to_thread(self._open_partial, path.parent)
-        is_kept = self.size_bytes > _LITTLE_BYTES
+        partial, file, is_kept = await asyncio.to_thread(self._open_partial, path.parent)
         try:
             with file:
                 seen = await asyncio.to_thread(_Seen.of, file, self.size_bytes)
@@ -105,20 +103,14 @@ class Attachment:
                 partial.unlink(missing_ok=True)
         return path
 
-    def _open_partial(self, folder: Path) -> tuple[Path, BinaryIO]:
-        """Open what an earlier attempt has left, for us alone; where somebody else is at it, or nobody was, a new file."""
+    def _open_partial(self, folder: Path) -> tuple[Path, BinaryIO, bool]:
+        """Open what an earlier attempt has left; where somebody is at it now, a new file, which nobody would find again."""
         partial = folder / f".{self.sha256[:32]}.part"
-        file = partial.open("a+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it until now may have given it its name, or removed it.
-            if os.path.samestat(os.fstat(file.fileno()), partial.stat()):
-                return partial, file
-        except OSError:
-            pass
-        file.close()
+        file = open_alone(partial)
+        if file is not None:
+            return partial, file, self.size_bytes > _LITTLE_BYTES
         partial = folder / f".{uuid4().hex}.part"
-        return partial, partial.open("x+b")
+        return partial, partial.open("x+b"), False
 
 
 class _Seen:

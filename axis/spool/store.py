@@ -11,7 +11,6 @@ can be resumed only where it began.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -413,22 +412,14 @@ def _open_locked(path: Path) -> IO[bytes]:
     """Open a part for one writer.
 
     Raises:
-        Refusal: API.OFFSET; somebody is writing it now.
+        Refusal: API.OFFSET; somebody is writing it now, or has just finished it: then it is a blob of the spool.
         TransientError: SYS.SPOOL
     """
     try:
-        file = path.open("r+b") if path.exists() else path.open("w+b")
+        file = private.open_alone(path)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between the two somebody may have finished it: then this is a blob of the spool by now, and no part.
-        ours = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError as error:
-        file.close()
-        raise refuse("API.OFFSET", "busy") from error
-    if not ours:
-        file.close()
+    if file is None:
         raise refuse("API.OFFSET", "busy")
     return file
 

@@ -1,6 +1,7 @@
 """A file that is saved: whole or not at all, and over a thin line no byte of it twice."""
 
 import asyncio
+import fcntl
 import random
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -75,3 +76,13 @@ async def test_two_may_save_the_same_file_in_one_folder(tmp_path: Path) -> None:
     await asyncio.gather(*(file.save(tmp_path / f"{number}.pdf") for number in range(3)))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["0.pdf", "1.pdf", "2.pdf"]
     assert all(one.read_bytes() == thin.content for one in tmp_path.iterdir())
+
+
+async def test_nothing_is_left_where_nobody_would_find_it_again(tmp_path: Path) -> None:
+    """While one is at what was left, another begins anew, and takes its beginning away with it."""
+    file, _ = _file(_LARGE, cut_after=2_000_000)
+    with (tmp_path / f".{file.sha256[:32]}.part").open("w+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(TransientError):
+            await file.save(tmp_path / "a.pdf")
+        assert [one.name for one in tmp_path.iterdir()] == [f".{file.sha256[:32]}.part"]
