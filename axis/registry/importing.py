@@ -10,7 +10,7 @@ Spec: docs/protocol/registry.md 1, 10.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from axis.registry.columns import BY_FIELD, COLUMNS, Column, Value, Words, column_of
 from axis.registry.file import check_offices
 from axis.registry.findings import Finding
-from axis.registry.model import Office
+from axis.registry.model import DEFAULTS
 from axis.registry.replacement import check_replacement
 from axis.registry.sheets import Sheet, Slip, read_sheet
 
@@ -181,8 +181,6 @@ def _slip(row: int | None, column: str | None, vi: str, en: str, mend_vi: str, m
 
 # --- into the roll ----------------------------------------------------------------
 
-_DEFAULTS = {one.name: one.default for one in fields(Office)}
-
 
 def _merge(rows: Sequence[_Row], document: Any) -> Iterator[Change]:
     """Put rows into the roll; yield what each changes."""
@@ -207,7 +205,7 @@ def _merge(rows: Sequence[_Row], document: Any) -> Iterator[Change]:
 
 def _changed(row: _Row, entry: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     for field, value in row.values.items():
-        default = _DEFAULTS.get(field)
+        default = DEFAULTS.get(field)
         before, after = _plain(entry.get(field, default)), _plain(default if value is None else value)
         if before != after:
             yield field, (before, after)

@@ -220,7 +220,8 @@ class Registry:
 
     def remembering(self, before: "Registry") -> "Registry":
         """Return this roll with every identifier that an earlier one knew and this one does not."""
-        gone = {form: owner for form, owner in before.meanings().items() if form not in self.meanings()}
+        known = self.meanings()
+        gone = {form: owner for form, owner in before.meanings().items() if form not in known}
         return replace(self, retired=self.retired | gone)
 
     @cached_property
@@ -309,13 +310,13 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
 _LATER = ("after_closing", "forward_to", "fields", "unit_code")  # Not in the rows of every release.
 _LISTS = ("aliases", "successors", "forward_to", "fields", "certificates")
 _DATES = ("opened_on", "closed_on")
-_DEFAULTS = {one.name: one.default for one in fields(Office)}
+DEFAULTS = {one.name: one.default for one in fields(Office)}  # Of an office, by field.
 
 
 def _office_row(office: Office) -> dict[str, Any]:
     """Return an office JSON-ready; what came later is left out where it says nothing: old rolls stay as they were."""
     return {
-        name: value for name, value in _plain(asdict(office)).items() if name not in _LATER or value != _DEFAULTS[name]
+        name: value for name, value in _plain(asdict(office)).items() if name not in _LATER or value != DEFAULTS[name]
     }
 
 
