@@ -14,6 +14,7 @@ from axis.registry import columns, importing, sheets
 
 app = typer.Typer(no_args_is_help=True, help="The roll of offices: list, check, load, and tables of offices.")
 
+_NOT_WRITTEN = "Không ghi được / Cannot be written"
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A roll, e.g. config/offices.toml.")]
 
 
@@ -136,7 +137,10 @@ def import_table(
     planned = importing.plan_import(table, roll, at=clock.now())
     writes = planned.text is not None and bool(planned.changes) and not dry_run
     if planned.text is not None and writes:
-        private.replace_text(roll, planned.text)
+        try:
+            private.replace_text(roll, planned.text)
+        except OSError as problem:
+            output.stop(f"{_NOT_WRITTEN}: {problem.strerror}", output.NOT_NOW)
     if json:
         output.as_json({"good": not planned.slips, "written": writes} | _plan_facts(planned))
     else:
@@ -212,7 +216,7 @@ def export_table(
     except ValueError as problem:
         output.stop(f"Tên tệp phải có đuôi .csv hoặc .xlsx / The name must end in {problem}", output.WRONG_USE)
     except OSError as problem:
-        output.stop(f"Không ghi được / Cannot be written: {problem.strerror}", output.NOT_NOW)
+        output.stop(f"{_NOT_WRITTEN}: {problem.strerror}", output.NOT_NOW)
     output.console.print(f"{len(roll.offices())} đơn vị / offices → {table.name}", markup=False)
 
 
