@@ -88,6 +88,15 @@ def _no_stray_cancellation() -> Iterator[None]:
         raise ConnectionError("the line broke") from error
 
 
+@contextlib.contextmanager
+def _dead_line_is_transient() -> Iterator[None]:
+    try:
+        with _no_stray_cancellation():
+            yield
+    except _LINE_ERRORS as error:
+        raise TransientError("SYS.BROKER") from error
+
+
 class _Line:
     """One connection, opened when needed and again after it broke."""
 
@@ -149,11 +158,8 @@ class Broker:
 
     async def ping(self) -> None:
         """Raise TransientError if the broker cannot be reached."""
-        try:
-            with _no_stray_cancellation():
-                await asyncio.wait_for(self._publisher(), _CONNECT_S)
-        except _LINE_ERRORS as error:
-            raise TransientError("SYS.BROKER") from error
+        with _dead_line_is_transient():
+            await asyncio.wait_for(self._publisher(), _CONNECT_S)
 
     async def publish(
         self,
@@ -217,15 +223,12 @@ class Broker:
         Raises:
             TransientError: SYS.BROKER; also where the queue is missing.
         """
-        try:
-            with _no_stray_cancellation():
-                async with asyncio.timeout(_PUBLISH_S):
-                    # A channel of its own: the broker closes it if the queue is missing.
-                    async with (await self._publishing.connection()).channel() as channel:
-                        declared = await channel.declare_queue(queue, passive=True)
-                        return declared.declaration_result.message_count or 0
-        except _LINE_ERRORS as error:
-            raise TransientError("SYS.BROKER") from error
+        with _dead_line_is_transient():
+            async with asyncio.timeout(_PUBLISH_S):
+                # A channel of its own: the broker closes it if the queue is missing.
+                async with (await self._publishing.connection()).channel() as channel:
+                    declared = await channel.declare_queue(queue, passive=True)
+                    return declared.declaration_result.message_count or 0
 
     async def depths(self, queues: Sequence[str]) -> dict[str, int | None]:
         """Return how many messages wait in each of some queues, those being worked on not counted; None: it is missing.
@@ -234,17 +237,14 @@ class Broker:
             TransientError: SYS.BROKER
         """
         found: dict[str, int | None] = {}
-        try:
-            with _no_stray_cancellation():
-                while len(found) < len(queues):
-                    # The broker closes a channel that asks for a queue which is missing.
-                    async with (await self._publishing.connection()).channel() as channel:
-                        for queue in queues[len(found) :]:
-                            found[queue] = await _depth(channel, queue)
-                            if found[queue] is None:
-                                break
-        except _LINE_ERRORS as error:
-            raise TransientError("SYS.BROKER") from error
+        with _dead_line_is_transient():
+            while len(found) < len(queues):
+                # The broker closes a channel that asks for a queue which is missing.
+                async with (await self._publishing.connection()).channel() as channel:
+                    for queue in queues[len(found) :]:
+                        found[queue] = await _depth(channel, queue)
+                        if found[queue] is None:
+                            break
         return found
 
     async def declare(self, wanted: Topology) -> None:
