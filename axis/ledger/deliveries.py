@@ -26,6 +26,7 @@ from axis.ledger.values import (
     Row,
 )
 
+CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 _d, _e, _l = t.deliveries.c, t.envelopes.c, t.lanes.c
@@ -188,20 +189,26 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     return put_back.rowcount
 
 
+# Columns that say when something is looked at again, in rows that are still to be looked at.
+_LATER: tuple[tuple[sa.ColumnElement[bool], Any, str], ...] = (
+    (t.WAITS, _d.next_at, "attempt"),
+    (sa.true(), _l.open_until, "attempt"),
+    (sa.true(), t.outbox.c.due_at, "claim"),
+)
+_TOO_FAR = tuple(
+    (column, sa.and_(still, column > sa.bindparam(limit, type_=t.Moment))) for still, column, limit in _LATER
+)
+_IS_TOO_FAR = tuple(sa.select(sa.literal(1)).where(far).limit(1) for _, far in _TOO_FAR)
+_BRING_NEAR = tuple(
+    sa.update(column.table).where(far).values({column.name: sa.bindparam("now", type_=t.Moment)})
+    for column, far in _TOO_FAR
+)
+
+
 def too_far(connection: sa.Connection, now: datetime, longest: timedelta) -> bool:
     """Tell, without locking anything, whether something is to wait longer than anything may."""
-    limits = {"attempt": now + longest, "claim": now + CLAIM}
-    return any(connection.execute(question, limits).first() is not None for question in _TOO_FAR)
-
-
-CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
-_ATTEMPT_LIMIT: sa.BindParameter[datetime] = sa.bindparam("attempt", type_=t.Moment)
-_CLAIM_LIMIT: sa.BindParameter[datetime] = sa.bindparam("claim", type_=t.Moment)
-_TOO_FAR = (
-    sa.select(sa.literal(1)).where(t.WAITS, _d.next_at > _ATTEMPT_LIMIT).limit(1),
-    sa.select(sa.literal(1)).where(_l.open_until > _ATTEMPT_LIMIT).limit(1),
-    sa.select(sa.literal(1)).where(t.outbox.c.due_at > _CLAIM_LIMIT).limit(1),
-)
+    limits = _limits(now, longest)
+    return any(connection.execute(question, limits).first() is not None for question in _IS_TOO_FAR)
 
 
 def bring_near(connection: sa.Connection, now: datetime, longest: timedelta) -> int:
@@ -209,14 +216,12 @@ def bring_near(connection: sa.Connection, now: datetime, longest: timedelta) -> 
 
     A clock that was ahead has put it there: what it put off, claimed or sent would wait until that time has come.
     """
-    moved = 0
-    for statement in (
-        sa.update(t.deliveries).where(t.WAITS, _d.next_at > now + longest).values(next_at=now),
-        sa.update(t.lanes).where(_l.open_until > now + longest).values(open_until=now),
-        sa.update(t.outbox).where(t.outbox.c.due_at > now + CLAIM).values(due_at=now),
-    ):
-        moved += connection.execute(statement).rowcount
-    return moved
+    limits = _limits(now, longest)
+    return sum(connection.execute(statement, limits).rowcount for statement in _BRING_NEAR)
+
+
+def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
+    return {"now": now, "attempt": now + longest, "claim": now + CLAIM}
 
 
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:

@@ -26,6 +26,8 @@ _ASKED: dict[str, Work[Any]] = {
         c, [Asked(envelope_id=one, addressee=one, decide=lambda _row: None, digest=one) for one in ("a", "b", "c")]
     ),
     "one delivery": lambda c: deliveries.one(c, "e", "o"),
+    "a clock that was ahead": lambda c: deliveries.too_far(c, AT, timedelta(hours=2)),
+    "what it has put off": lambda c: deliveries.bring_near(c, AT, timedelta(hours=2)),
     "a heartbeat": lambda c: deliveries.heartbeat(c, "o", AT, ""),
     "which files of many": lambda c: custody.readable(c, [("o", "d"), ("o", "e"), ("p", "d")]),
     "the same bytes": lambda c: custody.accepted_bytes(c, "o", "d"),
