@@ -19,17 +19,17 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("axis")
 
 def configure(*, level: str, json: bool, service: str) -> None:
     """Set up logging once per process, to standard error."""
-    shape: dict[str, Any] = _JSON if json else _CONSOLE
+    renderer, factory = _json() if json else _console()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            shape["renderer"](),
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=shape["factory"](),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
@@ -39,17 +39,15 @@ def configure(*, level: str, json: bool, service: str) -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-# A line of JSON is bytes from the start: every document writes ten of them.
-_JSON = {
-    "renderer": lambda: structlog.processors.JSONRenderer(
-        serializer=lambda event, **_: orjson.dumps(event, default=str)
-    ),
-    "factory": lambda: structlog.BytesLoggerFactory(sys.stderr.buffer),
-}
-_CONSOLE = {
-    "renderer": lambda: structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-    "factory": lambda: structlog.PrintLoggerFactory(sys.stderr),
-}
+def _json() -> tuple[Any, Any]:
+    """Return renderer and factory for lines of JSON, which are bytes from the start: every document writes ten of them."""
+    renderer = structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str))
+    return renderer, structlog.BytesLoggerFactory(sys.stderr.buffer)
+
+
+def _console() -> tuple[Any, Any]:
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return renderer, structlog.PrintLoggerFactory(sys.stderr)
 
 
 def service_started(*, name: str, detail: str) -> None:
