@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -34,6 +35,12 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
         yield node
     finally:
         asyncio.run(node.stop())
+
+
+@pytest.fixture
+def office() -> str:
+    """An office that no other test has, for its queues and its account."""
+    return f"H56.{uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")

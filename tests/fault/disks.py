@@ -36,12 +36,6 @@ class SmallDisk:
         """Take the ballast away."""
         (self.folder / _BALLAST).unlink(missing_ok=True)
 
-    @property
-    def free_bytes(self) -> int:
-        """What is left."""
-        stat = os.statvfs(self.folder)
-        return stat.f_bavail * stat.f_frsize
-
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:

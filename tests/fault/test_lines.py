@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import aio_pika
 import pytest
@@ -26,12 +25,6 @@ _BODY = b"<x>a small envelope</x>"
 def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     with capture_logs() as events:
         yield events
-
-
-@pytest.fixture
-def office() -> str:
-    """An office that no other test has."""
-    return f"H56.{uuid4().hex[:8]}"
 
 
 @asynccontextmanager

@@ -25,12 +25,6 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-def office() -> str:
-    """An office that no other test has."""
-    return f"H56.{uuid4().hex[:8]}"
-
-
-@pytest.fixture
 async def pipes(rabbitmq: PrivateNode, office: str) -> AsyncIterator[Broker]:
     async with Broker.connect(rabbitmq.url, name="test") as opened:
         await opened.declare(topology.province([office]))
