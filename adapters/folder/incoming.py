@@ -1,7 +1,7 @@
 """Incoming: a document becomes a folder in inbox/, and a clerk's file becomes a signed receipt.
 
 The folder appears whole under its name: the document as it was sealed, its
-files, and a page to read. `register.txt` holds the incoming number,
+files, a page to read, and where it is an invitation an .ics. `register.txt` holds the incoming number,
 `refuse.txt` the reason; when the receipt is signed, `answer.txt` says so.
 """
 
@@ -12,13 +12,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapters.folder.enclosed import contents_of, told_of
 from adapters.folder.options import FolderOptions
 from adapters.folder.places import Places, Settling, free_name, move, read_facts, safe_name, write_facts, write_whole
 from adapters.letters import VIETNAM, now
-from axis import Delivered, Document, Office, PermanentError, Refused, Registered
+from axis import (
+    BusinessType,
+    Content,
+    Delivered,
+    Document,
+    Invitation,
+    Office,
+    PermanentError,
+    Refused,
+    Registered,
+    ics_of,
+)
 
 _FACTS = "document.json"
 _ANSWERED = "answer.txt"
+_EVENT = "giay-moi.ics"
 _COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
 
@@ -56,13 +69,16 @@ class Incoming:
             names.append(name)
             if not (building / name).exists():  # An earlier attempt may have brought it.
                 await attachment.save(building / name)
+        contents = await contents_of(doc)
         async with self._writing:
-            return await asyncio.to_thread(self._finish, building, doc, names)
+            return await asyncio.to_thread(self._finish, building, doc, names, contents)
 
-    def _finish(self, building: Path, doc: Document, names: list[str]) -> Path:
+    def _finish(self, building: Path, doc: Document, names: list[str], contents: tuple[Content, ...]) -> Path:
         write_whole(building / "document.edxml", doc.sealed)
         write_facts(building / _FACTS, _facts(doc, names))
-        write_whole(building / "van-ban.txt", _page(doc, names).encode())
+        invitations = [one for one in contents if isinstance(one, Invitation)]
+        events = [_write_event(building / _free(_EVENT, names), doc, one) for one in invitations]
+        write_whole(building / "van-ban.txt", _page(doc, [*names, *events], contents).encode())
         name = safe_name(f"{doc.promulgated_on:%Y-%m-%d} {doc.code} {doc.originator.organ_id}")
         target = free_name(self.places.inbox, name)
         self.places.remember("inbox", doc.envelope_id, target)  # Before the move: a crash between builds it again.
@@ -174,13 +190,20 @@ def _facts(doc: Document, names: list[str]) -> dict[str, object]:
     }
 
 
-def _page(doc: Document, names: list[str]) -> str:
+def _write_event(path: Path, doc: Document, invitation: Invitation) -> str:
+    """Write an invitation for the calendar that a clerk uses; a recall takes it out of there."""
+    write_whole(path, ics_of(invitation, at=now(), cancelled=doc.business_type is BusinessType.RECALL))
+    return path.name
+
+
+def _page(doc: Document, names: list[str], contents: tuple[Content, ...]) -> str:
     lines = [
         f"{doc.type_name} {doc.code} ngày {doc.promulgated_on:%d/%m/%Y}",
         f"Nơi gửi: {doc.originator.name or doc.originator.organ_id} ({doc.originator.organ_id})",
         f"Trích yếu: {doc.subject}",
         f"Người ký: {doc.signer_name}",
         *([f"Hạn trả lời: {doc.due_on:%d/%m/%Y}"] if doc.due_on else []),
+        *(line for content in contents for line in told_of(content)),
         "",
         *(f"Tệp: {name}" for name in names),
         "",

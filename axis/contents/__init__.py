@@ -23,15 +23,26 @@ from axis.contents.dossier import (
 )
 from axis.contents.examine import examine
 from axis.contents.invitation import Guest, Invitation
-from axis.contents.kinds import KINDS, MAX_CONTENT_BYTES, Kind, listed, row_in, row_of
+from axis.contents.kinds import (
+    HEAD_BYTES,
+    KINDS,
+    MAX_CONTENT_BYTES,
+    Kind,
+    content_type_of,
+    is_content_name,
+    listed,
+    row_in,
+    row_of,
+)
 from axis.contents.read import read
 from axis.contents.render import render
 from axis.contents.rules import Carrier, check, check_manifest
 from axis.contents.shapes import Content, root_of
 from axis.contents.task import Assignee, DocumentRef, Part, Task, TaskCompletion, TaskProgress, TaskStatus
-from axis.contents.timeline import Judgement, Reason, Step, Verdict, judge, judge_task
+from axis.contents.timeline import DossierStep, Judgement, Timeliness, TimelinessReason, judge_dossier, judge_task
 
 __all__ = [
+    "HEAD_BYTES",
     "KINDS",
     "MAX_CONTENT_BYTES",
     "ApplicantType",
@@ -47,23 +58,25 @@ __all__ = [
     "DossierProgress",
     "DossierResult",
     "DossierStatus",
+    "DossierStep",
     "DossierSupplement",
     "Guest",
     "Invitation",
     "Judgement",
     "Kind",
     "Part",
-    "Reason",
-    "Step",
     "Task",
     "TaskCompletion",
     "TaskProgress",
     "TaskStatus",
-    "Verdict",
+    "Timeliness",
+    "TimelinessReason",
     "check",
     "check_manifest",
+    "content_type_of",
     "examine",
-    "judge",
+    "is_content_name",
+    "judge_dossier",
     "judge_task",
     "listed",
     "read",

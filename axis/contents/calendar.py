@@ -25,7 +25,7 @@ def uid_of(invitation: Invitation) -> str:
     return str(uuid5(NAMESPACE_URL, f"urn:axis:invitation:1/{invitation.inviter}/{invitation.code}"))
 
 
-def calendar(invitation: Invitation, *, at: datetime, cancelled: bool = False) -> bytes:
+def ics_of(invitation: Invitation, *, at: datetime, cancelled: bool = False) -> bytes:
     """Return an invitation as an .ics file.
 
     Args:

@@ -27,6 +27,11 @@ class DossierStatus(IntEnum):
     DONE = 9
     RETURNED = 10
 
+    @property
+    def label(self) -> str:
+        """Its name, as people read it."""
+        return STATES[self].name
+
 
 class ApplicantType(IntEnum):
     """LoaiDoiTuong."""

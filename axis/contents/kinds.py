@@ -19,7 +19,7 @@ from axis.edxml.values import PREFIXES
 
 MAX_CONTENT_BYTES = 1024 * 1024
 _OURS = "application/vnd.axis."  # Every media type that begins so says that the axis knows what is in it.
-_HEAD_BYTES = 4096
+HEAD_BYTES = 4096
 _BLANKS = re.compile(r"\s+")
 
 
@@ -56,6 +56,7 @@ KINDS = {
     )
 }
 _BY_TYPE = {row.content_type: row for row in KINDS.values()}
+_BY_NAME = {row.file_name: row for row in KINDS.values()}
 _BY_NAMESPACE = {row.namespace: row for row in KINDS.values()}
 
 
@@ -73,12 +74,28 @@ def row_in(xml: bytes) -> Row | None:
     """Return the kind whose namespace the root of an XML file has, from its first bytes; None if it is no content."""
     parser = etree.XMLPullParser(("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        parser.feed(xml[:_HEAD_BYTES])
+        parser.feed(xml[:HEAD_BYTES])
     except etree.XMLSyntaxError:
         return None
     for _, root in parser.read_events():
         return _BY_NAMESPACE.get(etree.QName(root).namespace or "")
     return None
+
+
+def content_type_of(name: str, xml: bytes) -> str:
+    """Return the media type of a file that has the name and the root of a content; "" for any other file.
+
+    Args:
+        name: The file's name.
+        xml: The file, or its beginning.
+    """
+    row = _BY_NAME.get(name)
+    return row.content_type if row is not None and row_in(xml) is row else ""
+
+
+def is_content_name(name: str) -> bool:
+    """Tell whether a file has a name that contents have."""
+    return name in _BY_NAME
 
 
 def listed(refs: Sequence[AttachmentRef]) -> tuple[AttachmentRef, ...]:

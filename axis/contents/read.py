@@ -6,6 +6,7 @@ judge what a schema cannot.
 Spec: docs/protocol/contents.md 2; schemas/dossier-1.xsd, task-1.xsd, invitation-1.xsd.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lxml import etree
@@ -55,7 +56,7 @@ def read_tree(tree: etree._Element, kind: Kind | None = None) -> Content:
         raise refuse("CON.KIND", f"{str(tree.tag)[:120]} ≠ {wanted}", line=1, rule="rule:content.root")
     found = schema_violations(tree, KINDS[root.kind].schema)
     if found:
-        raise Refusal(_within(one, "CON.SCHEMA") for one in found)
+        raise Refusal(_within(one, "CON.SCHEMA") for one in _once_a_place(found))
     return _content(tree, root)
 
 
@@ -81,6 +82,12 @@ def _one(element: etree._Element, field: Field, namespace: str) -> Any:
     if isinstance(field.form, Shape):
         return _value(element, field.form, namespace)
     return field.form.read(collapse(element.text))
+
+
+def _once_a_place(found: Sequence[Violation]) -> Iterator[Violation]:
+    """Yield findings without those that say of a place that it is wrong, where another says what."""
+    told = {one.path for one in found if one.rule != "xsd:invalid"}
+    return (one for one in found if one.rule != "xsd:invalid" or one.path not in told)
 
 
 def _within(found: Violation, code: str) -> Violation:

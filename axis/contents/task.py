@@ -28,6 +28,11 @@ class TaskStatus(IntEnum):
     REOPENED = 8
     CANCELLED = 9
 
+    @property
+    def label(self) -> str:
+        """Its name, as people read it."""
+        return STATES[self].name
+
 
 class Part(StrEnum):
     """VaiTro: what an office has to do with a task that it was given."""

@@ -23,7 +23,7 @@ MOST_SUPPLEMENTS = 1  # Requests that a dossier may see and still be on time.
 _FINISHED = frozenset({DossierStatus.DONE, DossierStatus.RETURNED})
 
 
-class Verdict(StrEnum):
+class Timeliness(StrEnum):
     """Whether it was in time."""
 
     ON_TIME = "on-time"  # Finished, in time.
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     UNJUDGED = "unjudged"  # It ended without a result, or nothing was promised.
 
 
-class Reason(StrEnum):
+class TimelinessReason(StrEnum):
     """Why a verdict is what it is."""
 
     IN_TIME = "finished-in-time"
@@ -47,7 +47,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DossierStep:
     """A status that was said, when it came to be so, and what day was promised then."""
 
     status: DossierStatus
@@ -59,15 +59,15 @@ class Step:
 class Judgement:
     """What a history comes to."""
 
-    verdict: Verdict
-    reason: Reason
+    verdict: Timeliness
+    reason: TimelinessReason
     due_at: datetime | None  # The promised day, moved by what the citizen took.
     finished_at: datetime | None
     waited: timedelta  # For the citizen, in all.
     supplements: int  # Requests.
 
 
-def judge(history: Sequence[Step], *, now: datetime) -> Judgement:
+def judge_dossier(history: Sequence[DossierStep], *, now: datetime) -> Judgement:
     """Say whether a dossier is in time.
 
     Args:
@@ -89,11 +89,13 @@ def judge(history: Sequence[Step], *, now: datetime) -> Judgement:
     )
 
 
-def _due(steps: Sequence[Step], now: datetime) -> tuple[datetime | None, timedelta]:
+def _due(steps: Sequence[DossierStep], now: datetime) -> tuple[datetime | None, timedelta]:
     """Return the day that counts, and how long the citizen was waited for in all."""
     due_at, moved, waited = None, timedelta(0), timedelta(0)
-    ends = [*steps, *([Step(steps[-1].status, now)] if steps and steps[-1].at < now else [])]
-    for before, step in pairwise([Step(DossierStatus.REGISTERED, datetime.min.replace(tzinfo=now.tzinfo)), *ends]):
+    ends = [*steps, *([DossierStep(steps[-1].status, now)] if steps and steps[-1].at < now else [])]
+    for before, step in pairwise(
+        [DossierStep(DossierStatus.REGISTERED, datetime.min.replace(tzinfo=now.tzinfo)), *ends]
+    ):
         if before.status in WAITING:
             moved += step.at - before.at
             waited += step.at - before.at
@@ -102,29 +104,39 @@ def _due(steps: Sequence[Step], now: datetime) -> tuple[datetime | None, timedel
     return None if due_at is None else due_at + moved, waited
 
 
-def _supplements(steps: Sequence[Step]) -> int:
+def _supplements(steps: Sequence[DossierStep]) -> int:
     asked = [step.status is DossierStatus.SUPPLEMENT_ASKED for step in steps]
     return sum(now and not before for before, now in pairwise([False, *asked]))
 
 
 def _verdict(
-    steps: Sequence[Step], due_at: datetime | None, finished_at: datetime | None, supplements: int, now: datetime
-) -> tuple[Verdict, Reason]:
+    steps: Sequence[DossierStep], due_at: datetime | None, finished_at: datetime | None, supplements: int, now: datetime
+) -> tuple[Timeliness, TimelinessReason]:
     last = steps[-1].status if steps else None
     if last in ENDED and finished_at is None:
-        return Verdict.UNJUDGED, Reason.NO_RESULT
+        return Timeliness.UNJUDGED, TimelinessReason.NO_RESULT
     if supplements > MOST_SUPPLEMENTS:
-        return Verdict.LATE, Reason.SUPPLEMENTS
+        return Timeliness.LATE, TimelinessReason.SUPPLEMENTS
     if due_at is None:
-        return Verdict.UNJUDGED, Reason.NO_DUE
+        return Timeliness.UNJUDGED, TimelinessReason.NO_DUE
     if finished_at is not None:
-        return (Verdict.ON_TIME, Reason.IN_TIME) if finished_at <= due_at else (Verdict.LATE, Reason.AFTER_DUE)
+        return (
+            (Timeliness.ON_TIME, TimelinessReason.IN_TIME)
+            if finished_at <= due_at
+            else (Timeliness.LATE, TimelinessReason.AFTER_DUE)
+        )
     if last in WAITING:
-        return Verdict.RUNNING, Reason.WAITING
-    return (Verdict.RUNNING, Reason.NOT_DUE) if now <= due_at else (Verdict.OVERDUE, Reason.PAST_DUE)
+        return Timeliness.RUNNING, TimelinessReason.WAITING
+    return (
+        (Timeliness.RUNNING, TimelinessReason.NOT_DUE)
+        if now <= due_at
+        else (Timeliness.OVERDUE, TimelinessReason.PAST_DUE)
+    )
 
 
-def judge_task(due_on: date | None, completed_at: datetime | None, *, now: datetime) -> tuple[Verdict, Reason]:
+def judge_task(
+    due_on: date | None, completed_at: datetime | None, *, now: datetime
+) -> tuple[Timeliness, TimelinessReason]:
     """Say whether a task is in time: it is until the end of its day in Viet Nam.
 
     Args:
@@ -133,8 +145,14 @@ def judge_task(due_on: date | None, completed_at: datetime | None, *, now: datet
         now: The moment for which it is said.
     """
     if due_on is None:
-        return Verdict.UNJUDGED, Reason.NO_DUE
+        return Timeliness.UNJUDGED, TimelinessReason.NO_DUE
     if completed_at is not None:
         in_time = local_date(completed_at) <= due_on
-        return (Verdict.ON_TIME, Reason.IN_TIME) if in_time else (Verdict.LATE, Reason.AFTER_DUE)
-    return (Verdict.RUNNING, Reason.NOT_DUE) if local_date(now) <= due_on else (Verdict.OVERDUE, Reason.PAST_DUE)
+        return (
+            (Timeliness.ON_TIME, TimelinessReason.IN_TIME) if in_time else (Timeliness.LATE, TimelinessReason.AFTER_DUE)
+        )
+    return (
+        (Timeliness.RUNNING, TimelinessReason.NOT_DUE)
+        if local_date(now) <= due_on
+        else (Timeliness.OVERDUE, TimelinessReason.PAST_DUE)
+    )

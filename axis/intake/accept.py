@@ -19,8 +19,10 @@ from uuid import uuid4
 from axis import clock, seal
 from axis.batches import Batches
 from axis.dispatch.along import Along, alone
+from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, violation
 from axis.intake.custody import custody_of, rejection_of
+from axis.intake.enclosed import require_contents
 from axis.intake.examine import Examined, examine
 from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
 from axis.receipts.voice import Voice
@@ -98,6 +100,7 @@ class Intake:
         try:
             examined = await self._examining.add(_Came(sealed, submitter))
             await self._require_attachments(examined, submitter)
+            await require_contents(examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()))
             answer = await self._take_custody(examined, via)
         except Refusal as refusal:
             return await self._refuse(sealed, refusal, submitter, via)

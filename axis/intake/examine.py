@@ -10,7 +10,7 @@ Spec: docs/protocol/intake.md; QCVN 102:2016; Decree 30/2020/NĐ-CP.
 from dataclasses import dataclass
 from datetime import datetime
 
-from axis import edxml, registry, routing, seal
+from axis import contents, edxml, registry, routing, seal
 from axis.edxml import AttachmentRef, Document, values
 from axis.errors import Refusal, refuse
 
@@ -49,6 +49,8 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     edxml.gate(received)
     resolution = routing.resolve(verified.message, roll, at)
     violations = [*edxml.check(verified.message, today=values.local_date(at))]
+    if isinstance(verified.message, Document):
+        violations += contents.check_manifest(verified.message.attachments)
     if not any(route.served for route in resolution.routes):
         violations += [route.violation for route in resolution.routes if route.violation is not None]
     if violations:

@@ -27,6 +27,7 @@ import uvloop
 from axis import clock, edxml, garbage, seal
 from axis.broker import Broker
 from axis.clock import Clock
+from axis.contents import Content
 from axis.errors import AxisError
 from axis.office import metrics
 from axis.office.answers import Report
@@ -111,8 +112,14 @@ class Office:
         """
         await self._open.report(about if isinstance(about, str) else about.envelope_id, report)
 
-    async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File | Path] = ()) -> str:
-        """Seal a document with its files and send it.
+    async def send(
+        self,
+        document: edxml.Document | edxml.Status,
+        files: Sequence[File | Path] = (),
+        *,
+        contents: Sequence[Content] = (),
+    ) -> str:
+        """Seal a document with its files, and contents that it carries beside them, and send it.
 
         It is safe when this returns, and on its way; `submission` and
         `on_receipt` tell what becomes of it.
@@ -121,11 +128,11 @@ class Office:
             The id of the submission.
 
         Raises:
-            Refusal: It cannot be sealed.
+            Refusal: It cannot be sealed, or a content breaks a rule.
             OSError: A file cannot be read.
             TransientError: SYS.STATE; nothing was promised.
         """
-        return await self._open.outbound.send(document, _as_files(files))
+        return await self._open.outbound.send(document, _as_files(files), contents)
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File | Path] = ()) -> str:
         """Send an edXML message, sealed or not, with its files inside it, beside it, or both.

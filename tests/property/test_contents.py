@@ -21,22 +21,22 @@ from axis.contents import (
     DossierProgress,
     DossierResult,
     DossierStatus,
+    DossierStep,
     DossierSupplement,
     Guest,
     Invitation,
     Part,
-    Step,
     Task,
     TaskCompletion,
     TaskProgress,
     TaskStatus,
-    Verdict,
+    Timeliness,
     examine,
-    judge,
+    judge_dossier,
     read,
     render,
 )
-from axis.contents.calendar import calendar
+from axis.contents.calendar import ics_of
 from axis.contents.dossier import WAITING
 from axis.edxml import Priority
 from axis.errors import CATALOGUE, Refusal, Violation
@@ -212,29 +212,29 @@ def test_broken_bytes_are_refused_and_never_break_the_reader(content: Content, d
 @settings(max_examples=50, deadline=None)
 @given(_INVITATIONS)
 def test_a_calendar_reads_every_invitation(content: Invitation) -> None:
-    made = icalendar.Calendar.from_ical(calendar(content, at=datetime(2026, 8, 25, tzinfo=UTC)))
+    made = icalendar.Calendar.from_ical(ics_of(content, at=datetime(2026, 8, 25, tzinfo=UTC)))
     (event,) = made.walk("VEVENT")
     assert event.decoded("dtstart") == content.starts_at
     assert str(event["SUMMARY"]) == content.title
 
 
-_STEPS = st.builds(Step, st.sampled_from(DossierStatus), _MOMENTS, st.none() | _MOMENTS)
+_STEPS = st.builds(DossierStep, st.sampled_from(DossierStatus), _MOMENTS, st.none() | _MOMENTS)
 
 
 @settings(deadline=None)
 @given(st.lists(_STEPS, max_size=12), _MOMENTS, st.randoms())
 def test_a_judgement_does_not_depend_on_the_order_of_what_was_heard(
-    history: list[Step], now: datetime, chance: Any
+    history: list[DossierStep], now: datetime, chance: Any
 ) -> None:
     distinct = list({step.at: step for step in history}.values())
-    said = judge(distinct, now=now)
+    said = judge_dossier(distinct, now=now)
     shuffled = list(distinct)
     chance.shuffle(shuffled)
-    assert judge(shuffled, now=now) == said
+    assert judge_dossier(shuffled, now=now) == said
     assert said.waited >= timedelta(0)
     if not any(step.status in WAITING for step in distinct):
         assert said.waited == timedelta(0)
-    if said.verdict is Verdict.ON_TIME:
+    if said.verdict is Timeliness.ON_TIME:
         assert said.finished_at is not None
         assert said.due_at is not None
         assert said.finished_at <= said.due_at

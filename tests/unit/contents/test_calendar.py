@@ -7,7 +7,7 @@ from typing import Any
 import icalendar
 
 from axis.contents import Guest, Invitation
-from axis.contents.calendar import ZONE, calendar, uid_of
+from axis.contents.calendar import ZONE, ics_of, uid_of
 from tests.contents import INVITATION, at
 
 _NOW = at(25)
@@ -23,7 +23,7 @@ def _read(ics: bytes) -> tuple[icalendar.Calendar, Any]:
 
 
 def test_a_request_says_when_where_and_who() -> None:
-    made, event = _read(calendar(INVITATION, at=_NOW))
+    made, event = _read(ics_of(INVITATION, at=_NOW))
     assert (made["METHOD"], made["VERSION"]) == ("REQUEST", "2.0")
     assert event.decoded("dtstart") == INVITATION.starts_at
     assert event.decoded("dtend") == INVITATION.ends_at
@@ -40,7 +40,7 @@ def test_a_request_says_when_where_and_who() -> None:
 
 
 def test_the_zone_is_the_one_of_viet_nam() -> None:
-    made, _ = _read(calendar(INVITATION, at=_NOW))
+    made, _ = _read(ics_of(INVITATION, at=_NOW))
     (zone,) = made.walk("VTIMEZONE")
     assert zone["TZID"] == ZONE
     (standard,) = zone.walk("STANDARD")
@@ -48,16 +48,16 @@ def test_the_zone_is_the_one_of_viet_nam() -> None:
 
 
 def test_a_change_is_the_same_event_with_a_higher_sequence() -> None:
-    _, first = _read(calendar(INVITATION, at=_NOW))
+    _, first = _read(ics_of(INVITATION, at=_NOW))
     changed = replace(INVITATION, revision=1, starts_at=at(2, month=9), ends_at=None)
-    _, second = _read(calendar(changed, at=_NOW))
+    _, second = _read(ics_of(changed, at=_NOW))
     assert second["UID"] == first["UID"]
     assert second["SEQUENCE"] == 1
     assert "DTEND" not in second
 
 
 def test_a_recall_cancels_the_event() -> None:
-    made, event = _read(calendar(INVITATION, at=_NOW, cancelled=True))
+    made, event = _read(ics_of(INVITATION, at=_NOW, cancelled=True))
     assert made["METHOD"] == "CANCEL"
     assert (str(event["STATUS"]), event["SEQUENCE"]) == ("CANCELLED", 1)
     assert event["UID"] == uid_of(INVITATION)
@@ -73,7 +73,7 @@ def test_names_cannot_break_out_of_their_line() -> None:
     said: Invitation = replace(
         INVITATION, title='T"; x\u2028y', chair=hostile, guests=(hostile,) * 2, place="P\\n", contact="DTSTART:1"
     )
-    _, event = _read(calendar(said, at=_NOW))
+    _, event = _read(ics_of(said, at=_NOW))
     assert [str(one) for one in event["ATTENDEE"]] == ["mailto:a@example.vn"] * 2
     assert event.decoded("dtstart") == INVITATION.starts_at
     assert str(event["LOCATION"]) == "P\\n"
@@ -81,5 +81,5 @@ def test_names_cannot_break_out_of_their_line() -> None:
 
 
 def test_a_meeting_online_has_its_link_for_a_place() -> None:
-    _, event = _read(calendar(replace(INVITATION, place=""), at=_NOW))
+    _, event = _read(ics_of(replace(INVITATION, place=""), at=_NOW))
     assert str(event["LOCATION"]) == INVITATION.link
