@@ -21,7 +21,7 @@ from axis.contents.dossier import (
     DossierStatus,
     DossierSupplement,
 )
-from axis.contents.examine import examine
+from axis.contents.examine import examine, violations_of
 from axis.contents.invitation import Guest, Invitation
 from axis.contents.kinds import (
     HEAD_BYTES,
@@ -84,4 +84,5 @@ __all__ = [
     "root_of",
     "row_in",
     "row_of",
+    "violations_of",
 ]

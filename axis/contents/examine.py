@@ -3,16 +3,17 @@
 Spec: docs/protocol/contents.md 2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 
 from lxml import etree
 
-from axis.contents.kinds import Kind
+from axis.contents.kinds import Kind, listed, row_of
 from axis.contents.read import read_tree, tree_of
-from axis.contents.rules import Carrier, check
+from axis.contents.rules import Carrier, check, check_manifest
 from axis.contents.shapes import Content
+from axis.edxml import AttachmentRef, Document
 from axis.edxml.values import PREFIXES
 from axis.errors import Refusal, Violation
 
@@ -37,6 +38,27 @@ def examine(xml: bytes, *, today: date, kind: Kind | None = None, carrier: Carri
     if found:
         raise Refusal(_with_lines(found, tree))
     return content
+
+
+def violations_of(
+    document: Document, fetch: Callable[[AttachmentRef], bytes | None], *, today: date
+) -> tuple[Violation, ...]:
+    """Return what is wrong with the contents of a document: with how it lists them, else with them.
+
+    Args:
+        document: That lists them.
+        fetch: Returns a file, or None if it is not here.
+        today: The day in Viet Nam.
+    """
+    found = [*check_manifest(document.attachments)]
+    for ref in () if found else listed(document.attachments):
+        row, xml = row_of(ref), fetch(ref)
+        if row is not None and xml is not None:
+            try:
+                examine(xml, today=today, kind=row.kind, carrier=Carrier(document))
+            except Refusal as refusal:
+                found += refusal.violations
+    return tuple(found)
 
 
 def _with_lines(found: tuple[Violation, ...], tree: etree._Element) -> Iterator[Violation]:

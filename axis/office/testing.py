@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from axis import clock, edxml, receipts, seal
 from axis.broker import Incoming
-from axis.contents import KINDS, Carrier, Content, check_manifest, examine, listed, render, root_of
+from axis.contents import KINDS, Content, render, root_of, violations_of
 from axis.edxml import AttachmentRef, Organization, values
 from axis.errors import PermanentError, Refusal, TransientError, Violation
 from axis.office.answers import Report
@@ -382,17 +382,11 @@ class TestAxis:
         self.sent.append(sent)
         self._arrived.set()
 
-    def _enclosed(self, message: edxml.Message, at: datetime) -> list[Violation]:
+    def _enclosed(self, message: edxml.Message, at: datetime) -> tuple[Violation, ...]:
         """Return what is wrong with the contents of a message, as the axis would say it."""
         if not isinstance(message, edxml.Document):
-            return []
-        found = [*check_manifest(message.attachments)]
-        for ref in [] if found else listed(message.attachments):
-            try:
-                examine(self.gateway.files[ref.sha256], today=values.local_date(at), carrier=Carrier(message))
-            except Refusal as refusal:
-                found += refusal.violations
-        return found
+            return ()
+        return violations_of(message, lambda ref: self.gateway.files[ref.sha256], today=values.local_date(at))
 
     def _rejection(self, sealed: bytes, refusal: Refusal) -> SignedReceipt:
         first = refusal.violations[0]
