@@ -5,7 +5,7 @@ exits with 1. A table that a person had to keep would be wrong within a month.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,9 @@ from adapters.folder.options import FolderOptions
 from adapters.http.options import HttpOptions
 from axis.broker import topology
 from axis.cli.main import root
+from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
+from axis.edxml.codes import STATUSES
 from axis.errors import CATALOGUE
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
@@ -123,6 +125,28 @@ def states() -> Iterator[str]:
         ("Move", "From", "To"),
         [(move, " or ".join(sorted(before)), after) for move, (before, after) in MOVES.items()],
     )
+    yield from (
+        "## What clerks report",
+        "",
+        "Which status may follow which, in the `business` of a delivery. Any other is late: recorded, and changes nothing.",
+        "See [protocol/orders.md](../protocol/orders.md) 6.",
+        "",
+    )
+    yield from _table(
+        ("After", "about a document", "about an order"),
+        [
+            (
+                "nothing" if before is None else f"`{before}` {STATUSES[before].name}",
+                _codes(business.OF_DOCUMENT.get(before, ())),
+                _codes(business.OF_ORDER.get(before, ())),
+            )
+            for before in business.OF_ORDER
+        ],
+    )
+
+
+def _codes(codes: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in sorted(codes)) or "—"
 
 
 def settings() -> Iterator[str]:
