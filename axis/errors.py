@@ -130,6 +130,13 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    # --- orders about an earlier document, and statuses ----------------------------
+    "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),
+    "ORD.UNKNOWN_DOCUMENT": Entry("5.5.0", 422, _O, "Không có văn bản mà lệnh này nói đến: {detail}", "The document that this order speaks of is not here: {detail}", _FIX),
+    "ORD.NOT_SENT_TO": Entry("5.1.1", 422, _O, "Văn bản chưa từng được gửi cho nơi nhận này: {detail}", "The document was never sent to this addressee: {detail}", _FIX),
+    "ORD.TAKEN_BACK": Entry("2.0.0", 200, _N, "Văn bản đã được lấy lại trước khi giao, theo {detail}.", "The document was taken back before it was delivered, by {detail}.", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOTHING_THERE": Entry("2.0.0", 200, _N, "Nơi nhận không có văn bản này nên lệnh không cần giao: {detail}", "The addressee does not have the document, so the order need not be delivered: {detail}", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),

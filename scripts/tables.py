@@ -5,7 +5,7 @@ exits with 1. A table that a person had to keep would be wrong within a month.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,9 @@ from adapters.http.options import HttpOptions
 from axis import contents
 from axis.broker import topology
 from axis.cli.main import root
+from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
+from axis.edxml.codes import STATUSES
 from axis.errors import CATALOGUE
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
@@ -125,6 +127,28 @@ def states() -> Iterator[str]:
         ("Move", "From", "To"),
         [(move, " or ".join(sorted(before)), after) for move, (before, after) in MOVES.items()],
     )
+    yield from (
+        "## What clerks report",
+        "",
+        "Which status may follow which, in the `business` of a delivery. Any other is late: recorded, and changes nothing.",
+        "See [protocol/orders.md](../protocol/orders.md) 6.",
+        "",
+    )
+    yield from _table(
+        ("After", "about a document", "about an order"),
+        [
+            (
+                "nothing" if before is None else f"`{before}` {STATUSES[before].name}",
+                _codes(business.OF_DOCUMENT.get(before, ())),
+                _codes(business.OF_ORDER.get(before, ())),
+            )
+            for before in business.OF_ORDER
+        ],
+    )
+
+
+def _codes(codes: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in sorted(codes)) or "—"
 
 
 def content_tables() -> Iterator[str]:
@@ -145,7 +169,7 @@ def content_tables() -> Iterator[str]:
                 f"`{contents.KINDS[one.kind].content_type}`",
                 f"`{contents.KINDS[one.kind].file_name}`",
                 f"`{one.element}`",
-                f"`{one.shape.type.__name__}`: {one.shape.type.__doc__.partition(': ')[2]}",
+                f"`{one.shape.type.__name__}`: {(one.shape.type.__doc__ or '').partition(': ')[2]}",
             )
             for one in contents.shapes.ROOTS
         ],
@@ -154,8 +178,8 @@ def content_tables() -> Iterator[str]:
         "## Statuses of a dossier",
         "",
         "A status may be said again. “Needs” is what `DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in",
-        "the last column needs `NoiDungXuLy`. Who speaks: the receiver is the organ in `MaHoSo` and its family, a handler any other",
-        f"office. {', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
+        "the last column needs `NoiDungXuLy`. Who speaks: the receiver is the organ in `MaHoSo` or one above or below it, a handler any",
+        f"other office. {', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
         "",
     )
     sample = contents.shapes.BY_TYPE[contents.Dossier].shape

@@ -304,5 +304,5 @@ def role_of(speaker: str, receiver: str) -> Role:
     ours, theirs = lineage(speaker), lineage(receiver)
     shared = min(len(ours), len(theirs))
     # A whole province is the ancestor of everybody, and no counter.
-    is_family = shared > 1 and ours[:shared] == theirs[:shared]
-    return Role.RECEIVER if is_family or ours == theirs else Role.HANDLER
+    is_related = shared > 1 and ours[:shared] == theirs[:shared]
+    return Role.RECEIVER if is_related or ours == theirs else Role.HANDLER

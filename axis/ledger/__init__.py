@@ -11,6 +11,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
+from axis.ledger.deliveries import HELD
 from axis.ledger.engine import migrate
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
@@ -21,6 +22,7 @@ from axis.ledger.values import (
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DueLink,
     DueNotice,
     EnvelopeRow,
     Failure,
@@ -28,16 +30,19 @@ from axis.ledger.values import (
     Known,
     LaneRow,
     NewDelivery,
+    NewLink,
     Notice,
     Outcome,
     ReceiptEntry,
     ReceiptRow,
     Recorded,
     Rejection,
+    Relation,
     Taken,
 )
 
 __all__ = [
+    "HELD",
     "Asked",
     "AttachmentRow",
     "Attempt",
@@ -47,6 +52,7 @@ __all__ = [
     "Custody",
     "CustodyAnswer",
     "DeliveryRow",
+    "DueLink",
     "DueNotice",
     "EnvelopeRow",
     "Event",
@@ -56,12 +62,14 @@ __all__ = [
     "LaneRow",
     "Ledger",
     "NewDelivery",
+    "NewLink",
     "Notice",
     "Outcome",
     "ReceiptEntry",
     "ReceiptRow",
     "Recorded",
     "Rejection",
+    "Relation",
     "Standing",
     "Story",
     "Taken",

@@ -37,6 +37,7 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     for table, rows in (
         (t.envelope_attachments, [row for one in fresh for row in _attachments(one)]),
         (t.deliveries, [row for one in fresh for row in _deliveries(one)]),
+        (t.links, [row for one in fresh for row in _links(one)]),
         (t.receipts, [receipt_row(receipt, one.envelope_id) for one in fresh for receipt in one.receipts]),
         (t.outbox, [notice_row(notice, one.accepted_at) for one in fresh for notice in one.notices]),
         (t.events, [_event(one) for one in fresh]),
@@ -78,8 +79,8 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused never gave its addressee anything.
-        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state != "refused"
+        # A delivery that was refused, or taken back, never gave its addressee anything.
+        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state.not_in(("refused", "recalled"))
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
@@ -232,6 +233,22 @@ def _deliveries(one: Custody) -> list[Row]:
             "updated_at": one.accepted_at,
         }
         for delivery in one.deliveries
+    ]
+
+
+def _links(one: Custody) -> list[Row]:
+    return [
+        {
+            "envelope_id": one.envelope_id,
+            "number": number,
+            "kind": link.kind,
+            "originator": link.originator,
+            "document_id": link.document_id,
+            "addressee": link.addressee,
+            "status_code": link.status_code,
+            "due_at": link.due_at,
+        }
+        for number, link in enumerate(one.links)
     ]
 
 

@@ -137,6 +137,25 @@ sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_wait
 # An office's lane.
 sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)
 
+links = sa.Table(
+    "links",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # What the envelope is to the document: see routing.links.
+    sa.Column("originator", sa.Text, nullable=False),  # Whose document it is, by code.
+    sa.Column("document_id", sa.Text, nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),  # Whose delivery of it is meant; "" for all.
+    sa.Column("status_code", sa.Text),
+    sa.Column("due_at", Moment),  # When it is to be acted on; null: it has been.
+    sa.Column("about", sa.String(32)),  # The envelope of that document, once it is found.
+    # The family of a document: who speaks of it.
+    sa.Index("ix_links_about", "about"),
+)
+# What is to be acted on; a link that was acted on leaves it.
+_is_due = links.c.due_at.is_not(None)
+sa.Index("ix_links_due_at", links.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
+
 receipts = sa.Table(
     "receipts",
     METADATA,

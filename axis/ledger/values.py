@@ -51,6 +51,44 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewLink:
+    """What an envelope is to an earlier document; see `routing.links`."""
+
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    due_at: datetime  # When it is to be acted on.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLink:
+    """A link to act on now, with what one needs to know of its envelope."""
+
+    envelope_id: str
+    number: int
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    sender: str  # Originator of the envelope.
+    sent_as: str  # Document id of the envelope.
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """That one envelope speaks of another, in the family of a document."""
+
+    envelope_id: str
+    kind: str
+    about: str  # Envelope id.
+    addressees: tuple[str, ...]  # For whom; none for a reply.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Everything that becomes true when an envelope is accepted."""
 
@@ -72,6 +110,7 @@ class Custody:
     deliveries: tuple[NewDelivery, ...]
     receipts: tuple[ReceiptRow, ...]  # The acceptance first.
     notices: tuple[Notice, ...]
+    links: tuple[NewLink, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -153,6 +192,7 @@ class DeliveryRow:
     originator: str
     document_id: str
     digest: str
+    business_type: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

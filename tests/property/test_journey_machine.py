@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 from axis import audit
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.clock import Bell, Dispatch
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.intake import Allowance
@@ -182,8 +183,17 @@ class Machine:
         outbound = Outbound(
             ledger=home.ledger, broker=pipes, answer_within=_ANSWER_WITHIN, batch=50, ring=lambda: None, now=home.now
         )
+        orders = Orders(
+            ledger=home.ledger,
+            broker=pipes,
+            answers=home.answers,
+            roll=home.answers.roll,
+            patience=timedelta(minutes=10),
+            ring=lambda: None,
+            now=home.now,
+        )
         self.dispatch = Dispatch(
-            outbound, home.answers, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now
+            outbound, home.answers, orders, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now
         )
         broker: Broker = pipes
         self.router = Router(
