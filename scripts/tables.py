@@ -177,7 +177,7 @@ def content_tables() -> Iterator[str]:
     yield from (
         "## Statuses of a dossier",
         "",
-        "A status may be said again. “Needs” is what `DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in",
+        "A status may be said again, and steps may be left out; what no way leads to is refused. “Needs” is what `DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in",
         "the last column needs `NoiDungXuLy`. Who speaks: the receiver is the organ in `MaHoSo` or one above or below it, a handler any",
         f"other office. {', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
         "",

@@ -37,7 +37,7 @@ from axis.contents.kinds import (
 from axis.contents.read import read
 from axis.contents.render import render
 from axis.contents.rules import Carrier, check, check_manifest
-from axis.contents.shapes import Content, root_of
+from axis.contents.shapes import Content, path_to, root_of
 from axis.contents.task import Assignee, DocumentRef, Part, Task, TaskCompletion, TaskProgress, TaskStatus
 from axis.contents.timeline import DossierStep, Judgement, Timeliness, TimelinessReason, judge_dossier, judge_task
 
@@ -79,6 +79,7 @@ __all__ = [
     "judge_dossier",
     "judge_task",
     "listed",
+    "path_to",
     "read",
     "render",
     "root_of",

@@ -9,7 +9,7 @@ Spec: schemas/dossier-1.xsd; docs/protocol/contents.md 3; Decree 61/2018/NĐ-CP 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
 
@@ -265,12 +265,27 @@ WAITING = frozenset({_S.SUPPLEMENT_ASKED, _S.PAYMENT_ASKED})  # For the citizen:
 ENDED = frozenset(status for status in _S if not any(status in state.after for state in STATES.values()))
 
 
+def _ways(status: DossierStatus) -> frozenset[DossierStatus]:
+    """Return every status from which some way leads to a status."""
+    found: set[DossierStatus] = set()
+    ahead = set(STATES[status].after)
+    while ahead:
+        found |= ahead
+        ahead = {before for one in ahead for before in STATES[one].after} - found
+    return frozenset(found)
+
+
+BEFORE = {status: _ways(status) for status in _S}  # What may have stood before, whatever lay between.
+
+
 class Move(StrEnum):
     """What a status is after the one before it."""
 
     FIRST = "first"
     NEXT = "next"
     SAME = "same"  # Said again, perhaps with other data.
+    GAP = "gap"  # A way leads there over others, which were not told or are still on theirs.
+    LATE = "late"  # It came to be so before what was told already.
     IMPOSSIBLE = "impossible"
 
 
@@ -280,7 +295,20 @@ def move(before: DossierStatus | None, status: DossierStatus) -> Move:
         return Move.FIRST
     if before is status:
         return Move.SAME
-    return Move.NEXT if before in STATES[status].after else Move.IMPOSSIBLE
+    if before in STATES[status].after:
+        return Move.NEXT
+    return Move.GAP if before in BEFORE[status] else Move.IMPOSSIBLE
+
+
+def day_of(code: str) -> date | None:
+    """Return the day in MaHoSo; None if there is no such day. Six digits, as older dossiers have, are of this century."""
+    digits = code.rsplit("-", 2)[1]
+    try:
+        return date(
+            int(digits[:-4].rjust(4, "0")) + (2000 if len(digits) == 6 else 0), int(digits[-4:-2]), int(digits[-2:])
+        )
+    except ValueError:
+        return None
 
 
 def lineage(organ_id: str) -> tuple[str, ...]:

@@ -147,14 +147,10 @@ def _dossier_progress(said: DossierProgress, today: date, carrier: Carrier | Non
 
 
 def _dossier_code(said: Dossier | DossierProgress, today: date) -> Iterator[Violation]:
-    """MaHoSo: organ, day, number. The day may be written with two digits of the year, as older dossiers have it."""
-    organ_id, digits, _ = said.code.rsplit("-", 2)
-    if ORGAN_ID.fullmatch(organ_id) is None:
+    """MaHoSo: organ, day, number."""
+    if ORGAN_ID.fullmatch(said.code.rsplit("-", 2)[0]) is None:
         yield violation("CON.CODE", said.code, path=path_to(said, "code"), rule="rule:dossier.code-organ")
-    try:
-        day = datetime.strptime(digits.rjust(8, "#").replace("##", "20"), "%Y%m%d").date()  # noqa: DTZ007 - a day.
-    except ValueError:
-        day = None
+    day = dossiers.day_of(said.code)
     if day is None or day > today:
         yield violation("CON.CODE", said.code, path=path_to(said, "code"), rule="rule:dossier.code-day")
 

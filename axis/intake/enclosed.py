@@ -7,13 +7,16 @@ Spec: docs/protocol/contents.md 2; docs/protocol/intake.md 1.7.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from axis import contents
-from axis.contents import Carrier, Content
-from axis.edxml import AttachmentRef, Document
-from axis.errors import Refusal, Violation
+from axis.contents import Carrier, Content, Dossier, DossierProgress, DossierStatus
+from axis.contents.dossier import day_of
+from axis.edxml import AttachmentRef, BusinessType, Document
+from axis.edxml.values import VIETNAM
+from axis.errors import Refusal, Violation, refuse
 from axis.intake.examine import Examined
+from axis.ledger import DossierSaid
 from axis.registry import Registry
 from axis.spool import Spool
 
@@ -55,6 +58,38 @@ def _judged(
     if found:
         raise Refusal(found)
     return tuple(read)
+
+
+def dossier_said(enclosed: Sequence[Content], business: BusinessType) -> DossierSaid | None:
+    """Return what a document tells of a dossier; one that takes a document back tells nothing."""
+    content = next((one for one in enclosed if isinstance(one, Dossier | DossierProgress)), None)
+    if content is None or business is BusinessType.RECALL:
+        return None
+    day = day_of(content.code)
+    if day is None:
+        raise AssertionError("the rules have seen that there is such a day")
+    # What is due in a step is the step's own, not the dossier's.
+    received_at, due_at = (content.received_at, content.due_at) if isinstance(content, Dossier) else (None, None)
+    return DossierSaid(
+        code=content.code,
+        status=int(content.status),
+        at=content.happened_at,
+        not_before=received_at or datetime(day.year, day.month, day.day, tzinfo=VIETNAM),
+        due_at=due_at,
+    )
+
+
+def impossible(enclosed: Sequence[Content], before: int) -> Refusal:
+    """Return the refusal of a document whose dossier stands where no way leads on from."""
+    content = next(one for one in enclosed if isinstance(one, Dossier | DossierProgress))
+    stands = DossierStatus(before)
+    return refuse(
+        "CON.TRANSITION",
+        f"{content.code}: {before} → {content.status}",
+        detail_vi=f"{content.code}: {before} ({stands.label}) → {content.status} ({content.status.label})",
+        path=contents.path_to(content, "status"),
+        rule="rule:dossier.transition",
+    )
 
 
 def _code(roll: Registry, organ_id: str) -> str:

@@ -51,8 +51,21 @@ def test_moves_of_a_dossier(status: DossierStatus) -> None:
     assert move(status, status) is Move.SAME
     for before in DossierStatus:
         if before is not status:
-            expected = Move.NEXT if before in dossier.STATES[status].after else Move.IMPOSSIBLE
-            assert move(before, status) is expected
+            is_reached = status in _reached(dossier.STATES, {before})
+            expected = Move.NEXT if before in dossier.STATES[status].after else Move.GAP
+            assert move(before, status) is (expected if is_reached else Move.IMPOSSIBLE)
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "expected"), [(1, 4, Move.GAP), (4, 10, Move.GAP), (9, 10, Move.NEXT), (9, 4, Move.IMPOSSIBLE)]
+)
+def test_what_was_left_out_is_no_contradiction(before: int, status: int, expected: Move) -> None:
+    assert move(DossierStatus(before), DossierStatus(status)) is expected
+
+
+@pytest.mark.parametrize("status", sorted(dossier.ENDED))
+def test_nothing_follows_the_end_of_a_dossier(status: DossierStatus) -> None:
+    assert {move(status, other) for other in DossierStatus if other is not status} == {Move.IMPOSSIBLE}
 
 
 @pytest.mark.parametrize("status", TaskStatus)
