@@ -26,8 +26,9 @@ from uuid import uuid4
 from axis import clock, edxml, receipts, seal
 from axis.broker import Incoming
 from axis.contents import KINDS, Content, render, root_of, violations_of
-from axis.edxml import AttachmentRef, Organization, values
+from axis.edxml import AttachmentRef, BusinessType, Organization, values
 from axis.errors import PermanentError, Refusal, TransientError, Violation
+from axis.office import drafts
 from axis.office.answers import Report
 from axis.office.office import Office
 from axis.office.settings import OfficeSettings
@@ -222,6 +223,34 @@ class TestAxis:
             "signer_name": "Nguyễn Văn A",
         }
         return edxml.Document(**good | fields)
+
+    def order(
+        self,
+        about: edxml.Document,
+        kind: BusinessType = BusinessType.RECALL,
+        *,
+        reason: str = "Gửi nhầm (ví dụ)",
+        **fields: Any,
+    ) -> edxml.Document:
+        """Return an order of the sender about a document of its own.
+
+        Args:
+            about: As made by `document`.
+            kind: RECALL, or UPDATE or REPLACE with another document.
+            reason: Its reason.
+            fields: Of what takes the document's place, as `document` takes them; or of the recall.
+        """
+        if kind is BusinessType.RECALL:
+            today = values.local_date(clock.now())
+            return replace(drafts.recall(about, reason=reason, addressees=None, on=today), **fields)
+        other = self.document(**fields)
+        if kind is BusinessType.UPDATE:
+            return drafts.update(other, of=about.document_id, reason=reason, receivers_changed=False)
+        return drafts.replacement(other, of=[about.document_id], reason=reason)
+
+    def take_back(self, about: edxml.Document, *, reason: str = "Gửi nhầm (ví dụ)") -> edxml.Status:
+        """Return the sender's status message 13 about a document of its own."""
+        return drafts.take_back(about, addressee=self.code, reason=reason, at=clock.now())
 
     def seal(
         self,
