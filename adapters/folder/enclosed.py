@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
-from adapters.letters import VIETNAM
+from adapters.letters import VIETNAM, now
 from axis import (
     Content,
     Document,
@@ -14,6 +15,8 @@ from axis import (
     Task,
     TaskCompletion,
     TaskProgress,
+    ics_of,
+    read_content,
 )
 
 
@@ -23,6 +26,21 @@ async def contents_of(doc: Document) -> tuple[Content, ...]:
         return await doc.contents()
     except Refusal:
         return ()
+
+
+def event_of(contents: tuple[Content, ...]) -> Iterator[bytes]:
+    """Yield the .ics of an invitation, if there is one."""
+    return (ics_of(content, at=now()) for content in contents if isinstance(content, Invitation))
+
+
+def cancelled(folder: Path) -> Iterator[bytes]:
+    """Yield the .ics that takes out of a calendar what a document's folder has put there, if it has."""
+    try:
+        content = read_content((folder / "giay-moi.xml").read_bytes())
+    except (FileNotFoundError, Refusal):
+        return
+    if isinstance(content, Invitation):
+        yield ics_of(content, at=now(), cancelled=True)
 
 
 def told_of(content: Content) -> Iterator[str]:

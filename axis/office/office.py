@@ -208,6 +208,7 @@ class Office:
         *,
         reason: str = "",
         receivers_changed: bool = False,
+        contents: Sequence[Content] = (),
     ) -> str:
         """Send a document that takes the place of one whose content, or whose receivers, have changed.
 
@@ -217,6 +218,7 @@ class Office:
             files: Its files.
             reason: Why; the addressees read it.
             receivers_changed: Whether it goes to others than that.
+            contents: What it carries beside its files.
 
         Returns:
             The id of the submission.
@@ -225,7 +227,7 @@ class Office:
             Refusal, OSError, TransientError: As `send`.
         """
         updated = drafts.update(document, of=document_id, reason=reason, receivers_changed=receivers_changed)
-        return await self.send(updated, files)
+        return await self.send(updated, files, contents=contents)
 
     async def replace(
         self,
@@ -234,6 +236,7 @@ class Office:
         files: Sequence[File | Path] = (),
         *,
         reason: str = "",
+        contents: Sequence[Content] = (),
     ) -> str:
         """Send a document that replaces one or more others, for all whom it is sent to.
 
@@ -242,6 +245,7 @@ class Office:
             document: What is to be valid from now on.
             files: Its files.
             reason: Why; the addressees read it.
+            contents: What it carries beside its files.
 
         Returns:
             The id of the submission.
@@ -249,7 +253,8 @@ class Office:
         Raises:
             Refusal, OSError, TransientError: As `send`.
         """
-        return await self.send(drafts.replacement(document, of=document_ids, reason=reason), files)
+        replacing = drafts.replacement(document, of=document_ids, reason=reason)
+        return await self.send(replacing, files, contents=contents)
 
     async def submission(self, submission_id: str) -> Submission | None:
         """Return what has become of a submission."""

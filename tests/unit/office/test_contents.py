@@ -85,6 +85,20 @@ async def test_content_that_is_sent_is_under_the_seal_like_a_file(tmp_path_facto
         assert ref.name == KINDS[Kind.INVITATION].file_name
 
 
+async def test_change_of_an_invitation_goes_out_as_an_update_or_a_replacement() -> None:
+    async with TestAxis(_office([])) as axis:
+        first = _draft()
+        later = replace(first, document_id=f"{first.document_id}-2")
+        moved = replace(_invitation(first), revision=1, documents=())
+        with pytest.raises(Refusal) as caught:
+            await axis._office.update(first.document_id, later, contents=[replace(moved, revision=0)])
+        assert [one.rule for one in caught.value.violations] == ["rule:invitation.revision"]
+        await axis._office.update(first.document_id, later, contents=[moved])
+        await axis._office.replace([first.document_id], replace(later, document_id="3"), contents=[moved])
+        sent = [await axis.next_sent(count) for count in (1, 2)]
+        assert [one.answer.receipt.level for one in sent] == [Level.ACCEPTED] * 2
+
+
 async def test_content_that_breaks_a_rule_is_refused_before_it_leaves() -> None:
     async with TestAxis(_office([])) as axis:
         draft = _draft()
