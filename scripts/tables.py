@@ -177,9 +177,10 @@ def content_tables() -> Iterator[str]:
     yield from (
         "## Statuses of a dossier",
         "",
-        "A status may be said again, and steps may be left out; what no way leads to is refused. “Needs” is what `DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in",
-        "the last column needs `NoiDungXuLy`. Who speaks: the receiver is the organ in `MaHoSo` or one above or below it, a handler any",
-        f"other office. {', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
+        "A status may be said again, and steps may be left out; what no way leads to is refused. “Needs” is what",
+        "`DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in the last column needs `NoiDungXuLy`. The",
+        "receiver is the organ in `MaHoSo` or one above or below it, a handler any other office.",
+        f"{', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
         "",
     )
     sample = contents.shapes.BY_TYPE[contents.Dossier].shape

@@ -21,7 +21,7 @@ from axis.contents.dossier import (
     DossierStatus,
     DossierSupplement,
 )
-from axis.contents.examine import examine, violations_of
+from axis.contents.examine import MOST_VIOLATIONS, examine, violations_of
 from axis.contents.invitation import Guest, Invitation
 from axis.contents.kinds import (
     HEAD_BYTES,
@@ -45,6 +45,7 @@ __all__ = [
     "HEAD_BYTES",
     "KINDS",
     "MAX_CONTENT_BYTES",
+    "MOST_VIOLATIONS",
     "ApplicantType",
     "Assignee",
     "Carrier",

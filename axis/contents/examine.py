@@ -17,6 +17,7 @@ from axis.edxml import AttachmentRef, Document
 from axis.edxml.values import PREFIXES
 from axis.errors import Refusal, Violation
 
+MOST_VIOLATIONS = 200  # Listed, as many as the gate lists of an envelope.
 _NSMAP = {prefix.removesuffix(":"): namespace for namespace, prefix in PREFIXES.items()}
 
 
@@ -36,7 +37,7 @@ def examine(xml: bytes, *, today: date, kind: Kind | None = None, carrier: Carri
     content = read_tree(tree, kind)
     found = check(content, today=today, carrier=carrier)
     if found:
-        raise Refusal(_with_lines(found, tree))
+        raise Refusal(_with_lines(found[:MOST_VIOLATIONS], tree))
     return content
 
 

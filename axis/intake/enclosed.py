@@ -56,7 +56,7 @@ def _judged(
         except Refusal as refusal:
             found += refusal.violations
     if found:
-        raise Refusal(found)
+        raise Refusal(found[: contents.MOST_VIOLATIONS])
     return tuple(read)
 
 

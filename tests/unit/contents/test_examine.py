@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from axis import contents
-from axis.contents import KINDS, Content, Kind, examine, read, render, row_in
+from axis.contents import KINDS, Content, Guest, Kind, examine, read, render, row_in
 from axis.contents.shapes import ROOTS
 from axis.edxml import schemas
 from axis.edxml.values import PREFIXES
@@ -78,6 +78,11 @@ def test_every_fault_of_the_shape_is_listed_with_line_and_path() -> None:
 def test_faults_of_the_rules_have_their_line() -> None:
     xml = render(DOSSIER).replace(b"H56.05-20260810", b"H56.05-20260830")
     assert _refused(xml) == [("CON.CODE", 4, "/dos:DongBoHoSoMC/dos:MaHoSo")]
+
+
+def test_so_many_faults_are_listed_as_of_an_envelope() -> None:
+    crowd = replace(INVITATION, guests=(Guest(position="Khách"),) * 300)
+    assert len(_refused(render(crowd))) == contents.MOST_VIOLATIONS
 
 
 def test_a_day_that_does_not_exist_is_a_fault_of_the_shape() -> None:
