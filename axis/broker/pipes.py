@@ -64,6 +64,11 @@ class Incoming:
     died_in: str  # Queue that gave it up, for a dead letter; else "".
     returned: bool = field(default=False, init=False)
 
+    @property
+    def was_handed_out(self) -> bool:
+        """Whether a reader has had it before, and may have done its work with it."""
+        return self.redelivered or self.delivery_count > 0
+
     def give_back(self) -> None:
         """Return it to the queue; that counts towards the delivery limit."""
         self.returned = True

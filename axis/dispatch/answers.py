@@ -20,7 +20,7 @@ from axis.batches import Batches
 from axis.dispatch import business
 from axis.dispatch.along import Along, alone
 from axis.dispatch.retry import RetrySchedule, is_news
-from axis.dispatch.states import DUE, WAITING, State, after
+from axis.dispatch.states import WAITING, State, after
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
 from axis.receipts import Level, Receipt, SignedReceipt
@@ -184,10 +184,17 @@ class Answers:
             now: Now.
             by: Document id of the order.
             told: Who ordered it; told beside the originator, whose heir it may be.
-            removed: Its message was taken out of the inbox; otherwise one that may be there stays as it is.
+            removed: Its only message was taken out of the inbox; otherwise what may have been published stays as it is.
         """
-        among = WAITING if removed else DUE | {State.DEAD}
-        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, among=among, also=told)
+
+        def cannot_be_there(now: DeliveryRow) -> bool:
+            state = State(now.state)
+            if state is State.QUEUED:
+                return not now.attempts
+            # The office has said, signed, that it has not taken it, or could not.
+            return state in (State.DEFERRED, State.DEAD) or (removed and state is State.SENT and now.attempts == 1)
+
+        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=told)
 
     async def end_order(self, row: DeliveryRow, now: datetime, *, about: str) -> None:
         """End the delivery of an order that has nothing left to do at its addressee, with a signed receipt."""
@@ -195,7 +202,9 @@ class Answers:
 
     async def refuse_order(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
         """Refuse an order, or a status, for one addressee, with a signed receipt."""
-        await self._say(row, Level.REJECTED, code, now, detail=detail, among=frozenset({State.QUEUED}))
+        await self._say(
+            row, Level.REJECTED, code, now, detail=detail, where=lambda now: State(now.state) is State.QUEUED
+        )
 
     async def _say(
         self,
@@ -205,15 +214,15 @@ class Answers:
         now: datetime,
         *,
         detail: str = "",
-        among: frozenset[State] = WAITING,
+        where: Callable[[DeliveryRow], bool] = lambda now: State(now.state) in WAITING,
         also: str | None = None,
     ) -> None:
-        """Sign a receipt of the axis about a delivery that still stands `among` some states, and record it."""
+        """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
         entry = CATALOGUE[code]
         said: list[Receipt] = []
 
         def decide(row: DeliveryRow | None) -> ReceiptEntry | None:
-            if row is None or State(row.state) not in among:
+            if row is None or not where(row):
                 return None  # It has ended, or moved, meanwhile.
             signed = self.voice.say(
                 level=level,

@@ -1,7 +1,7 @@
 """Orders: what an accepted envelope says of an earlier document is acted on.
 
-A recall, an update, a replacement takes back what still waits: it is never
-begun again, and its message is taken out of the inbox if it is there. What the
+A recall, an update, a replacement takes back what the addressee cannot have: it
+is never begun again, and its message is taken out of the inbox. What the
 addressee has, or may have, is for the addressee to answer: the order is let go
 to it. A status message moves what is known of the work on a document. An
 envelope is held until this has been done; an order that has overtaken its
@@ -144,24 +144,28 @@ class Orders:
         await self.ledger.settle_links(links, copies[-1].envelope_id, released, now)
 
     async def _take_back(self, rows: Sequence[DeliveryRow], order: DueLink, now: datetime) -> None:
-        """Take back what waits: at once where no message can be on its way, else if it is still in the inbox."""
+        """Take back what its addressee cannot have: at once what is not published, and what is untouched in its inbox."""
 
         async def take(row: DeliveryRow, *, removed: bool) -> None:
             await self.answers.take_back(row, now, by=order.sent_as, told=order.sender, removed=removed)
 
         await asyncio.gather(*(take(row, removed=False) for row in rows))
-        # What was published may be in the inbox, also where the ledger has put it back meanwhile.
-        published = {row.addressee: row for row in rows if row.attempts or State(row.state) is State.QUEUED}
-        for office, found in (await self._taken_out(published, {row.envelope_id for row in rows})).items():
-            for row in rows:
+        # One that was queued a moment ago may have been published since. Of one that was published more than once, a copy may
+        # have been taken that nobody has answered.
+        once = [row for row in rows if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
+        offices = {row.addressee for row in once}
+        for office, found in (await self._taken_out(offices, {row.envelope_id for row in once})).items():
+            for row in once:
                 if row.addressee == office and row.envelope_id in found:
                     await take(row, removed=True)
 
     async def _taken_out(self, offices: Collection[str], envelopes: Collection[str]) -> dict[str, set[str]]:
-        """Take the messages of some envelopes out of the inboxes of offices; return what was there, by office."""
+        """Take the first messages of some envelopes out of inboxes where no reader has had them; return which, by office."""
 
         def is_meant(message: Incoming) -> bool:
-            return message.type == "envelope" and message.headers.get("envelope-id") in envelopes
+            headers = message.headers
+            is_first = message.type == "envelope" and headers.get("attempt") == 1
+            return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
 
         found: dict[str, set[str]] = {}
         depths = await self.broker.depths([topology.inbox(office) for office in offices])
