@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from axis import contents, edxml, seal
 from axis.contents import Assignee, Content
 from axis.edxml.inline import inline
+from axis.errors import TransientError
 from axis.spool import Spool
 from tests.contents import DOSSIER, INVITATION, RETURNED, TASK
 from tests.house import COMMUNE, OTHER, SENDER, House
@@ -113,6 +114,26 @@ async def test_content_inside_the_message_is_judged_too(sender: httpx.AsyncClien
     whole = b"".join(inline(sealed, [(_ref(home, xml), [xml])]))
     answer = await sender.post("/v1/envelopes", content=whole)
     assert [one["rule"] for one in answer.json()["violations"]] == ["rule:invitation.place"]
+
+
+async def test_content_that_cannot_be_read_now_is_promised_nothing(
+    sender: httpx.AsyncClient, home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 5: “could not check” is no refusal; the same envelope is taken when the spool answers again."""
+
+    async def fails(*_: object, **__: object) -> AsyncIterator[bytes]:
+        raise TransientError("SYS.SPOOL")
+        yield b""
+
+    files = _FILES | _enclosed(INVITATION)
+    for content in files.values():
+        await home.bring(SENDER, content)
+    envelope = home.seal(_document(home), files)
+    with monkeypatch.context() as broken:
+        broken.setattr(Spool, "stream", fails)
+        answer = await sender.post("/v1/envelopes", content=envelope)
+    assert (answer.status_code, answer.json()["code"], answer.json()["receipt"]) == (503, "SYS.SPOOL", None)
+    assert (await sender.post("/v1/envelopes", content=envelope)).status_code == 201
 
 
 async def test_nothing_is_read_of_a_document_without_a_content(
