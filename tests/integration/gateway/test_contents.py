@@ -121,9 +121,8 @@ async def test_content_that_cannot_be_read_now_is_promised_nothing(
 ) -> None:
     """Law 5: “could not check” is no refusal; the same envelope is taken when the spool answers again."""
 
-    async def fails(*_: object, **__: object) -> AsyncIterator[bytes]:
+    def fails(*_: object, **__: object) -> None:
         raise TransientError("SYS.SPOOL")
-        yield b""
 
     files = _FILES | _enclosed(INVITATION)
     for content in files.values():
