@@ -92,6 +92,17 @@ CATALOGUE: dict[str, Entry] = {
     "ATT.NAME": Entry("5.6.0", 400, _O, "Tên tệp đính kèm không hợp lệ: {detail}", "An attachment name is not allowed: {detail}", _FIX),
     "ATT.ENCODING": Entry("5.6.0", 400, _I, "Không giải mã được tệp đính kèm: {detail}", "An attachment cannot be decoded: {detail}", _FIX),
     "ATT.ARCHIVE": Entry("5.6.0", 400, _O, "Tệp nén không hợp lệ: {detail}", "The archive is not acceptable: {detail}", _FIX),
+    # --- contents --------------------------------------------------------------
+    "CON.KIND": Entry("5.6.1", 400, _I, "Không biết loại nội dung: {detail}", "The kind of content is not known: {detail}", _FIX),
+    "CON.ONCE": Entry("5.6.0", 400, _I, "Mỗi loại nội dung chỉ được một tệp: {detail}", "There may be one content of a kind: {detail}", _FIX),
+    "CON.XML": Entry("5.6.0", 400, _I, "Tệp nội dung sai: {detail}", "The file of the content: {detail}", _FIX),
+    "CON.SCHEMA": Entry("5.6.0", 400, _I, "Nội dung kèm theo: {detail}", "In the content: {detail}", _FIX),
+    "CON.CODE": Entry("5.6.0", 400, _O, "Mã trong nội dung không hợp lệ: {detail}", "A code in the content is not valid: {detail}", _FIX),
+    "CON.INCOMPLETE": Entry("5.6.0", 400, _O, "Nội dung chưa đủ: {detail}", "The content is not complete: {detail}", _FIX),
+    "CON.DATE": Entry("5.6.0", 400, _O, "Ngày giờ trong nội dung không hợp lệ: {detail}", "A time in the content is not valid: {detail}", _FIX),
+    "CON.PARTY": Entry("5.7.1", 422, _O, "Đơn vị không đúng vai trong nội dung: {detail}", "An office has no such part in the content: {detail}", _FIX),
+    "CON.FILE": Entry("5.6.3", 422, _O, "Nội dung nêu tệp không có trong văn bản: {detail}", "The content names a file that does not travel with the document: {detail}", _FIX),
+    "CON.TRANSITION": Entry("5.6.0", 409, _O, "Hồ sơ không thể chuyển trạng thái như vậy: {detail}", "The dossier cannot come to that status: {detail}", _FIX),
     # --- business rules --------------------------------------------------------
     "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
     "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from axis import edxml, ledger
+from axis.contents import Content
 from axis.edxml import BusinessType, Document, Message
 from axis.errors import CATALOGUE, Refusal
+from axis.intake.enclosed import dossier_said
 from axis.intake.examine import Examined
 from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
@@ -23,7 +25,14 @@ _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordi
 
 
 def custody_of(
-    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+    examined: Examined,
+    *,
+    envelope_id: str,
+    voice: Voice,
+    at: datetime,
+    lifetimes: Sequence[timedelta],
+    via: str,
+    enclosed: Sequence[Content],
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -85,6 +94,7 @@ def custody_of(
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
         links=tuple(_link(link, at) for link in examined.links),
+        dossier=dossier_said(enclosed, _business_type(message)),
     )
 
 

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, links, stories
+from axis.ledger import custody, deliveries, dossiers, links, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
+from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
@@ -24,6 +25,7 @@ from axis.ledger.values import (
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DossierStepRow,
     DueLink,
     DueNotice,
     EnvelopeRow,
@@ -83,6 +85,10 @@ class Ledger:
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
         return await self._database.write(lambda c: custody.reject(c, rejection))
+
+    async def dossier_steps(self, code: str) -> list[DossierStepRow]:
+        """Return what was told of a dossier, by office, the earliest first."""
+        return await self._database.read(lambda c: dossiers.steps_of(c, code))
 
     async def notify_again(self, envelope_id: str, target: str, at: datetime) -> None:
         """Send the acceptance of an envelope once more."""
@@ -209,7 +215,7 @@ class Ledger:
 
     async def _insert_once(self, table: sa.Table, *rows: Row) -> None:
         """Insert rows that may be there already."""
-        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), list(rows)))
+        await self._database.write(lambda c: c.execute(insert_once(c, table), list(rows)))
 
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""

@@ -2,31 +2,24 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from axis.ledger import tables as t
-from axis.ledger.values import Conflict, Custody, CustodyAnswer, Known, Notice, ReceiptRow, Rejection, Row, Taken
-
-
-def insert_once(connection: sa.Connection, table: sa.Table, *, returning: str = "") -> Any:
-    """Return an INSERT that leaves alone what is there already.
-
-    Args:
-        connection: Says for which database.
-        table: Into which table.
-        returning: A column of the rows that were new.
-    """
-    return _insert_once(connection.dialect.name, table, returning)
-
-
-@cache
-def _insert_once(dialect: str, table: sa.Table, returning: str) -> Any:
-    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
-    return statement.returning(table.c[returning]) if returning else statement
+from axis.ledger.dossiers import take_steps
+from axis.ledger.insert import insert_once
+from axis.ledger.values import (
+    Conflict,
+    Custody,
+    CustodyAnswer,
+    Impossible,
+    Known,
+    Notice,
+    ReceiptRow,
+    Rejection,
+    Row,
+    Taken,
+)
 
 
 def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
@@ -34,6 +27,10 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     statement = insert_once(connection, t.envelopes, returning="id")
     taken = set((connection.execute(statement, [_envelope(one) for one in batch])).scalars())
     fresh = [one for one in batch if one.envelope_id in taken]
+    impossible = take_steps(connection, fresh)
+    if impossible:
+        connection.execute(sa.delete(t.envelopes).where(t.envelopes.c.id.in_(impossible)))
+        fresh = [one for one in fresh if one.envelope_id not in impossible]
     for table, rows in (
         (t.envelope_attachments, [row for one in fresh for row in _attachments(one)]),
         (t.deliveries, [row for one in fresh for row in _deliveries(one)]),
@@ -44,7 +41,10 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     ):
         if rows:
             connection.execute(sa.insert(table), rows)
-    return [Taken() if one.envelope_id in taken else _known(connection, one) for one in batch]
+    refused = {one.key: Impossible(impossible[one.envelope_id]) for one in batch if one.envelope_id in impossible}
+    kept = {one.envelope_id for one in fresh}
+    # The same envelope may be twice in a batch: what the one that was put in is told is true of the other.
+    return [Taken() if one.envelope_id in kept else refused.get(one.key) or _known(connection, one) for one in batch]
 
 
 def _known(connection: sa.Connection, custody: Custody) -> CustodyAnswer:

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert_once, notice_row, receipt_row
+from axis.ledger.custody import notice_row, receipt_row
+from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     Attempt,

@@ -196,6 +196,30 @@ outbox = sa.Table(
     sa.Index("ix_outbox_due_at", "due_at"),
 )
 
+# Where a dossier stands, by what one office has told of it. The row is what those wait for who tell of it at the same time.
+dossiers = sa.Table(
+    "dossiers",
+    METADATA,
+    sa.Column("originator", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+dossier_steps = sa.Table(
+    "dossier_steps",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("originator", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("move", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("due_at", Moment),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Index("ix_dossier_steps_code", "code"),
+)
+
 rejections = sa.Table(
     "rejections",
     METADATA,

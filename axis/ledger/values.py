@@ -89,6 +89,31 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DossierSaid:
+    """What an envelope tells of a dossier; see `contents.dossier`."""
+
+    code: str
+    status: int
+    at: datetime | None  # When it came to be so; None: it does not say.
+    not_before: datetime  # The dossier cannot have come to anything earlier.
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierStepRow:
+    """A step of a dossier, as an office told it."""
+
+    envelope_id: str
+    originator: str
+    code: str
+    status: int
+    move: str
+    at: datetime
+    due_at: datetime | None
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Everything that becomes true when an envelope is accepted."""
 
@@ -111,6 +136,7 @@ class Custody:
     receipts: tuple[ReceiptRow, ...]  # The acceptance first.
     notices: tuple[Notice, ...]
     links: tuple[NewLink, ...] = ()
+    dossier: DossierSaid | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -138,7 +164,14 @@ class Conflict:
     envelope_id: str
 
 
-CustodyAnswer = Taken | Known | Conflict
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """What the envelope tells of a dossier cannot follow what its office told before."""
+
+    before: int  # The status that stands.
+
+
+CustodyAnswer = Taken | Known | Conflict | Impossible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
