@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("status_code", sa.Text(), nullable=True),
         sa.Column("due_at", axis.ledger.tables.Moment(timezone=True), nullable=True),
         sa.Column("about", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["envelope_id"], ["envelopes.id"], name=op.f("fk_links_envelope_id_envelopes")),
+        sa.ForeignKeyConstraint(["envelope_id"], ["envelopes.id"], name=op.f("fk_links_envelope_id")),
         sa.PrimaryKeyConstraint("envelope_id", "number", name=op.f("pk_links")),
     )
     op.create_index("ix_links_about", "links", ["about"], unique=False)

@@ -30,13 +30,7 @@ def upgrade() -> None:
         sa.Column("at", axis.ledger.tables.Moment(timezone=True), nullable=False),
         sa.Column("due_at", axis.ledger.tables.Moment(timezone=True), nullable=True),
         sa.Column("recorded_at", axis.ledger.tables.Moment(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["envelope_id"], ["envelopes.id"], name=op.f("fk_dossier_steps_envelope_id_envelopes")),
+        sa.ForeignKeyConstraint(["envelope_id"], ["envelopes.id"], name=op.f("fk_dossier_steps_envelope_id")),
         sa.PrimaryKeyConstraint("envelope_id", name=op.f("pk_dossier_steps")),
     )
     op.create_index("ix_dossier_steps_code", "dossier_steps", ["code"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index("ix_dossier_steps_code", table_name="dossier_steps")
-    op.drop_table("dossier_steps")
-    op.drop_table("dossiers")
