@@ -7,12 +7,12 @@ addressee that cannot be served, and the notices that carry them home.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from axis import edxml, ledger
 from axis.edxml import Document, Message
 from axis.errors import Refusal
 from axis.intake.examine import Examined
+from axis.intake.notary import Original
 from axis.ledger import AttachmentRow, Custody, NewDelivery, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
@@ -22,7 +22,14 @@ _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordi
 
 
 def custody_of(
-    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+    examined: Examined,
+    *,
+    envelope_id: str,
+    voice: Voice,
+    at: datetime,
+    lifetimes: Sequence[timedelta],
+    via: str,
+    original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -40,6 +47,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
+        reason="" if original is None else original.reason,
         addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
         **about,
     )
@@ -69,6 +77,7 @@ def custody_of(
         digest=verified.digest,
         sealed=received.sealed,
         sealed_digest=received.digest,
+        original=None if original is None else original.sha256,
         code=message.code if isinstance(message, Document) else message.response_for.code,
         subject=message.subject if isinstance(message, Document) else f"Trạng thái {message.status_code}",
         priority=priority,
@@ -85,9 +94,10 @@ def custody_of(
     )
 
 
-def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
+def rejection_of(
+    sealed: bytes, refusal: Refusal, *, digest: str, submitter: str, voice: Voice, at: datetime, via: str
+) -> Rejection:
     """Return what the ledger keeps of an envelope that was refused: no content, the digest and the reasons."""
-    digest = sha256(sealed).hexdigest()
     first = refusal.violations[0]
     receipt = voice.say(
         level=Level.REJECTED,

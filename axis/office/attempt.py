@@ -52,6 +52,7 @@ class Attempts:
     handlers: Handlers
     answer_within: timedelta
     now: Clock
+    axis: str  # OrganId of the axis, which seals what comes from older systems.
     suspects: Suspects = field(default_factory=Suspects)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
 
@@ -97,7 +98,7 @@ class Attempts:
             document_id=received.document_id,
         )
         try:
-            verified = seal.verify(received, self.trust.trust, at=self.now())
+            verified = seal.verify(received, self.trust.trust, at=self.now(), notary=self.axis)
             if verified.digest != digest:
                 raise refuse("SIG.DIGEST", f"{verified.digest[:12]} ≠ {digest[:12]}")
         except TransientError as error:
@@ -109,7 +110,12 @@ class Attempts:
         said = verified.message
         if isinstance(said, edxml.Status):
             return about, StatusReport(
-                envelope_id=envelope_id, digest=digest, attempt=attempt, sealed=message.body, message=said
+                envelope_id=envelope_id,
+                digest=digest,
+                attempt=attempt,
+                sealed=message.body,
+                message=said,
+                verified=verified.by_originator,
             )
         return about, Document(
             envelope_id=envelope_id,
@@ -117,6 +123,7 @@ class Attempts:
             attempt=attempt,
             sealed=message.body,
             message=said,
+            verified=verified.by_originator,
             attachments=tuple(Attachment(ref, self.gateway) for ref in said.attachments),
         )
 

@@ -147,6 +147,7 @@ class Document:
     sealed: bytes  # The envelope as the originator sealed it: keep it as evidence.
     message: edxml.Document  # Everything that it says.
     attachments: tuple[Attachment, ...]
+    verified: bool = True  # False: an older system sent it and the axis sealed it; who wrote it is not verified.
 
     @property
     def originator(self) -> Organization:
@@ -218,6 +219,7 @@ class StatusReport:
     attempt: int
     sealed: bytes
     message: edxml.Status
+    verified: bool = True  # As of a Document.
 
 
 def flush_to_disk(file: BinaryIO) -> None:

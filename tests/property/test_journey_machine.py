@@ -217,6 +217,7 @@ class Machine:
         gateway: Any = _Gateway(home)
         live: Any = trust
         self.attempts = Attempts(
+            axis=AXIS,
             voice=Voice(COMMUNE, home.province.signer(COMMUNE)),
             trust=live,
             state=self.state,

@@ -165,8 +165,9 @@ class Cutter:
         if self._sink is not None:
             raise refuse("ENV.SCHEMA", "a file holds an element", line=self._line)
         folded = name.rsplit(_SEPARATOR, 1)[-1].casefold()
-        element = self._builder.start(_clark(name), {_clark(key): value for key, value in attributes.items()})
-        element.sourceline = self._line
+        said = {_clark(key): value for key, value in attributes.items()}
+        element: etree._Element = self._builder.start(_clark(name), said)  # type: ignore[func-returns-value,assignment]
+        put_on_line(element, self._line)
         if folded in _CONTENTS and self._path and self._path[-1][1] == _HOLDER:
             self._open(self._path[-1][0])
         self._path.append((element, folded))
@@ -205,6 +206,12 @@ class Cutter:
 
     def _bad_base64(self) -> Refusal:
         return refuse("ATT.ENCODING", f"base64 ({len(self._files)})", line=self._line)
+
+
+def put_on_line(element: etree._Element, line: int | None) -> None:
+    """Say on which line of the file an element stands."""
+    if line is not None:
+        element.sourceline = line  # type: ignore[misc]  # lxml lets it be set; its types do not say so.
 
 
 def _clark(name: str) -> str:

@@ -10,21 +10,21 @@ Spec: docs/protocol/dialects.md 2 to 5; QCVN 102:2016.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lxml import etree
 
 from axis.edxml import codes
-from axis.edxml.dialects.cut import Carried, Cut
+from axis.edxml.dialects.cut import Carried, Cut, put_on_line
 from axis.edxml.dialects.files import ZIP, media_type_of
 from axis.edxml.dialects.quirks import Quirk, Tolerated
 from axis.edxml.dialects.table import SOAP, XLINK, Frame, Policy
 from axis.edxml.gate import gate, path_of
 from axis.edxml.model import AttachmentRef, Document, Kind, Message
 from axis.edxml.parse import Received
-from axis.edxml.read import read_trees
+from axis.edxml.read import read_traces, read_trees
 from axis.edxml.split import Sink
 from axis.edxml.values import (
     DSIG,
@@ -206,7 +206,7 @@ class _Work:
         parts = {"header": header, "business": child(traces, "Bussiness"), "manifest": manifest}
         message = read_trees(kind, {name: part for name, part in parts.items() if part is not None})
         if isinstance(message, Document):
-            message = replace(message, traces=tuple(_read_traces(traces)), attachments=_unresolved(message))
+            message = replace(message, traces=read_traces(received), attachments=_unresolved(message))
         return Judged(
             kind,
             message,
@@ -520,7 +520,7 @@ class _Work:
         """List a file that stands within the manifest itself."""
         holder = one.element
         reference = _add(manifest, "Reference")
-        reference.sourceline = holder.sourceline
+        put_on_line(reference, _line(holder))
         content_id = _content_id(holder) or f"a{number}"
         if not _content_id(holder):
             _add(holder, "ContentId").text = content_id
@@ -578,11 +578,6 @@ def _unresolved(message: Document) -> tuple[AttachmentRef, ...]:
     return tuple(replace(ref, sha256="", size_bytes=0) for ref in message.attachments)
 
 
-def _read_traces(traces: etree._Element) -> Iterator[tuple[str, datetime]]:
-    for trace in traces.iterchildren(q("TraceHeader")):
-        yield _text(trace, "OrganId"), parse_timestamp(_text(trace, "Timestamp"))
-
-
 def _local(element: etree._Element) -> str:
     return etree.QName(element).localname
 
@@ -594,8 +589,7 @@ def _line(element: etree._Element) -> int | None:
 def _add(parent: etree._Element, name: str) -> etree._Element:
     """Add an element on its parent's line: that is where a person must look."""
     added = etree.SubElement(parent, q(name))
-    if parent.sourceline is not None:
-        added.sourceline = parent.sourceline
+    put_on_line(added, _line(parent))
     return added
 
 
