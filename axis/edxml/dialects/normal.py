@@ -183,6 +183,9 @@ class _Work:
         self._retag(root)
         header, traces, manifest = self._unframe(root)
         self._judge_signature()
+        for one in (*header.iter(), *traces.iter(), *manifest.iter()):
+            if _in_order(one) != list(one):
+                self.note(Quirk.ORDER, _local(one), one)
         kind = Kind.STATUS if child(header, "StatusCode") is not None else Kind.DOCUMENT
         carried = {id(one.element): one for one in cut.files}
         if kind is Kind.STATUS:
@@ -195,8 +198,8 @@ class _Work:
         for element in (header, traces, manifest):
             for one in list(element.iter()):
                 self._dates(one)
-                self._order(one)
                 self._strip(one)
+                one[:] = _in_order(one)
         received = _assembled(kind, header, traces, manifest)
         try:
             gate(received)
@@ -331,17 +334,6 @@ class _Work:
         else:
             line = None if place is None else _line(place)
             self.violations.append(violation(code, detail, line=line, rule="dialect:unsigned"))
-
-    def _order(self, element: etree._Element) -> None:
-        order = _ORDER.get(_local(element))
-        if order is None:
-            return
-        children = list(element)
-        places = {q(name): number for number, name in enumerate(order)}
-        ordered = sorted(children, key=lambda one: places.get(str(one.tag), len(places)))
-        if ordered != children:
-            self.note(Quirk.ORDER, _local(element), element)
-            element[:] = ordered
 
     def _strip(self, element: etree._Element) -> None:
         for name in list(element.attrib):
@@ -576,6 +568,13 @@ def _assembled(kind: Kind, header: etree._Element, traces: etree._Element, manif
 
 def _unresolved(message: Document) -> tuple[AttachmentRef, ...]:
     return tuple(replace(ref, sha256="", size_bytes=0) for ref in message.attachments)
+
+
+def _in_order(element: etree._Element) -> list[etree._Element]:
+    """Return the children of an element as today's schema has them; what it does not know comes last."""
+    order = _ORDER.get(_local(element), ())
+    places = {q(name): number for number, name in enumerate(order)}
+    return sorted(element, key=lambda one: places.get(str(one.tag), len(places)))
 
 
 def _local(element: etree._Element) -> str:
