@@ -19,7 +19,7 @@ from axis import Delivered, Document, Office, PermanentError, Refused, Registere
 
 _FACTS = "document.json"
 _ANSWERED = "answer.txt"
-_COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id")
+_COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id", "verified")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
 
 
@@ -89,6 +89,7 @@ class Incoming:
             "promulgated_on": doc.promulgated_on.isoformat(),
             "subject": _cell(doc.subject),
             "envelope_id": doc.envelope_id,
+            "verified": "yes" if doc.verified else "no",
         }
         write_whole(path, _csv([*rows, row]))
         return number
@@ -157,6 +158,7 @@ def _facts(doc: Document, names: list[str]) -> dict[str, object]:
     return {
         "envelope_id": doc.envelope_id,
         "digest": doc.digest,
+        "verified": doc.verified,
         "originator": doc.originator.organ_id,
         "originator_name": doc.originator.name,
         "document_id": doc.document_id,
@@ -174,10 +176,14 @@ def _facts(doc: Document, names: list[str]) -> dict[str, object]:
     }
 
 
+_UNVERIFIED = "CHƯA XÁC THỰC NƠI GỬI: phần mềm cũ, không có chữ ký số của đơn vị. Hỏi lại nơi gửi nếu nghi ngờ."
+
+
 def _page(doc: Document, names: list[str]) -> str:
     lines = [
         f"{doc.type_name} {doc.code} ngày {doc.promulgated_on:%d/%m/%Y}",
         f"Nơi gửi: {doc.originator.name or doc.originator.organ_id} ({doc.originator.organ_id})",
+        *([] if doc.verified else [_UNVERIFIED]),
         f"Trích yếu: {doc.subject}",
         f"Người ký: {doc.signer_name}",
         *([f"Hạn trả lời: {doc.due_on:%d/%m/%Y}"] if doc.due_on else []),

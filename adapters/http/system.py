@@ -108,6 +108,7 @@ class System:
             "status_code": said.status_code,
             "description": said.description,
             "at": said.at.isoformat(),
+            "verified": report.verified,
             "envelope": b64encode(report.sealed).decode(),
         }
         _require_taken(await self._post("status.received", report.envelope_id, facts))

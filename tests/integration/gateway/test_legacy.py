@@ -17,6 +17,7 @@ from lxml import etree
 
 from axis import edxml, seal
 from axis.audit.evidence import Evidence
+from axis.cli import track
 from axis.edxml import AttachmentRef, Document, Organization, ResponseFor, Status
 from axis.edxml.dialects import DIALECTS, render
 from axis.errors import Refusal
@@ -273,6 +274,18 @@ async def test_audit_believes_the_notary_where_the_book_says_so(sender: httpx.As
     evidence = Evidence(home.province.trust(), AXIS)
     found = [one async for story in home.ledger.stories(whole=True) async for one in evidence.story(story)]
     assert (found, evidence.counted["envelopes"]) == ([], 2)
+
+
+async def test_person_who_tracks_it_sees_the_mark(
+    sender: httpx.AsyncClient, home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _accepted(sender, _written())
+    await home.accept(home.seal(home.document()))
+    for envelope in await home.ledger.envelopes():
+        story = await track._story(home.ledger, envelope)
+        track._show(story)
+        assert story["verified"] is envelope.verified
+        assert ("Chưa xác thực" in capsys.readouterr().out) is not envelope.verified
 
 
 async def test_many_at_once_are_one(sender: httpx.AsyncClient, home: House) -> None:
