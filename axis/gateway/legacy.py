@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from axis.edxml import Document, dialects
+from axis.edxml import Document, dialects, limits
 from axis.edxml.dialects import Cut, Cutter, Normalised, Policy
 from axis.errors import Refusal, refuse
 from axis.gateway.whole import sips
@@ -23,6 +23,7 @@ from axis.intake import Acceptance, Intake, Original, notarise
 from axis.spool import Blob, Spool, Staged
 
 _CHUNK_BYTES = 1024 * 1024
+_MOST_BYTES = limits.MAX_TOTAL_BYTES * 3 // 2 + limits.MAX_ENVELOPE_BYTES  # Files in base64, with line ends.
 _VIA = "http"
 
 
@@ -55,6 +56,8 @@ class Legacy:
             whole = stage()
             async for chunk in sips(chunks):
                 await asyncio.to_thread(whole.write, chunk)
+                if whole.size_bytes > _MOST_BYTES:
+                    raise refuse("ENV.TOO_LARGE", f"> {_MOST_BYTES} bytes")
             try:
                 cut = await asyncio.to_thread(_cut, whole, stage)
                 if not dialects.is_sealed(cut):

@@ -68,6 +68,7 @@ class Cutter:
         self._head: bytearray | None = bytearray()  # Until the first `<`.
         self._path: list[tuple[etree._Element, str]] = []  # Open elements, with their folded names.
         self._elements = 0
+        self._lines_before = 0  # In the junk, which the parser does not see.
         self._fed = 0
         self._encoded = 0  # Of what was fed: base64.
         self._total = 0
@@ -118,6 +119,7 @@ class Cutter:
             return b""
         junk, rest = bytes(head[:begins]), bytes(head[begins:])
         self._head = None
+        self._lines_before = junk.count(b"\n")
         if junk.startswith(_BOM):
             junk = junk.removeprefix(_BOM)
             self._tolerated.append(Tolerated(Quirk.BOM, line=1))
@@ -134,11 +136,11 @@ class Cutter:
             self._parser.Parse(data, is_last)
         except expat.ExpatError as error:
             words = expat.errors.messages.get(error.code, "syntax")
-            raise refuse("ENV.NOT_WELL_FORMED", words, line=error.lineno) from error
+            raise refuse("ENV.NOT_WELL_FORMED", words, line=error.lineno + self._lines_before) from error
 
     @property
     def _line(self) -> int:
-        return int(self._parser.CurrentLineNumber)
+        return int(self._parser.CurrentLineNumber) + self._lines_before
 
     def _too_large(self) -> Refusal:
         return refuse("ENV.TOO_LARGE", f"> {limits.MAX_ENVELOPE_BYTES} bytes", line=self._line)
@@ -166,7 +168,10 @@ class Cutter:
             raise refuse("ENV.SCHEMA", "a file holds an element", line=self._line)
         folded = name.rsplit(_SEPARATOR, 1)[-1].casefold()
         said = {_clark(key): value for key, value in attributes.items()}
-        element: etree._Element = self._builder.start(_clark(name), said)  # type: ignore[func-returns-value,assignment]
+        try:
+            element: etree._Element = self._builder.start(_clark(name), said)  # type: ignore[func-returns-value,assignment]
+        except ValueError as error:  # A namespace that is no URI: expat does not ask.
+            raise refuse("ENV.NOT_WELL_FORMED", "a name or a namespace", line=self._line) from error
         put_on_line(element, self._line)
         if folded in _CONTENTS and self._path and self._path[-1][1] == _HOLDER:
             self._open(self._path[-1][0])

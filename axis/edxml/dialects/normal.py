@@ -16,12 +16,12 @@ from datetime import datetime
 
 from lxml import etree
 
-from axis.edxml import codes
+from axis.edxml import codes, limits
 from axis.edxml.dialects.cut import Carried, Cut, put_on_line
 from axis.edxml.dialects.files import ZIP, media_type_of
 from axis.edxml.dialects.quirks import Quirk, Tolerated
 from axis.edxml.dialects.table import SOAP, XLINK, Frame, Policy
-from axis.edxml.gate import gate, path_of
+from axis.edxml.gate import gate
 from axis.edxml.model import AttachmentRef, Document, Kind, Message
 from axis.edxml.parse import Received
 from axis.edxml.read import read_traces, read_trees
@@ -92,7 +92,10 @@ _LEFT_OUT = frozenset(
      "staffid", "promulgator", "fieldname", "mimetype"]
 )  # fmt: skip
 _OF_STATUS = frozenset({"From", "ResponseFor", "StaffInfo", "StatusCode", "Description", "Timestamp"})
-_MOST_TOLERATED = 200
+_MOST = 200  # Quirks that are noted, and violations: beyond that the file is not what it claims to be.
+
+# What is not the dialect at all, or a hundred times too much of it: a schema would have an endless lot to say.
+_HOPELESS = frozenset({"ENV.DIALECT", "ATT.COUNT"})
 
 _DAY_FIRST = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})(?: ([0-9]{2}:[0-9]{2}:[0-9]{2}))?")
 _ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
@@ -171,12 +174,21 @@ class _Work:
     tolerated: list[Tolerated]
     violations: list[Violation] = field(default_factory=list)
     signatures: list[etree._Element] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)  # Namespaces that are not the dialect's.
 
     def note(self, quirk: Quirk, detail: str, element: etree._Element | None) -> None:
         """Say once that something is tolerated."""
         known = any(one.quirk is quirk and one.detail == detail for one in self.tolerated)
-        if not known and len(self.tolerated) < _MOST_TOLERATED:
+        if not known and len(self.tolerated) < _MOST:
             self.tolerated.append(Tolerated(quirk, detail, None if element is None else _line(element)))
+
+    def complain(
+        self, code: str, detail: str, element: etree._Element | None, *, rule: str, detail_vi: str | None = None
+    ) -> None:
+        """Say that something is wrong."""
+        if len(self.violations) < _MOST:
+            line = None if element is None else _line(element)
+            self.violations.append(violation(code, detail, detail_vi=detail_vi, line=line, rule=rule))
 
     def judge(self, cut: Cut) -> Judged:
         root = cut.root
@@ -199,8 +211,12 @@ class _Work:
             for one in list(element.iter()):
                 self._dates(one)
                 self._strip(one)
-                one[:] = _in_order(one)
+                ordered = _in_order(one)
+                if ordered != list(one):
+                    one[:] = ordered
         received = _assembled(kind, header, traces, manifest)
+        if any(found.code in _HOPELESS for found in self.violations):
+            return Judged(kind, None, (), tuple(self.tolerated), tuple(self.violations), received)
         try:
             gate(received)
         except Refusal as refusal:
@@ -252,8 +268,9 @@ class _Work:
             open_elements += reversed(element)
 
     def _foreign(self, space: str, element: etree._Element) -> None:
-        if not any(found.rule == "dialect:namespace" and space in found.en for found in self.violations):
-            self.violations.append(violation("ENV.DIALECT", space[:120], line=_line(element), rule="dialect:namespace"))
+        if space not in self.foreign:
+            self.foreign.add(space)
+            self.complain("ENV.DIALECT", space[:120], element, rule="dialect:namespace")
 
     def _unframe(self, root: etree._Element) -> tuple[etree._Element, etree._Element, etree._Element]:
         """Return MessageHeader, TraceHeaderList and edXMLManifest, wherever the dialect has them.
@@ -272,7 +289,7 @@ class _Work:
         if frame is not Frame.EDXML:
             self.note(Quirk.FRAME, frame.value, root)
             if frame is not self.policy.dialect.frame:
-                self.violations.append(violation("ENV.DIALECT", frame.value, line=_line(root), rule="dialect:frame"))
+                self.complain("ENV.DIALECT", frame.value, root, rule="dialect:frame")
         head = self._sole(envelope, "edXMLHeader")
         head = envelope if head is None else head
         header = self._sole(head, "MessageHeader")
@@ -309,15 +326,8 @@ class _Work:
             for one in holder:
                 if not any(one is part for part in known) and _local(one) not in frames:
                     name = _local(one)[:80]
-                    self.violations.append(
-                        violation(
-                            "ENV.SCHEMA",
-                            f"{name} is not known here",
-                            detail_vi=f"không biết {name} ở đây",
-                            line=_line(one),
-                            rule="dialect:unknown",
-                        )
-                    )
+                    vi = f"không biết {name} ở đây"
+                    self.complain("ENV.SCHEMA", f"{name} is not known here", one, rule="dialect:unknown", detail_vi=vi)
 
     def _judge_signature(self) -> None:
         """Say what a signature is worth; without a seal of the profile a message is taken only where the roll says so."""
@@ -332,8 +342,7 @@ class _Work:
         if self.policy.takes_unsigned:
             self.note(quirk, detail, place)
         else:
-            line = None if place is None else _line(place)
-            self.violations.append(violation(code, detail, line=line, rule="dialect:unsigned"))
+            self.complain(code, detail, place, rule="dialect:unsigned")
 
     def _strip(self, element: etree._Element) -> None:
         for name in list(element.attrib):
@@ -483,9 +492,15 @@ class _Work:
         within = [carried[id(one)] for one in manifest if id(one) in carried]
         for number, one in enumerate(within, 1):
             self._make_reference(manifest, one, number)
+        references = list(manifest.iterchildren(q("Reference")))
+        if len(references) > limits.MAX_ATTACHMENTS:
+            self.complain(
+                "ATT.COUNT", f"{len(references)} > {limits.MAX_ATTACHMENTS}", manifest, rule="attachment:count"
+            )
+            return []
         rest = list(files)
         linked = []
-        for number, reference in enumerate(list(manifest.iterchildren(q("Reference"))), 1):
+        for number, reference in enumerate(references, 1):
             self._reference(reference, number)
             content_id, name = _text(reference, "ContentId"), _text(reference, "AttachmentName")
             found = next((one for one in rest if _content_id(one.element) == content_id.removeprefix("cid:")), None)
@@ -494,18 +509,13 @@ class _Work:
                 if found is not None:
                     self.note(Quirk.LINK, name, reference)
             if found is None:
-                self.violations.append(
-                    violation(
-                        "ATT.MISSING", name, line=_line(reference), path=path_of(reference), rule="attachment:inline"
-                    )
-                )
+                self.complain("ATT.MISSING", name, reference, rule="attachment:inline")
                 continue
             rest.remove(found)
             linked.append(found)
         for one in rest:
             name = _file_name(one.element) or _content_id(one.element)
-            line = _line(one.element)
-            self.violations.append(violation("ATT.UNLISTED", name, line=line, rule="attachment:listed"))
+            self.complain("ATT.UNLISTED", name, one.element, rule="attachment:listed")
         return linked
 
     def _make_reference(self, manifest: etree._Element, one: Carried, number: int) -> None:

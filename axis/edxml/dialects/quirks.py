@@ -31,17 +31,17 @@ class Quirk(StrEnum):
     SIGNATURE = "signature"
 
 
-WORDS: dict[Quirk, tuple[str, str]] = {  # Vietnamese, English; each holds one {detail}.
+WORDS: dict[Quirk, tuple[str, str]] = {  # Vietnamese, English; either may hold one {detail}.
     Quirk.JUNK: ("Có ký tự thừa trước XML: {detail}", "There is something before the XML: {detail}"),
-    Quirk.BOM: ("Có dấu thứ tự byte (BOM) ở đầu{detail}", "It begins with a byte order mark{detail}"),
-    Quirk.COMMENT: ("Chú thích, chỉ thị xử lý bị bỏ qua{detail}", "Comments and processing instructions are left out{detail}"),
+    Quirk.BOM: ("Có dấu thứ tự byte (BOM) ở đầu", "It begins with a byte order mark"),
+    Quirk.COMMENT: ("Chú thích, chỉ thị xử lý bị bỏ qua", "Comments and processing instructions are left out"),
     Quirk.NAMESPACE: ("Không gian tên cũ: {detail}", "An older namespace: {detail}"),
     Quirk.FRAME: ("Khung gói tin khác: {detail}", "Another frame around the message: {detail}"),
     Quirk.NAME: ("Tên phần tử viết khác: {detail}", "Another name of an element: {detail}"),
     Quirk.ORDER: ("Thứ tự phần tử khác trong {detail}", "Another order of elements in {detail}"),
     Quirk.DATE: ("Ngày giờ viết khác: {detail}", "Another form of a date: {detail}"),
     Quirk.BLANK: ("Coi là để trống: {detail}", "Taken as empty: {detail}"),
-    Quirk.RESPONSE: ("ResponseFor trống bị bỏ qua{detail}", "An empty ResponseFor is left out{detail}"),
+    Quirk.RESPONSE: ("ResponseFor trống bị bỏ qua", "An empty ResponseFor is left out"),
     Quirk.TRACE: ("TraceHeader không rõ đơn vị hoặc thời điểm bị bỏ qua: {detail}", "A TraceHeader without office or time is left out: {detail}"),
     Quirk.TYPE: ("Loại văn bản xác định theo tên: {detail}", "The document type follows from its name: {detail}"),
     Quirk.ABSENT: ("Phần tử thiếu được thêm: {detail}", "An element that is missing was added: {detail}"),
@@ -49,7 +49,7 @@ WORDS: dict[Quirk, tuple[str, str]] = {  # Vietnamese, English; each holds one {
     Quirk.LEFT_OUT: ("Phần tử không dùng bị bỏ qua: {detail}", "An element that nobody uses is left out: {detail}"),
     Quirk.MEDIA_TYPE: ("Kiểu tệp khai sai: {detail}", "The media type is not that of the file: {detail}"),
     Quirk.LINK: ("Tệp tìm theo tên: {detail}", "The file was found by its name: {detail}"),
-    Quirk.UNSIGNED: ("Không có chữ ký: chưa xác thực nơi gửi{detail}", "It carries no signature: unverified{detail}"),
+    Quirk.UNSIGNED: ("Không có chữ ký: chưa xác thực nơi gửi", "It carries no signature: unverified"),
     Quirk.SIGNATURE: ("Chữ ký kiểu cũ không kiểm tra được, chưa xác thực nơi gửi: {detail}", "Its signature cannot be checked, unverified: {detail}"),
 }  # fmt: skip
 
