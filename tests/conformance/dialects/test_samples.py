@@ -52,7 +52,8 @@ def _cutter(octets: bytes) -> Cutter:
 
 
 def _octets(sample: dict[str, Any]) -> bytes:
-    return (FOLDER / "samples" / sample["file"]).read_bytes()
+    path: Path = FOLDER / "samples" / sample["file"]
+    return path.read_bytes()
 
 
 def _judged(sample: dict[str, Any]) -> Judged:
