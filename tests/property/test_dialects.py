@@ -27,7 +27,7 @@ from axis.edxml.model import Message, Status
 from axis.errors import Refusal
 from tests.property.test_edxml import DOCUMENTS, STATUSES
 
-_NAMES = st.from_regex(r"[a-z0-9 ]{1,20}\.(pdf|docx|zip|txt|edxml|xyz)", fullmatch=True)
+_NAMES = st.from_regex(r"[a-z0-9]{1,10}( [a-z0-9]{1,10})?\.(pdf|docx|zip|txt|edxml|xyz)", fullmatch=True)
 _FILES = st.lists(st.tuples(_NAMES, st.binary(max_size=2000)), max_size=3)
 _TRACES = st.lists(
     st.tuples(
