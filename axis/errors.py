@@ -63,6 +63,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENV.WRONG_ROOT": Entry("5.5.5", 400, _I, "Không phải gói tin edXML: {detail}", "Not an edXML message: {detail}", _FIX),
     "ENV.SCHEMA": Entry("5.6.0", 400, _I, "Sai cấu trúc: {detail}", "Against the schema: {detail}", _FIX),
     "ENV.ID_ATTRIBUTE": Entry("5.5.2", 400, _I, "Thuộc tính Id không hợp lệ: {detail}", "An Id attribute is not allowed here: {detail}", _FIX),
+    "ENV.DIALECT": Entry("5.5.5", 400, _I, "Không phải mẫu mà danh sách đơn vị ghi cho đơn vị: {detail}", "Not the dialect that the roll states for the office: {detail}", "Sửa gói tin, hoặc đề nghị sửa mục dialect trong danh sách đơn vị. / Correct the message, or ask for another dialect in the roll."),
     # --- the seal --------------------------------------------------------------
     "SIG.MISSING": Entry("5.7.7", 422, _O, "Gói tin chưa được ký số.", "The envelope carries no seal.", _SEAL),
     "SIG.POSITION": Entry("5.7.7", 422, _I, "Chữ ký không đặt đúng chỗ: {detail}", "The seal is not where it must be: {detail}", _SEAL),
@@ -74,6 +75,8 @@ CATALOGUE: dict[str, Entry] = {
     "SIG.C14N": Entry("5.7.7", 422, _I, "Không chuẩn hóa được XML: {detail}", "The XML cannot be canonicalised: {detail}", _SEAL),
     "SIG.DIGEST": Entry("5.7.7", 422, _O, "Nội dung đã bị thay đổi sau khi ký: {detail}", "The content was changed after it was sealed: {detail}", _SEAL),
     "SIG.VALUE": Entry("5.7.7", 422, _O, "Chữ ký không khớp khóa đã đăng ký của đơn vị gửi.", "The seal was not made with the key registered for the originator.", _SEAL),
+    "SIG.LEGACY": Entry("5.7.7", 422, _O, "Chữ ký kiểu cũ không kiểm tra được: {detail}", "The signature is of a kind that cannot be checked: {detail}", _SEAL),
+    "SIG.NOTARY": Entry("5.7.1", 422, _I, "Chỉ trục được ký thay đơn vị khác: {detail}", "Only the axis may seal for another office: {detail}", _SEAL),
     "KEY.UNKNOWN_SIGNER": Entry("5.1.8", 422, _P, "Đơn vị gửi chưa đăng ký khóa: {detail}", "No key is registered for the originator: {detail}", _ASK),
     "KEY.WRONG_SIGNER": Entry("5.7.1", 422, _O, "Chứng thư không thuộc đơn vị gửi: {detail}", "The certificate does not belong to the originator: {detail}", _SEAL),
     "KEY.EXPIRED": Entry("5.7.1", 422, _O, "Chứng thư đã hết hạn: {detail}", "The certificate has expired: {detail}", "Đăng ký chứng thư mới rồi gửi lại. / Register a new certificate and submit again."),

@@ -41,6 +41,7 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
     rows = await book.deliveries_of(envelope.envelope_id)
     said = await book.receipts_of(envelope.envelope_id)
     return asdict(envelope) | {
+        "verified": envelope.verified,
         "deliveries": [asdict(row) for row in rows],
         "receipts": [
             {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest}
@@ -63,6 +64,8 @@ def _show(story: dict[str, Any]) -> None:
         f"  {story['originator']} · {story['document_id']} · {story['envelope_id']} · {story['accepted_at']:%Y-%m-%d %H:%M:%S}Z",
         markup=False,
     )
+    if not story["verified"]:
+        output.console.print(f"  {output.UNVERIFIED} · {story['original']}", style="yellow", markup=False)
     output.table(
         "",
         ("nơi nhận", "trạng thái", "nghiệp vụ", "lần", "lý do", "thử lại", "ai xử lý"),

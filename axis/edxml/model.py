@@ -172,3 +172,11 @@ class Status:
 
 
 Message = Document | Status
+
+
+@dataclass(frozen=True, slots=True)
+class Notary:
+    """Who sealed a message that its originator did not: its word is that this is what came, not who wrote it."""
+
+    organ_id: str
+    original: str  # SHA-256 of the bytes that came, lower-case hex.

@@ -5,7 +5,8 @@ that what the axis acts on is what was signed and nothing beside it.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from contextlib import suppress
+from datetime import date, datetime
 from enum import IntEnum
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from axis.edxml.model import (
     Status,
     Update,
 )
+from axis.edxml.parse import Received
 from axis.edxml.values import PROFILE, collapse, parse_date, parse_timestamp, q
 from axis.errors import refuse
 
@@ -90,6 +92,16 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         business=_business(business),
         attachments=read_manifest(manifest),
     )
+
+
+def read_traces(received: Received) -> tuple[tuple[str, datetime], ...]:
+    """Return office and time of each TraceHeader that says both. They stand outside the seal: anybody may have said it."""
+    found = []
+    for trace in received.root.iter(q("TraceHeader")):
+        fields, _ = _children(trace)
+        with suppress(ValueError):
+            found.append((_text(fields, "OrganId"), parse_timestamp(_text(fields, "Timestamp"))))
+    return tuple(found)
 
 
 def read_manifest(manifest: etree._Element) -> tuple[AttachmentRef, ...]:

@@ -23,7 +23,7 @@ _SIP_BYTES = 64 * 1024
 async def receive_whole(
     chunks: AsyncIterator[bytes],
     spool: Spool,
-    judge: Callable[[bytes], Awaitable[None]],
+    judge: Callable[[bytes], Awaitable[object]],
     brought: Callable[[Blob], Awaitable[None]],
     *,
     attachment_bytes: int,
@@ -49,7 +49,7 @@ async def receive_whole(
 
     splitter = Splitter(open_sink)
     try:
-        async for chunk in _sips(chunks):
+        async for chunk in sips(chunks):
             # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
             await asyncio.to_thread(splitter.feed, chunk)
         split = await asyncio.to_thread(splitter.close)
@@ -63,7 +63,7 @@ async def receive_whole(
                 one.discard()
 
 
-async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield a stream in pieces that are worth a thread: a line may bring it in crumbs, and each costs a scan."""
     gathered = bytearray()
     async for chunk in chunks:

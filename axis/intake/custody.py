@@ -7,7 +7,6 @@ addressee that cannot be served, and the notices that carry them home.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from axis import edxml, ledger
 from axis.contents import Content
@@ -15,6 +14,7 @@ from axis.edxml import BusinessType, Document, Message
 from axis.errors import CATALOGUE, Refusal
 from axis.intake.enclosed import dossier_said
 from axis.intake.examine import Examined
+from axis.intake.notary import Original
 from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
@@ -33,6 +33,7 @@ def custody_of(
     lifetimes: Sequence[timedelta],
     via: str,
     enclosed: Sequence[Content],
+    original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -50,6 +51,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
+        reason="" if original is None else original.reason,
         addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
         **about,
     )
@@ -80,6 +82,7 @@ def custody_of(
         digest=verified.digest,
         sealed=received.sealed,
         sealed_digest=received.digest,
+        original=None if original is None else original.sha256,
         code=message.code if isinstance(message, Document) else message.response_for.code,
         subject=message.subject if isinstance(message, Document) else f"Trạng thái {message.status_code}",
         priority=priority,
@@ -98,9 +101,10 @@ def custody_of(
     )
 
 
-def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
+def rejection_of(
+    sealed: bytes, refusal: Refusal, *, digest: str, submitter: str, voice: Voice, at: datetime, via: str
+) -> Rejection:
     """Return what the ledger keeps of an envelope that was refused: no content, the digest and the reasons."""
-    digest = sha256(sealed).hexdigest()
     first = refusal.violations[0]
     receipt = voice.say(
         level=Level.REJECTED,

@@ -30,7 +30,15 @@ class Examined:
         return message.attachments if isinstance(message, Document) else ()
 
 
-def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: seal.Trust, at: datetime) -> Examined:
+def examine(
+    sealed: bytes,
+    *,
+    submitter: str,
+    roll: registry.Registry,
+    trust: seal.Trust,
+    at: datetime,
+    notary: str | None = None,
+) -> Examined:
     """Judge one sealed envelope.
 
     Args:
@@ -39,6 +47,7 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
         roll: The offices as known now.
         trust: Whose certificates are believed.
         at: Now.
+        notary: OrganId of the axis, if it has sealed this one itself; no office may hand in what it has.
 
     Raises:
         Refusal: With every violation of the first stage that found any.
@@ -46,7 +55,7 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     """
     received = edxml.parse(sealed)
     _require_own_voice(received.originator, submitter, roll)
-    verified = seal.verify(received, trust, at=at)
+    verified = seal.verify(received, trust, at=at, notary=notary)
     edxml.gate(received)
     resolution = routing.resolve(verified.message, roll, at)
     message = verified.message

@@ -45,7 +45,7 @@ _MOST_FILES = 100  # Recorded or looked up by one statement.
 _e = t.envelopes.c
 _ENVELOPE = sa.select(
     _e.id.label("envelope_id"), _e.originator, _e.document_id, _e.business_type, _e.kind, _e.digest,
-    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at,
+    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at, _e.original,
 )  # fmt: skip
 
 
@@ -78,9 +78,9 @@ class Ledger:
         """Take envelopes into custody in one commit; answers stand in the order of the batch."""
         return await self._database.write(lambda c: custody.take(c, batch))
 
-    async def accepted_bytes(self, originator: str, sealed_digest: str) -> Known | None:
+    async def accepted_bytes(self, originator: str, digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
-        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, sealed_digest))
+        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, digest))
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""

@@ -101,11 +101,15 @@ def readable(connection: sa.Connection, wanted: Collection[tuple[str, str]]) -> 
     return found
 
 
-def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: str) -> Known | None:
+def accepted_bytes(connection: sa.Connection, originator: str, digest: str) -> Known | None:
     """Return the acceptance of exactly these bytes from this office, if there was one."""
     e = t.envelopes.c
     envelope_id = (
-        connection.execute(sa.select(e.id).where(e.sealed_digest == sealed_digest, e.originator == originator).limit(1))
+        connection.execute(
+            sa.select(e.id)
+            .where(sa.or_(e.sealed_digest == digest, e.original == digest), e.originator == originator)
+            .limit(1)
+        )
     ).scalar()
     return None if envelope_id is None else Known(envelope_id, accepted_xml(connection, envelope_id))
 
@@ -197,6 +201,7 @@ def _envelope(one: Custody) -> Row:
         "accepted_at": one.accepted_at,
         "expires_at": one.expires_at,
         "sealed": one.sealed,
+        "original": one.original,
     }
 
 

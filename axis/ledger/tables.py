@@ -80,6 +80,8 @@ envelopes = sa.Table(
     sa.Column("accepted_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    # SHA-256 of what came, where the axis has sealed what an older system sent.
+    sa.Column("original", sa.String(64)),
     # Idempotence: one acceptance for each business key.
     sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
     # An acceptance asked for again with the same bytes.
@@ -89,6 +91,10 @@ envelopes = sa.Table(
     sa.Index("ix_envelopes_document_id", "document_id"),
     sa.Index("ix_envelopes_accepted_at", "accepted_at"),
 )
+
+# The same original again. Few envelopes have one, and the index holds no others.
+_has_original = envelopes.c.original.is_not(None)
+sa.Index("ix_envelopes_original", envelopes.c.original, sqlite_where=_has_original, postgresql_where=_has_original)
 
 envelope_attachments = sa.Table(
     "envelope_attachments",

@@ -125,6 +125,7 @@ class Custody:
     digest: str  # Of the signed content.
     sealed: bytes
     sealed_digest: str
+    original: str | None = None  # SHA-256 of what an older system sent; the axis has sealed what it means.
     code: str
     subject: str
     priority: int
@@ -244,6 +245,12 @@ class EnvelopeRow:
     via: str
     accepted_at: datetime
     expires_at: datetime
+    original: str | None  # SHA-256 of what an older system sent, whose originator is not verified.
+
+    @property
+    def verified(self) -> bool:
+        """Whether its originator has sealed it."""
+        return self.original is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

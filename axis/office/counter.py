@@ -104,6 +104,7 @@ class Counter:
                 pipes=pipes,
                 courier=courier,
                 attempts=Attempts(
+                    axis=settings.axis,
                     voice=voice,
                     trust=trust,
                     state=state,

@@ -271,6 +271,7 @@ class Machine:
         live: Any = trust
         voice = Voice(COMMUNE, home.province.signer(COMMUNE))
         self.attempts = Attempts(
+            axis=AXIS,
             voice=voice,
             trust=live,
             state=self.state,
