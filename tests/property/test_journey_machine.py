@@ -122,6 +122,9 @@ class _Believed:
     def canonical(self, code: str) -> str:
         return code
 
+    def may_order(self, code: str, originator: str) -> bool:
+        return code == originator
+
 
 @dataclass
 class System:
