@@ -1,8 +1,9 @@
 """Incoming: a document becomes a folder in inbox/, and a clerk's file becomes a signed receipt.
 
 The folder appears whole under its name: the document as it was sealed, its
-files, and a page to read. `register.txt` holds the incoming number,
-`refuse.txt` the reason; when the receipt is signed, `answer.txt` says so.
+files, a page to read, and of an invitation an .ics. `register.txt` holds the
+incoming number, `refuse.txt` the reason; when the receipt is signed, `answer.txt`
+says so.
 
 An order is a folder there too, answered with `agree.txt` or `decline.txt`. Until
 then a page lies in the folder of the document that it is about, and that one is
@@ -17,12 +18,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.folder.enclosed import cancelled, contents_of, event_of, told_of
 from adapters.folder.options import FolderOptions
 from adapters.folder.places import Places, Settling, free_name, move, read_facts, safe_name, write_facts, write_whole
 from adapters.letters import VIETNAM, now
 from axis import (
     Agreed,
     Attachment,
+    Content,
     Declined,
     Delivered,
     Document,
@@ -38,6 +41,9 @@ _FACTS = "document.json"
 _ANSWERED = "answer.txt"
 _FROZEN = "cho-quyet-dinh.txt"  # An order about the document waits for its answer.
 _WITHDRAWN = "da-thu-hoi.txt"
+_EVENT = "giay-moi.ics"
+_CANCELLED = "huy-giay-moi.ics"  # Takes out of a calendar what the other has put into it.
+_Page = Callable[[list[str], tuple[Content, ...]], str]  # From names of files, and what is to be told of contents.
 _COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
 
@@ -71,16 +77,14 @@ class Incoming:
             doc = order.document
             name = f"{_ORDERS[order.kind]} {order.target.code} {order.originator.organ_id}"
             facts = _order_facts(order) | (_facts(doc) if doc is not None else {})
-            await self._build(
-                order.envelope_id, order.sealed, facts, name, () if doc is None else doc.attachments, _order_page(order)
-            )
+            await self._build(order.envelope_id, order.sealed, facts, name, doc, _order_page(order))
         for folder in self._folders(target.envelope_id for target in order.targets):
             await asyncio.to_thread(write_whole, folder / _FROZEN, _frozen_page(order).encode())
         return Delivered()
 
     async def _keep(self, doc: Document) -> Path:
         name = f"{doc.promulgated_on:%Y-%m-%d} {doc.code} {doc.originator.organ_id}"
-        return await self._build(doc.envelope_id, doc.sealed, _facts(doc), name, doc.attachments, _page(doc))
+        return await self._build(doc.envelope_id, doc.sealed, _facts(doc), name, doc, _page(doc))
 
     async def _build(
         self,
@@ -88,25 +92,30 @@ class Incoming:
         sealed: bytes,
         facts: dict[str, Any],
         title: str,
-        attachments: Sequence[Attachment],
-        page: Callable[[list[str]], str],
+        doc: Document | None,
+        page: _Page,
     ) -> Path:
         """Build a folder beside its place, and rename it there."""
         building = self.places.inbox / f".{envelope_id}"
         await asyncio.to_thread(building.mkdir, exist_ok=True)
+        attachments: tuple[Attachment, ...] = () if doc is None else doc.attachments
         names: list[str] = []
         for attachment in attachments:
             name = _free(safe_name(attachment.name), names)
             names.append(name)
             if not (building / name).exists():  # An earlier attempt may have brought it.
                 await attachment.save(building / name)
+        contents = () if doc is None else await contents_of(doc)
+        for event in event_of(contents):
+            names.append(_free(_EVENT, names))
+            await asyncio.to_thread(write_whole, building / names[-1], event)
         async with self._writing:
             files = [
                 {"name": name, "as_sent": one.name, "sha256": one.sha256, "bytes": one.size_bytes}
-                for name, one in zip(names, attachments, strict=True)
+                for name, one in zip(names, attachments, strict=False)  # An .ics is not of the document.
             ]
             whole = {**facts, "envelope_id": envelope_id, "files": files}
-            return await asyncio.to_thread(self._finish, building, sealed, whole, title, page(names))
+            return await asyncio.to_thread(self._finish, building, sealed, whole, title, page(names, contents))
 
     def _finish(self, building: Path, sealed: bytes, facts: dict[str, Any], title: str, page: str) -> Path:
         write_whole(building / "document.edxml", sealed)
@@ -208,6 +217,8 @@ class Incoming:
         facts = read_facts(folder / _FACTS) or {}
         for waiting in self._folders(target["envelope_id"] for target in facts.get("targets", ())):
             (waiting / _FROZEN).unlink(missing_ok=True)
+        for event in cancelled(folder):
+            write_whole(folder / _CANCELLED, event)
         write_whole(folder / _WITHDRAWN, f"{_moment()}: đã thu hồi theo lệnh của nơi gửi\n".encode())
         move(folder, free_name(self.places.withdrawn, folder.name))
 
@@ -250,7 +261,7 @@ def _moment() -> str:
 
 def _free(name: str, taken: list[str]) -> str:
     """Return a name that is neither taken nor one of ours."""
-    ours = {"document.edxml", _FACTS, "van-ban.txt", _ANSWERED, _FROZEN, _WITHDRAWN, *_ANSWERS, *_DECISIONS}
+    ours = {"document.edxml", _FACTS, "van-ban.txt", _ANSWERED, _FROZEN, _WITHDRAWN, _CANCELLED, *_ANSWERS, *_DECISIONS}
     folded = {one.casefold() for one in taken} | ours
     stem, dot, suffix = name.rpartition(".")
     free, number = name, 1
@@ -288,17 +299,17 @@ def _order_facts(order: Order) -> dict[str, Any]:
     }
 
 
-def _page(doc: Document) -> Callable[[list[str]], str]:
+def _page(doc: Document) -> _Page:
     """Return what writes the page of a document, once the names of its files are known."""
     asks = ("Vào sổ: ghi số đến vào tệp register.txt trong thư mục này.", "Từ chối: ghi lý do vào tệp refuse.txt.")
-    return lambda names: "\n".join((*_about(doc, names), "", *asks, ""))
+    return lambda names, contents: "\n".join((*_about(doc, names, contents), "", *asks, ""))
 
 
-def _order_page(order: Order) -> Callable[[list[str]], str]:
+def _order_page(order: Order) -> _Page:
     """Return what writes the page of an order."""
 
-    def page(names: list[str]) -> str:
-        brings = [] if order.document is None else ["", "Văn bản mới:", *_about(order.document, names)]
+    def page(names: list[str], contents: tuple[Content, ...]) -> str:
+        brings = [] if order.document is None else ["", "Văn bản mới:", *_about(order.document, names, contents)]
         agree = "ghi số đến của văn bản mới" if brings else "ghi “đồng ý”"
         asks = (f"Đồng ý: {agree} vào tệp agree.txt trong thư mục này.", "Từ chối: ghi lý do vào tệp decline.txt.")
         return "\n".join((*_ordered(order), *brings, "", *asks, ""))
@@ -322,13 +333,14 @@ def _ordered(order: Order) -> list[str]:
     ]
 
 
-def _about(doc: Document, names: list[str]) -> list[str]:
+def _about(doc: Document, names: list[str], contents: tuple[Content, ...]) -> list[str]:
     return [
         f"{doc.type_name} {doc.code} ngày {doc.promulgated_on:%d/%m/%Y}",
         f"Nơi gửi: {doc.originator.name or doc.originator.organ_id} ({doc.originator.organ_id})",
         f"Trích yếu: {doc.subject}",
         f"Người ký: {doc.signer_name}",
         *([f"Hạn trả lời: {doc.due_on:%d/%m/%Y}"] if doc.due_on else []),
+        *(line for content in contents for line in told_of(content)),
         "",
         *(f"Tệp: {name}" for name in names),
     ]

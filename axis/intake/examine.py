@@ -10,7 +10,7 @@ Spec: docs/protocol/intake.md; QCVN 102:2016; Decree 30/2020/NĐ-CP.
 from dataclasses import dataclass
 from datetime import datetime
 
-from axis import edxml, registry, routing, seal
+from axis import contents, edxml, registry, routing, seal
 from axis.edxml import AttachmentRef, Document, values
 from axis.errors import Refusal, refuse
 
@@ -21,6 +21,7 @@ class Examined:
 
     verified: seal.Verified
     resolution: routing.Resolution
+    links: tuple[routing.Link, ...]  # What it is to earlier documents.
 
     @property
     def attachments(self) -> tuple[AttachmentRef, ...]:
@@ -48,12 +49,15 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     verified = seal.verify(received, trust, at=at)
     edxml.gate(received)
     resolution = routing.resolve(verified.message, roll, at)
-    violations = [*edxml.check(verified.message, today=values.local_date(at))]
+    message = verified.message
+    violations = [*edxml.check(message, today=values.local_date(at)), *routing.unreached(message, resolution, roll)]
+    if isinstance(message, Document):
+        violations += contents.check_manifest(message.attachments)
     if not any(route.served for route in resolution.routes):
         violations += [route.violation for route in resolution.routes if route.violation is not None]
     if violations:
         raise Refusal(violations)
-    return Examined(verified, resolution)
+    return Examined(verified, resolution, routing.links(message, resolution, roll))
 
 
 def _require_own_voice(claimed: str, submitter: str, roll: registry.Registry) -> None:

@@ -70,17 +70,14 @@ class Attempts:
     trust: LiveTrust
     state: State
     courier: Courier
+    orders: Orders
     gateway: Gateway
     handlers: Handlers
     answer_within: timedelta
     now: Clock
     suspects: Suspects = field(default_factory=Suspects)
-    orders: Orders = field(init=False)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     _at_work: set[str] = field(default_factory=set, init=False)  # Envelope ids.
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "orders", Orders(voice=self.voice, state=self.state, trust=self.trust))
 
     async def take(self, message: Incoming) -> None:
         """Answer one envelope; when this returns, the answer cannot be lost.

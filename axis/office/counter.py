@@ -29,6 +29,7 @@ from axis.office.copies import OrderState
 from axis.office.courier import Courier
 from axis.office.handlers import Handlers
 from axis.office.hearing import Hearing
+from axis.office.orders import Orders
 from axis.office.outbound import Outbound
 from axis.office.pipes import Consumer, Gateway, Pipes
 from axis.office.settings import OfficeSettings
@@ -61,6 +62,7 @@ class Counter:
     pipes: Pipes
     courier: Courier
     attempts: Attempts
+    orders: Orders
     hearing: Hearing
     outbound: Outbound
     compare: Compare
@@ -92,6 +94,7 @@ class Counter:
             voice = Voice(settings.code, key)
             courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
             hearing = Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now)
+            orders = Orders(voice=voice, state=state, trust=trust)
             counter = cls(
                 settings=settings,
                 handlers=handlers,
@@ -105,11 +108,13 @@ class Counter:
                     trust=trust,
                     state=state,
                     courier=courier,
+                    orders=orders,
                     gateway=gateway,
                     handlers=handlers,
                     answer_within=settings.answer_within,
                     now=now,
                 ),
+                orders=orders,
                 hearing=hearing,
                 compare=Compare(state=state, gateway=gateway, hearing=hearing, now=now),
                 outbound=Outbound(
@@ -190,7 +195,7 @@ class Counter:
         if kept.frozen_by is not None and isinstance(decision, Agreed):
             raise PermanentError("ORD.FROZEN", kept.frozen_by)
         async with self.attempts.deciding(about.envelope_id, {copy.about.document_id for copy in kept.copies}):
-            words = await self.attempts.orders.settle(
+            words = await self.orders.settle(
                 decision,
                 about,
                 kept.held,

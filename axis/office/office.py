@@ -27,6 +27,7 @@ import uvloop
 from axis import clock, edxml, garbage, seal
 from axis.broker import Broker
 from axis.clock import Clock
+from axis.contents import Content
 from axis.edxml.values import local_date
 from axis.errors import AxisError
 from axis.office import drafts, metrics
@@ -124,8 +125,14 @@ class Office:
         """
         await self._open.report(about if isinstance(about, str) else about.envelope_id, report)
 
-    async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File | Path] = ()) -> str:
-        """Seal a document with its files and send it.
+    async def send(
+        self,
+        document: edxml.Document | edxml.Status,
+        files: Sequence[File | Path] = (),
+        *,
+        contents: Sequence[Content] = (),
+    ) -> str:
+        """Seal a document with its files, and contents that it carries beside them, and send it.
 
         It is safe when this returns, and on its way; `submission` and
         `on_receipt` tell what becomes of it.
@@ -134,11 +141,11 @@ class Office:
             The id of the submission.
 
         Raises:
-            Refusal: It cannot be sealed.
+            Refusal: It cannot be sealed, or a content breaks a rule.
             OSError: A file cannot be read.
             TransientError: SYS.STATE; nothing was promised.
         """
-        return await self._open.outbound.send(document, _as_files(files))
+        return await self._open.outbound.send(document, _as_files(files), contents)
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File | Path] = ()) -> str:
         """Send an edXML message, sealed or not, with its files inside it, beside it, or both.
@@ -201,6 +208,7 @@ class Office:
         *,
         reason: str = "",
         receivers_changed: bool = False,
+        contents: Sequence[Content] = (),
     ) -> str:
         """Send a document that takes the place of one whose content, or whose receivers, have changed.
 
@@ -210,6 +218,7 @@ class Office:
             files: Its files.
             reason: Why; the addressees read it.
             receivers_changed: Whether it goes to others than that.
+            contents: What it carries beside its files.
 
         Returns:
             The id of the submission.
@@ -218,7 +227,7 @@ class Office:
             Refusal, OSError, TransientError: As `send`.
         """
         updated = drafts.update(document, of=document_id, reason=reason, receivers_changed=receivers_changed)
-        return await self.send(updated, files)
+        return await self.send(updated, files, contents=contents)
 
     async def replace(
         self,
@@ -227,6 +236,7 @@ class Office:
         files: Sequence[File | Path] = (),
         *,
         reason: str = "",
+        contents: Sequence[Content] = (),
     ) -> str:
         """Send a document that replaces one or more others, for all whom it is sent to.
 
@@ -235,6 +245,7 @@ class Office:
             document: What is to be valid from now on.
             files: Its files.
             reason: Why; the addressees read it.
+            contents: What it carries beside its files.
 
         Returns:
             The id of the submission.
@@ -242,7 +253,8 @@ class Office:
         Raises:
             Refusal, OSError, TransientError: As `send`.
         """
-        return await self.send(drafts.replacement(document, of=document_ids, reason=reason), files)
+        replacing = drafts.replacement(document, of=document_ids, reason=reason)
+        return await self.send(replacing, files, contents=contents)
 
     async def submission(self, submission_id: str) -> Submission | None:
         """Return what has become of a submission."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +19,7 @@ from axis import BusinessType, Delivered, Document, Organization, Registered, ed
 from axis.cli.main import root
 from axis.office.settings import ENVIRONMENT
 from axis.office.testing import TestAxis
+from tests.contents import TASK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^<!-- (\w+)(?:: (\S+))? -->\n```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -91,6 +92,26 @@ async def test_sending_and_reporting_work_as_printed(printed: Path, capsys: pyte
         await page.work_is_done(delivery.envelope_id)
         assert [one.level for one in test_axis.later(delivery).receipts] == ["delivered", "progress"]
     assert "H56.112,2026/08/25,125/UBND-VP None accepted" in capsys.readouterr().out
+
+
+async def test_contents_are_sent_and_received_as_printed(printed: Path) -> None:
+    page = _load(printed / "contents.py")
+    async with TestAxis(page.office, code="H56.112", sender="H56.VP") as test_axis:
+        letter = test_axis.document(
+            originator=axis.Organization("H56.112"),
+            addressees=(axis.Organization("H56.VP"),),
+            promulgated_on=date(2026, 8, 25),
+        )
+        await page.invite(letter)
+        sent = await test_axis.next_sent()
+        assert isinstance(sent.message, edxml.Document)
+        (ref,) = sent.message.attachments
+        invitation = axis.read_content(test_axis.gateway.files[ref.sha256])
+        assert isinstance(invitation, axis.Invitation)
+        assert (invitation.code, invitation.guests) == (letter.document_id, (axis.Guest(organ_id="H56.VP"),))
+        await test_axis.deliver(test_axis.document(), {}, [invitation, TASK])
+    assert page.to_do == ["NV-2026-0042: 2026-09-05"]
+    assert b"METHOD:REQUEST" in page.calendar[0]
 
 
 async def test_orders_work_as_printed(printed: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,23 @@ from structlog.testing import capture_logs
 
 from adapters import folder
 from adapters.folder.places import Places, Settling, free_name, safe_name
-from axis import Agreed, BusinessType, Level, Office, OfficeSettings, PermanentError, Refused, edxml, name_problem
+from axis import (
+    Agreed,
+    BusinessType,
+    Level,
+    Office,
+    OfficeSettings,
+    PermanentError,
+    Refused,
+    clock,
+    edxml,
+    name_problem,
+    read_content,
+    render_content,
+)
+from axis.edxml.values import local_date
 from axis.office.testing import OFFICE, SENDER, Delivery, TestAxis
+from tests.contents import DOSSIER, INVITATION, TASK
 
 _SOON_S = 60.0  # A disk that others keep busy takes seconds for each sync.
 
@@ -91,6 +107,79 @@ async def test_files_with_our_own_names_do_not_replace_ours(by_adapter: TestAxis
     assert arrived is not None
     assert (arrived / "document (2).json").read_bytes() == b"{}"
     assert (arrived / "register (2).txt").read_bytes() == b"999"
+
+
+async def test_invitation_comes_with_a_file_for_the_calendar(by_adapter: TestAxis, tmp_path: Path) -> None:
+    document = by_adapter.document()
+    invitation = replace(INVITATION, code=document.document_id, inviter=SENDER, documents=())
+    await by_adapter.deliver(document, {"giay-moi.ics": b"theirs"}, [invitation])
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    assert read_content((arrived / "giay-moi.xml").read_bytes()) == invitation
+    assert (arrived / "giay-moi.ics").read_bytes() == b"theirs"
+    assert b"METHOD:REQUEST" in (arrived / "giay-moi (2).ics").read_bytes()
+    page = (arrived / "van-ban.txt").read_text()
+    assert "Thời gian: 08:00 ngày 01/09/2026 đến 11:00 ngày 01/09/2026" in page
+    assert "Tệp: giay-moi (2).ics" in page
+
+
+async def test_recall_of_an_invitation_takes_it_out_of_the_calendar(by_clerk: TestAxis, tmp_path: Path) -> None:
+    await by_clerk.deliver(document := by_clerk.document(), {}, [INVITATION])
+    await by_clerk.deliver(by_clerk.order(document))
+    order = next(one for one in (tmp_path / "inbox").iterdir() if one.name.startswith("THU HỒI"))
+    (order / "agree.txt").write_text("đồng ý")
+    withdrawn = await _until(lambda: _one(tmp_path / "withdrawn"))
+    invited, gone = ((withdrawn / name).read_bytes() for name in ("giay-moi.ics", "huy-giay-moi.ics"))
+    assert (b"METHOD:REQUEST" in invited, b"METHOD:CANCEL" in gone) == (True, True)
+    uid = next(line for line in invited.splitlines() if line.startswith(b"UID:"))
+    assert uid in gone.splitlines()
+
+
+async def test_change_of_an_invitation_moves_it_in_the_calendar(by_clerk: TestAxis, tmp_path: Path) -> None:
+    await by_clerk.deliver(document := by_clerk.document(), {}, [INVITATION])
+    update = by_clerk.order(document, BusinessType.UPDATE)
+    await by_clerk.deliver(update, {}, [replace(INVITATION, revision=1)])
+    order = next(one for one in (tmp_path / "inbox").iterdir() if one.name.startswith("CẬP NHẬT"))
+    assert b"SEQUENCE:1" in (order / "giay-moi.ics").read_bytes()
+    assert "Mời: Họp triển khai" in (order / "van-ban.txt").read_text()
+
+
+async def test_page_says_what_a_dossier_and_a_task_are_about(by_adapter: TestAxis, tmp_path: Path) -> None:
+    await by_adapter.deliver(by_adapter.document(), {}, [DOSSIER, TASK])
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    page = (arrived / "van-ban.txt").read_text()
+    assert "Hồ sơ H56.05-20260810-0000123: Đang xử lý\nHẹn trả: 17:00 ngày 28/08/2026\n" in page
+    assert "Nhiệm vụ NV-2026-0042: Rà soát mã định danh của các đơn vị trực thuộc\nHạn xử lý: 05/09/2026\n" in page
+    assert not (arrived / "giay-moi.ics").exists()
+
+
+async def test_content_that_cannot_be_read_is_a_file_like_any_other(by_adapter: TestAxis, tmp_path: Path) -> None:
+    sealed = by_adapter.seal(by_adapter.document(), {}, [replace(INVITATION, title="")])  # No axis would take it.
+    await by_adapter.deliver(sealed)
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    assert (arrived / "giay-moi.xml").exists()
+    assert not (arrived / "giay-moi.ics").exists()
+
+
+async def test_content_in_drop_is_sent_as_what_it_is(by_clerk: TestAxis, tmp_path: Path) -> None:
+    building = tmp_path / "building"
+    building.mkdir()
+    today = local_date(clock.now())
+    code = f"{OFFICE},{today:%Y/%m/%d},7/GM-UBND"
+    invitation = replace(
+        INVITATION, code=code, inviter=OFFICE, documents=(), starts_at=clock.now().replace(microsecond=0), ends_at=None
+    )
+    (building / "giay-moi.xml").write_bytes(render_content(invitation))
+    (building / "letter.toml").write_text(
+        f'to = ["{SENDER}"]\nnumber = 7\nnotation = "GM-UBND"\nsubject = "Họp"\nsigner = "A"\nkind = "Giấy mời"'
+    )
+    (tmp_path / "drop").mkdir(exist_ok=True)
+    building.rename(tmp_path / "drop" / "7")
+    sent = await by_clerk.next_sent()
+    assert isinstance(sent.message, edxml.Document)
+    assert [ref.content_type for ref in sent.message.attachments] == ["application/vnd.axis.invitation+xml;version=1"]
 
 
 async def test_clerk_registers_with_a_file(by_clerk: TestAxis, tmp_path: Path) -> None:

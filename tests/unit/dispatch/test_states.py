@@ -2,7 +2,7 @@
 
 import pytest
 
-from axis.dispatch.states import ANSWERS, BUSINESS, MOVES, TERMINAL, WAITING, State, after
+from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, WAITING, State, after
 from axis.receipts import Level
 
 
@@ -43,4 +43,3 @@ def test_dead_letter_still_delivered_if_the_office_says_so() -> None:
 def test_document_that_its_addressee_gives_up_was_delivered_all_the_same() -> None:
     assert after(State.DELIVERED, Level.RECALLED) is State.DELIVERED
     assert after(State.REFUSED, Level.RECALLED) is None
-    assert Level.RECALLED in BUSINESS
