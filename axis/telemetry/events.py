@@ -175,6 +175,11 @@ def attempt_answered(*, envelope_id: str, attempt: int, level: str) -> None:
     _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, level=level)
 
 
+def order_settled(*, envelope_id: str, state: str, withdrawn: int) -> None:
+    """An office has answered an order about documents that it has, and so many copies were given up."""
+    _log.info("order.settled", envelope_id=envelope_id, state=state, withdrawn=withdrawn)
+
+
 def attempt_failed(*, envelope_id: str, attempt: int, error: BaseException) -> None:
     """An office's handler raised; the error is written here and nowhere else."""
     _log.warning("attempt.failed", envelope_id=envelope_id, attempt=attempt, exc_info=error)
