@@ -26,6 +26,7 @@ from axis import audit
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.outbound import Outbound
+from axis.edxml import Priority
 from axis.errors import TransientError
 from axis.intake import Allowance
 from axis.office.answers import Answer, Delivered, Refused, Registered, Unavailable
@@ -46,6 +47,10 @@ _ANSWER_WITHIN = timedelta(minutes=5)
 _NUMBERS = st.integers(0, 5)
 _SPANS = st.sampled_from([timedelta(0), timedelta(seconds=15), timedelta(minutes=6), timedelta(hours=2)])
 _ENDED = ("delivered", "refused", "expired")
+_INBOXES = topology.inboxes(COMMUNE)
+_INBOX_OF = {
+    one.key: one.queue for one in topology.province([SENDER, COMMUNE]).bindings if one.exchange == topology.DELIVER
+}
 _ROUNDS = 60  # Of quiet, in which everything must come to its end.
 
 
@@ -75,7 +80,7 @@ class Carrier:
         if self.says_no:
             self.says_no -= 1
             raise TransientError("SYS.BROKER")
-        queue = topology.inbox(routing_key) if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
+        queue = _INBOX_OF[routing_key] if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
         self.queues[queue].append(
             Incoming(
                 body=body,
@@ -242,7 +247,7 @@ class Machine:
             answer = await self.home.accept(envelope)
             assert (answer.duplicate, answer.envelope_id) == (True, envelope_id)
             return
-        envelope = self.home.seal(self.home.document())
+        envelope = self.home.seal(self.home.document(priority=Priority(number % 4)))  # Some by the urgent inbox.
         answer = await self.home.accept(envelope)
         assert not answer.duplicate
         self.accepted[answer.envelope_id] = envelope
@@ -276,7 +281,8 @@ class Machine:
 
     async def take(self, number: int, dies: str) -> None:
         """The office takes one message from its inbox, whichever comes first."""
-        inbox = self.carrier.queues[topology.inbox(COMMUNE)]
+        inboxes = [self.carrier.queues[queue] for queue in _INBOXES]
+        inbox = inboxes[number % 2] or inboxes[1 - number % 2]
         if not inbox:
             return
         message = inbox.pop(number % len(inbox))
@@ -337,7 +343,7 @@ class Machine:
         self.carrier.says_no = self.carrier.forgets_to_confirm = 0
         for _ in range(_ROUNDS):
             await self.pass_time(timedelta(minutes=6))
-            while self.carrier.queues[topology.inbox(COMMUNE)]:
+            while any(self.carrier.queues[queue] for queue in _INBOXES):
                 await self.take(0, "")
             while self.carrier.queues[topology.RECEIPTS]:
                 await self.carry(0, False)
@@ -360,8 +366,7 @@ class Machine:
             assert ("registered" in self.heard[row.envelope_id]) or not registered
 
 
-_INBOX = topology.inbox(COMMUNE)
-_QUEUES = st.sampled_from([_INBOX, topology.RECEIPTS])
+_QUEUES = st.sampled_from([*_INBOXES, topology.RECEIPTS])
 _EVENTS = st.one_of(
     st.tuples(st.just("hand_in"), st.booleans(), _NUMBERS),
     st.tuples(st.just("pass_time"), _SPANS),
