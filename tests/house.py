@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, ledger, receipts, seal
+from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
@@ -28,6 +29,7 @@ STRANGER = "H56.NR"
 TIERS = {AXIS: "axis", SENDER: "department", COMMUNE: "commune", OTHER: "commune", STRANGER: "district"}
 LIFETIME = timedelta(days=5)
 WAIT = timedelta(seconds=10)
+DEADLINES = Deadlines()
 
 
 @dataclass
@@ -139,6 +141,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 roll=lambda: (roll, trust),
                 voice=voice,
                 lifetimes=(LIFETIME,) * 5,
+                deadlines=DEADLINES,
                 now=lambda: opened.now(),
             ),
             answers=Answers(
@@ -148,6 +151,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 schedule=RetrySchedule(waits=(WAIT,), spread=0),
                 notices_after=(timedelta(hours=1),),
                 breaker_after=3,
+                deadlines=DEADLINES,
             ),
         )
         yield opened

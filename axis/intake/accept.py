@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from axis import clock, seal
 from axis.batches import Batches
+from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
 from axis.errors import AxisError, PermanentError, Refusal, violation
 from axis.intake.custody import custody_of, rejection_of
@@ -72,6 +73,7 @@ class Intake:
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
+    deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
     now: Callable[[], datetime] = clock.now
@@ -162,6 +164,7 @@ class Intake:
             voice=self.voice,
             at=self.now(),
             lifetimes=self.lifetimes,
+            deadlines=self.deadlines,
             via=one.via,
         )
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from axis import edxml, ledger
+from axis.deadlines import Deadlines
 from axis.edxml import Document, Message
 from axis.errors import Refusal
 from axis.intake.examine import Examined
@@ -22,7 +23,14 @@ _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordi
 
 
 def custody_of(
-    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+    examined: Examined,
+    *,
+    envelope_id: str,
+    voice: Voice,
+    at: datetime,
+    lifetimes: Sequence[timedelta],
+    deadlines: Deadlines,
+    via: str,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -60,6 +68,7 @@ def custody_of(
     }
     said = [accepted, *refusals.values()]
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
+    release_at = _hour(message, at)
     return Custody(
         envelope_id=envelope_id,
         originator=resolution.originator.code,
@@ -74,15 +83,23 @@ def custody_of(
         priority=priority,
         via=via,
         accepted_at=at,
-        expires_at=at + lifetimes[priority],
+        expires_at=(release_at or at) + lifetimes[priority],
         attachments=tuple(
             AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
             for ref in examined.attachments
         ),
-        deliveries=tuple(_delivery(route, at) for route in resolution.routes),
+        deliveries=tuple(_delivery(route, release_at or at) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
+        release_at=release_at,
+        process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
     )
+
+
+def _hour(message: Message, at: datetime) -> datetime | None:
+    """Return the hour before which no addressee gets a message; None where there is none, or it is past."""
+    hour = message.release_at if isinstance(message, Document) else None
+    return hour if hour is not None and hour > at else None
 
 
 def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
@@ -135,7 +152,7 @@ def _verdict(route: Route, addressed: Mapping[str, Sequence[str]]) -> Verdict:
     return Verdict(code, verdict, route.explanation_vi, " ".join(addressed.get(code, ())))
 
 
-def _delivery(route: Route, at: datetime) -> NewDelivery:
+def _delivery(route: Route, due_at: datetime) -> NewDelivery:
     wrong = route.violation
     return NewDelivery(
         addressee=_code(route),
@@ -143,7 +160,7 @@ def _delivery(route: Route, at: datetime) -> NewDelivery:
         code=None if wrong is None else wrong.code,
         reason="" if wrong is None else wrong.vi,
         who_must_act="nobody" if wrong is None else str(wrong.who_must_act),
-        next_at=at if wrong is None else None,
+        next_at=due_at if wrong is None else None,
     )
 
 
