@@ -286,6 +286,10 @@ class Machine:
         if not inbox:
             return
         message = inbox.pop(number % len(inbox))
+        if message.type != "envelope":
+            said = [self.home.read(xml) for xml in bundle.unpack(message.type, message.body)]
+            assert {one.level for one in said} == {"reminded"}  # Nothing else is said to who has sent nothing.
+            return
         self.system.dies = dies if dies in ("before", "after") else ""
         self.carrier.says_no = 100 if dies == "answered" else self.carrier.says_no
         self.carrier.forgets_to_confirm = 100 if dies == "published" else self.carrier.forgets_to_confirm
