@@ -116,6 +116,7 @@ CATALOGUE: dict[str, Entry] = {
     "RULE.BUSINESS": Entry("5.6.0", 400, _O, "Thông tin nghiệp vụ không hợp lệ: {detail}", "The business part is not valid: {detail}", _FIX),
     "RULE.STATUS": Entry("5.6.0", 400, _O, "Trạng thái không hợp lệ: {detail}", "The status is not valid: {detail}", _FIX),
     "RULE.MANIFEST": Entry("5.6.0", 400, _I, "Danh mục tệp đính kèm không hợp lệ: {detail}", "The manifest is not valid: {detail}", _FIX),
+    "RULE.RELEASE": Entry("5.6.0", 400, _O, "Giờ phát hành không hợp lệ: {detail}", "The hour of release is not valid: {detail}", _FIX),
     "RULE.SECRET": Entry("5.7.1", 403, _O, "Văn bản mật không được gửi qua trục: {detail}", "A secret document must not travel the axis: {detail}", "Gửi theo đường văn bản mật. / Send it by the channel for secret documents."),
     # --- routing and rights ----------------------------------------------------
     "MSG.CONFLICT": Entry("5.5.0", 409, _O, "Mã văn bản đã dùng cho nội dung khác: {detail}", "This document id was used for other content: {detail}", "Dùng mã mới. / Use a new document id."),
@@ -138,6 +139,8 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX),
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
+    "DUE.SOON": Entry("4.4.7", 504, _A, "Sắp đến hạn: {detail}", "A deadline is near: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
+    "DUE.OVER": Entry("4.4.7", 504, _A, "Đã quá hạn: {detail}", "A deadline is over: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     # --- orders about an earlier document, and statuses ----------------------------
     "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),

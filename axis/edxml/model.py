@@ -135,6 +135,7 @@ class Document:
     signer_name: str = ""
     due_on: date | None = None
     priority: Priority = Priority.ORDINARY
+    release_at: datetime | None = None  # axp:release: no addressee gets a timed document before. Aware.
     sphere: str = ""
     typer: str = ""
     copies: int | None = None

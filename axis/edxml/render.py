@@ -9,7 +9,7 @@ Spec: QCVN 102:2016; schemas/document-1.xsd; docs/protocol/envelope.md.
 from lxml import etree
 
 from axis.edxml.model import Business, Document, Message, Notary, Organization, ResponseFor, Staff, Status
-from axis.edxml.values import EDXML, PROFILE, format_date, format_timestamp, q
+from axis.edxml.values import EDXML, PROFILE, RELEASE, format_date, format_moment, format_timestamp, q
 from axis.errors import refuse
 
 
@@ -81,6 +81,8 @@ def _document_header(header: etree._Element, document: Document) -> None:
 
 
 def _other(other: etree._Element, document: Document) -> None:
+    if document.release_at is not None:
+        other.set(RELEASE, format_moment(document.release_at))
     _text(other, "Priority", str(int(document.priority)))
     _text(other, "SphereOfPromulgation", document.sphere)
     _text(other, "TyperNotation", document.typer)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -193,7 +194,7 @@ def _add_envelopes(app: FastAPI) -> None:
             "original": envelope.original,
             "accepted_at": envelope.accepted_at,
             "expires_at": envelope.expires_at,
-            "deliveries": [_delivery(row) for row in rows],
+            "deliveries": [_delivery(row, clock.now()) for row in rows],
         }
 
     @app.get("/v1/envelopes/{envelope_id}/content")
@@ -339,7 +340,10 @@ async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[Envelo
     envelope = await rooms.ledger.envelope(envelope_id)
     rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
     if envelope is not None and envelope.originator != office:
-        rows = [row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN]
+        now = clock.now()
+        rows = [
+            row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN and row.was_released(now)
+        ]
     if envelope is None or not rows:
         raise PermanentError("API.NOT_FOUND")
     return envelope, rows
@@ -365,7 +369,7 @@ def _member(envelope: EnvelopeRow) -> dict[str, Any]:
     }
 
 
-def _delivery(row: DeliveryRow) -> dict[str, Any]:
+def _delivery(row: DeliveryRow, now: datetime) -> dict[str, Any]:
     return {
         "addressee": row.addressee,
         "state": row.state,
@@ -377,6 +381,13 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "next_at": row.next_at,
         "expires_at": row.expires_at,
         "updated_at": row.updated_at,
+        "release_at": row.release_at,
+        "waits_for_its_hour": row.waits_for_its_hour(now),
+        "register_by": row.register_by,
+        "registered_at": row.registered_at,
+        "process_by": row.process_by,
+        "done_at": row.done_at,
+        "overdue": row.is_overdue(now),
     }
 
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 from axis import clock, seal
 from axis.batches import Batches
 from axis.contents import Content
+from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
 from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, violation
@@ -80,6 +81,7 @@ class Intake:
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
+    deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
     now: Callable[[], datetime] = clock.now
@@ -194,6 +196,7 @@ class Intake:
             voice=self.voice,
             at=self.now(),
             lifetimes=self.lifetimes,
+            deadlines=self.deadlines,
             via=one.via,
             enclosed=one.enclosed,
             original=one.original,

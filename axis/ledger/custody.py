@@ -79,8 +79,10 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused, or taken back, never gave its addressee anything.
-        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state.not_in(("refused", "recalled"))
+        # A delivery that was refused, or taken back, never gave its addressee anything, and one that waits for its hour has
+        # not yet.
+        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES),
+        _d.state.not_in(("refused", "recalled")), sa.or_(_d.release_at.is_(None), _d.attempts > 0),
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
@@ -236,6 +238,8 @@ def _deliveries(one: Custody) -> list[Row]:
             "accepted_at": one.accepted_at,
             "expires_at": one.expires_at,
             "updated_at": one.accepted_at,
+            "release_at": one.release_at,
+            "process_by": one.process_by,
         }
         for delivery in one.deliveries
     ]

@@ -98,7 +98,7 @@ class _Pipes:
         await self.publish_to(type, body, headers or {})
 
     async def consume_each(
-        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int
+        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int, before: str | None = None
     ) -> "_Consumer":
         self.inbox = callback
         return _Consumer()

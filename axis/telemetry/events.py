@@ -130,6 +130,11 @@ def delivery_dead_lettered(*, envelope_id: str, addressee: str, code: str) -> No
     _log.error("delivery.dead_lettered", envelope_id=envelope_id, addressee=addressee, code=code)
 
 
+def deadline_reminded(*, envelope_id: str, addressee: str, code: str) -> None:
+    """An addressee was reminded of a deadline; if it is over, the originator knows too."""
+    _log.info("deadline.reminded", envelope_id=envelope_id, addressee=addressee, code=code)
+
+
 def receipt_refused(*, submitter: str, digest: str, code: str) -> None:
     """A receipt was not accepted; the delivery it speaks of is unchanged."""
     _log.warning("receipt.refused", submitter=submitter, digest=digest, code=code)
