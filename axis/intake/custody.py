@@ -209,10 +209,14 @@ def _business_type(message: Message) -> BusinessType:
 
 
 def _business_key(message: Message, document_id: str) -> str:
-    """What makes a message one of its kind: an office reports many statuses about one document."""
+    """What makes a message one of its kind: an office reports many statuses about one document.
+
+    A document may be taken back from several offices in one second.
+    """
     if isinstance(message, Document):
         return document_id
-    return f"{document_id}#{message.status_code}@{message.at.isoformat()}"
+    whom = f" {message.response_for.organ_id}" if message.status_code == TAKE_BACK else ""
+    return f"{document_id}#{message.status_code}@{message.at.isoformat()}{whom}"
 
 
 def _row(receipt: SignedReceipt) -> ledger.ReceiptRow:
