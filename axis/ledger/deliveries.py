@@ -203,7 +203,10 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
         .order_by(_d.updated_at.desc(), _d.id.desc())
         .limit(most)
     )
-    put_back = connection.execute(sa.update(t.deliveries).where(_d.id.in_(newest)).values(state="queued", next_at=now))
+    # The state is asked for once more: an answer may be committed between the look and the change.
+    put_back = connection.execute(
+        sa.update(t.deliveries).where(_d.id.in_(newest), _d.state == "sent").values(state="queued", next_at=now)
+    )
     return put_back.rowcount
 
 
