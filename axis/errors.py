@@ -123,6 +123,7 @@ CATALOGUE: dict[str, Entry] = {
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),
+    "API.METHOD": Entry("5.5.1", 405, _I, "Không dùng được phương thức này ở đây.", "This method is not served here.", ""),
     "API.PARAMETER": Entry(
         "5.5.4", 400, _I, "Tham số không hợp lệ: {detail}", "A parameter is not valid: {detail}", _FIX
     ),

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
 from axis.errors import AxisError, PermanentError, refuse
-from axis.gateway import files, problems
+from axis.gateway import bodies, description, files, problems
 from axis.gateway.desk import Desk
 from axis.gateway.whole import receive_whole
 from axis.intake import Intake
@@ -29,6 +29,13 @@ EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
 _XML = "application/xml"
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_MESSAGE: dict[str, Any] = {"requestBody": {"required": True, "content": {_XML: _BINARY}}}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": bodies.Accepted, "description": "It was accepted before."},
+    201: {"model": bodies.Accepted, "description": "The axis has custody."},
+}
+_SEALED: dict[int | str, dict[str, Any]] = {200: {"content": {_XML: _BINARY}, "description": "As it was sealed."}}
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -73,6 +80,7 @@ def build(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # A path is one of ours or none.
     )
     app.state.rooms = _Rooms(
         intake=intake,
@@ -91,20 +99,8 @@ def build(
     _add_offices(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
-    _describe(app)
+    description.describe(app, files.PATHS)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Let the description of the API hold what is served in front of the framework too."""
-    described = app.openapi
-
-    def whole() -> dict[str, Any]:
-        said = described()
-        said["paths"] = files.PATHS | said["paths"]
-        return said
-
-    app.openapi = whole  # type: ignore[method-assign]
 
 
 def _rooms(request: Request) -> _Rooms:
@@ -155,7 +151,7 @@ def _require_plain(request: Request) -> None:
 
 
 def _add_envelopes(app: FastAPI) -> None:
-    @app.post("/v1/envelopes", status_code=201)
+    @app.post("/v1/envelopes", status_code=201, responses=_ACCEPTED, openapi_extra=_MESSAGE)
     async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
         """Hand in an edXML message, with its attachments inside or uploaded before."""
         _require_plain(request)
@@ -180,7 +176,7 @@ def _add_envelopes(app: FastAPI) -> None:
         }
         return JSONResponse(body, status_code=200 if acceptance.duplicate else 201)
 
-    @app.get("/v1/envelopes/{envelope_id}")
+    @app.get("/v1/envelopes/{envelope_id}", response_model=bodies.Envelope)
     async def show(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Say what has become of an envelope: all of it to its originator, its own part to an addressee."""
         envelope, rows = await _visible(rooms, envelope_id, office)
@@ -196,13 +192,13 @@ def _add_envelopes(app: FastAPI) -> None:
             "deliveries": [_delivery(row) for row in rows],
         }
 
-    @app.get("/v1/envelopes/{envelope_id}/content")
+    @app.get("/v1/envelopes/{envelope_id}/content", response_class=Response, responses=_SEALED)
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
         await _visible(rooms, envelope_id, office)
         return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML)
 
-    @app.get("/v1/envelopes/{envelope_id}/receipts")
+    @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Read the signed receipts: all to the originator, its own and the acceptance to an addressee."""
         envelope, _ = await _visible(rooms, envelope_id, office)
@@ -216,7 +212,7 @@ def _add_envelopes(app: FastAPI) -> None:
             ]
         }  # fmt: skip
 
-    @app.get("/v1/receipts")
+    @app.get("/v1/receipts", response_model=bodies.KnownReceipts)
     async def compare(
         rooms: Rooms, office: Office, envelope: Annotated[list[EnvelopeIdText], Query(min_length=1, max_length=100)]
     ) -> dict[str, Any]:
@@ -225,7 +221,7 @@ def _add_envelopes(app: FastAPI) -> None:
 
 
 def _add_offices(app: FastAPI) -> None:
-    @app.get("/v1/offices")
+    @app.get("/v1/offices", responses={200: {"model": bodies.Roll}})
     async def list_offices(
         rooms: Rooms,
         office: Office,

@@ -1,0 +1,127 @@
+"""Bodies: what the answers of the gateway hold, field by field.
+
+Times are RFC 3339 in UTC, digests are SHA-256 in lower-case hex. The
+description of the interface is made of these, and a test holds every answer
+to it.
+
+Spec: docs/protocol/gateway.md; docs/protocol/errors.md 1, 3; RFC 9457.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from axis.errors import Actor
+
+Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Body(BaseModel):
+    """What every body has in common: it holds what is listed, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+
+
+class Violation(Body):
+    """One thing that is wrong."""
+
+    code: str = Field(description="A key of the catalogue.", examples=["SIG.DIGEST"])
+    line: int | None = Field(description="Line in the file as submitted.")
+    path: str = Field(description="XPath with the prefix edXML, or empty.")
+    rule: str = Field(description="Stable id of the rule.")
+    vi: str
+    en: str
+    who_must_act: Actor
+    next: str = Field(description="What happens next, or what to do; in both languages.")
+
+
+class Problem(Body):
+    """A no (RFC 9457)."""
+
+    type: str = Field(examples=["urn:axis:problem:API.NOT_FOUND"])
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str = Field(description="A key of the catalogue.")
+    violations: list[Violation] = Field(min_length=1)
+    receipt: str | None = Field(description="The signed rejection of an envelope, XML.")
+
+
+class Accepted(Body):
+    """The axis has custody."""
+
+    envelope_id: Hex32
+    duplicate: bool = Field(description="It was accepted before; this is the first answer again.")
+    receipt: str = Field(description="The signed acceptance, XML.")
+
+
+class Delivery(Body):
+    """Where an envelope is on its way to one addressee."""
+
+    addressee: str
+    state: str = Field(description="docs/reference/states.md")
+    business: str | None = Field(description="Status code of the addressee's clerks, 01 to 16.")
+    attempts: int = Field(ge=0)
+    code: str | None
+    reason: str
+    who_must_act: str
+    next_at: AwareDatetime | None
+    expires_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class Envelope(Body):
+    """What has become of an envelope."""
+
+    envelope_id: Hex32
+    originator: str
+    document_id: str
+    code: str = Field(description="Number and notation.")
+    subject: str
+    digest: Hex64
+    accepted_at: AwareDatetime
+    expires_at: AwareDatetime
+    deliveries: list[Delivery] = Field(min_length=1)
+
+
+class Receipt(Body):
+    """One signed receipt."""
+
+    digest: Hex64
+    level: str
+    issuer: str
+    addressee: str | None
+    at: AwareDatetime
+    xml: str
+
+
+class Receipts(Body):
+    """The receipts about an envelope, each after the one that it names."""
+
+    receipts: list[Receipt]
+
+
+class KnownReceipt(Body):
+    """A receipt that is on record."""
+
+    envelope_id: Hex32
+    digest: Hex64
+    level: str
+
+
+class KnownReceipts(Body):
+    """The receipts on record about some envelopes."""
+
+    receipts: list[KnownReceipt]
+
+
+class Roll(Body):
+    """The roll of offices, or what is new in it."""
+
+    cursor: str
+    whole: bool
+    offices: list[dict[str, Any]]
+    gone: list[str]
+    groups: list[dict[str, Any]] | None = None
+    tiers: list[dict[str, Any]] | None = None

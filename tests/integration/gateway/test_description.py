@@ -1,0 +1,214 @@
+"""The interface is as its description says: every route, rightly and wrongly asked, on a real socket.
+
+Nothing here names a route: one that is new is asked too.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.exceptions import HTTPException
+
+from axis import seal
+from axis.gateway import bodies
+from axis.office.answers import Registered
+from tests.house import COMMUNE, SENDER, House
+from tests.province import AT
+
+_CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+_EXAMPLES = 6  # Of each kind, for each operation: seconds in all.
+PDF = b"%PDF-1.7" + bytes(1000)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is there: values of parameters of paths, and bodies that are good, by media type."""
+
+    places: dict[str, str]
+    bodies: dict[str, bytes]
+    token: str
+
+
+@pytest.fixture
+def ledger_url(tmp_path: Path) -> str:
+    """One kind is enough: what an answer looks like does not depend on it."""
+    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+
+
+@pytest.fixture
+async def known(home: House) -> Known:
+    """An envelope that an office sent, with a file and receipts, and one that it may send."""
+    digest = await home.bring(SENDER, PDF)
+    envelope_id = (await home.accept(home.seal(home.document(), {"125.pdf": PDF}))).envelope_id
+    await home.attempt()
+    await home.say(Registered("417"), await home.row(envelope_id, COMMUNE))
+    return Known(
+        places={"envelope_id": envelope_id, "digest": digest},
+        bodies={"application/xml": home.seal(home.document(), {"125.pdf": PDF})},
+        token=seal.make_token(SENDER, home.province.signer(SENDER), AT),
+    )
+
+
+def _operations(url: str) -> Iterator[Any]:
+    schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    for found in schema.get_all_operations():
+        yield found.ok()
+
+
+def _ask(operation: Any, mode: GenerationMode, known: Known, *, real: bool, seen: dict[str, set[int]]) -> None:
+    """Ask one operation some times.
+
+    Args:
+        operation: Of the description.
+        mode: As the description says, or against it.
+        known: What is there.
+        real: Ask for that, and bring that.
+        seen: Filled with what was answered, by operation.
+    """
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @hypothesis_settings(
+        max_examples=1 if real else _EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case: Any) -> None:
+        if real:
+            case.path_parameters = {**case.path_parameters, **_of(known.places, case.path_parameters)}
+            case.body = known.bodies.get(case.media_type, case.body)
+            if "envelope" in (case.query or {}):
+                case.query = {"envelope": [known.places["envelope_id"]]}
+            case.headers.pop("Range", None)
+        answer = case.call(headers={"Authorization": f"Bearer {known.token}"})
+        seen.setdefault(operation.label, set()).add(answer.status_code)
+        case.validate_response(answer, checks=_CHECKS)
+
+    ask()
+
+
+def _of(known: dict[str, str], wanted: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in known.items() if name in wanted}
+
+
+async def test_every_route_answers_as_its_description_says(url: str, known: Known) -> None:
+    wrong: list[str] = []
+    seen: dict[str, set[int]] = {}
+
+    def ask_all() -> None:
+        for operation in _operations(url):
+            for mode, real in (
+                (GenerationMode.POSITIVE, True),
+                (GenerationMode.POSITIVE, False),
+                (GenerationMode.NEGATIVE, False),
+            ):
+                try:
+                    _ask(operation, mode, known, real=real, seen=seen)
+                except Exception as error:  # All of them are told, not the first one.
+                    wrong.append(f"{operation.label} ({mode.value}): {error}")
+
+    await asyncio.to_thread(ask_all)
+    assert wrong == [], "\n\n".join(wrong)
+    never = [label for label, statuses in seen.items() if not any(200 <= status < 300 for status in statuses)]
+    assert never == [], "give the fixture `known` what these need, so that a good answer of theirs is looked at too"
+    assert any(400 in statuses for statuses in seen.values())
+
+
+def test_description_is_openapi(app: FastAPI) -> None:
+    validate(app.openapi())
+
+
+def test_description_says_every_no_of_every_route(app: FastAPI) -> None:
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["security"] == [{"token": []}], path
+            noes = {status: one for status, one in operation["responses"].items() if status >= "400"}
+            assert {"401", "429", "500", "503"} <= set(noes), path
+            for status, one in noes.items():
+                assert method == "head" or list(one["content"]) == ["application/problem+json"], (path, status)
+                assert ("Retry-After" in one.get("headers", {})) == (status in ("429", "500", "503")), (path, status)
+
+
+# --- what the framework and the server refuse by themselves ----------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "API.NOT_FOUND"),
+        ("GET", "/v1/offices/", 404, "API.NOT_FOUND"),
+        ("DELETE", "/v1/offices", 405, "API.METHOD"),
+        ("POST", f"/v1/attachments/{'0' * 64}", 405, "API.METHOD"),
+        ("GET", "/v1/receipts", 400, "API.PARAMETER"),
+        ("GET", "/v1/envelopes/x", 400, "API.PARAMETER"),
+        ("GET", "/v1/receipts?envelope=%00", 400, "API.PARAMETER"),
+    ],
+)
+async def test_no_of_the_framework_is_a_problem(
+    url: str, known: Known, method: str, path: str, status: int, code: str
+) -> None:
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {known.token}"}) as client:
+        answer = await client.request(method, path)
+    said = _problem(answer)
+    assert (answer.status_code, said["code"]) == (status, code)
+    assert (status == 405) == ("Allow" in answer.headers)
+
+
+@pytest.mark.parametrize(
+    "status", [400, 403, 404, 405, 406, 408, 411, 413, 414, 415, 416, 417, 422, 429, 431, 500, 501]
+)
+async def test_any_status_that_a_framework_may_raise_is_a_problem(app: FastAPI, status: int) -> None:
+    @app.get("/raised")
+    async def raise_it() -> None:
+        raise HTTPException(status, "(ví dụ)")
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        answer = await client.get("/raised")
+    _problem(answer)
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) == (status in (429, 500, 503))
+
+
+async def test_fault_of_ours_is_a_problem_without_details(app: FastAPI) -> None:
+    @app.get("/raised")
+    async def raise_it() -> None:
+        raise RuntimeError("a secret of the house")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://axis") as client:
+        answer = await client.get("/raised")
+    assert (answer.status_code, _problem(answer)["code"]) == (500, "SYS.INTERNAL")
+    assert "secret" not in answer.text
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    """Return a problem document that has its shape."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    said: dict[str, Any] = answer.json()
+    assert bodies.Problem.model_validate(said).status == answer.status_code
+    return said
