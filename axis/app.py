@@ -113,6 +113,24 @@ class Rooms:
             along=along,
         )
 
+    def answers(self, along: Along = alone) -> Answers:
+        """Return where receipts go, from the gateway and the router alike."""
+        place = self.settings.dispatch
+        return Answers(
+            ledger=self.ledger,
+            roll=self.roll,
+            voice=self.voice,
+            schedule=RetrySchedule(waits=place.waits, urgent_factor=place.urgent_factor, spread=place.spread),
+            notices_after=place.notices_after,
+            breaker_after=place.breaker_after,
+            along=along,
+        )
+
+    def asks(self, office: str) -> bool:
+        """Tell whether an office asks the gateway for what is sent to it."""
+        found = self.roll()[0].find(office)
+        return found is not None and found.channel is registry.Channel.HTTP
+
     async def ready(self) -> dict[str, str]:
         """Return what can be used now, room by room."""
         return {"ledger": await _state(self.ledger.ping), "spool": await _state(self.spool.ping)}
@@ -193,21 +211,10 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             batch=settings.dispatch.batch,
             ring=bell.ring,
             now=clock.now,
+            asks=rooms.asks,
         )
         await rooms.ledger.take_up_again(clock.now(), outbound.most_at_once)
-        answers = Answers(
-            ledger=rooms.ledger,
-            roll=rooms.roll,
-            voice=rooms.voice,
-            schedule=RetrySchedule(
-                waits=settings.dispatch.waits,
-                urgent_factor=settings.dispatch.urgent_factor,
-                spread=settings.dispatch.spread,
-            ),
-            notices_after=settings.dispatch.notices_after,
-            breaker_after=settings.dispatch.breaker_after,
-            along=outbound.along,
-        )
+        answers = rooms.answers(outbound.along)
         clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
         door = Router(
             ledger=rooms.ledger,
@@ -284,6 +291,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
     """Serve the gateway until the block ends; yields the port."""
     served = gateway.build(
         intake=rooms.intake(),
+        answers=rooms.answers(),
         ledger=rooms.ledger,
         spool=rooms.spool,
         roll=rooms.roll,
@@ -316,6 +324,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         async with tidying:
             yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
+        served.state.rooms.watch.stop()  # Who waits for news is answered now.
         server.should_exit = True
         await task
 

@@ -1,32 +1,30 @@
 """The application: routes, who may call them, and how much at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
-from axis.errors import AxisError, PermanentError, refuse
-from axis.gateway import bodies, description, files, problems
+from axis.dispatch.answers import Answers
+from axis.errors import AxisError
+from axis.gateway import bodies, description, feed, files, inbox, problems
 from axis.gateway.desk import Desk
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, require_plain, visible
+from axis.gateway.watch import Watch
 from axis.gateway.whole import receive_whole
 from axis.intake import Intake
-from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
+from axis.ledger import DeliveryRow, Ledger
 from axis.registry import Registry
 from axis.spool import Blob, Spool
 from axis.telemetry import metrics
-
-EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
 _XML = "application/xml"
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -39,19 +37,10 @@ _SEALED: dict[int | str, dict[str, Any]] = {200: {"content": {_XML: _BINARY}, "d
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rooms:
-    intake: Intake
-    ledger: Ledger
-    spool: Spool
-    desk: Desk
-    roll: Callable[[], tuple[Registry, seal.Trust]]
-    attachment_bytes: int
-
-
 def build(
     *,
     intake: Intake,
+    answers: Answers,
     ledger: Ledger,
     spool: Spool,
     roll: Callable[[], tuple[Registry, seal.Trust]],
@@ -64,6 +53,7 @@ def build(
 
     Args:
         intake: Where envelopes go.
+        answers: Where receipts go.
         ledger: Open.
         spool: Open.
         roll: The offices and the trust of this moment.
@@ -82,8 +72,10 @@ def build(
         openapi_url="/openapi.json",
         redirect_slashes=False,  # A path is one of ours or none.
     )
-    app.state.rooms = _Rooms(
+    app.state.rooms = AllRooms(
         intake=intake,
+        answers=answers,
+        watch=Watch(ledger),
         ledger=ledger,
         spool=spool,
         desk=desk,
@@ -97,34 +89,12 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
+    for routes in (inbox.router, feed.router):
+        app.router.routes.extend(routes.routes)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
     description.describe(app, files.PATHS)
     return app
-
-
-def _rooms(request: Request) -> _Rooms:
-    rooms: _Rooms = request.app.state.rooms
-    return rooms
-
-
-async def _given_rooms(request: Request) -> _Rooms:
-    """The same as a dependency: one that is not asynchronous is run in a thread, for every request."""
-    return _rooms(request)
-
-
-Rooms = Annotated[_Rooms, Depends(_given_rooms)]
-
-
-async def _office(request: Request, authorization: Annotated[str, Header()] = "") -> AsyncIterator[str]:
-    """Yield the code of the office that calls; hold one of its places meanwhile."""
-    desk = _rooms(request).desk
-    office = desk.caller(authorization, request.method)
-    with desk.place(office):
-        yield office
-
-
-Office = Annotated[str, Depends(_office)]
 
 
 def _add_health(
@@ -144,17 +114,11 @@ def _add_health(
         return JSONResponse(checks, status_code=200 if all(state == "ok" for state in checks.values()) else 503)
 
 
-def _require_plain(request: Request) -> None:
-    """Refuse a compressed body: its size could not be known before it is unpacked."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise refuse("ENV.ENCODING", "Content-Encoding")
-
-
 def _add_envelopes(app: FastAPI) -> None:
     @app.post("/v1/envelopes", status_code=201, responses=_ACCEPTED, openapi_extra=_MESSAGE)
     async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
         """Hand in an edXML message, with its attachments inside or uploaded before."""
-        _require_plain(request)
+        require_plain(request)
 
         async def brought(blob: Blob) -> None:
             await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
@@ -179,7 +143,7 @@ def _add_envelopes(app: FastAPI) -> None:
     @app.get("/v1/envelopes/{envelope_id}", response_model=bodies.Envelope)
     async def show(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Say what has become of an envelope: all of it to its originator, its own part to an addressee."""
-        envelope, rows = await _visible(rooms, envelope_id, office)
+        envelope, rows = await visible(rooms, envelope_id, office)
         return {
             "envelope_id": envelope.envelope_id,
             "originator": envelope.originator,
@@ -195,13 +159,13 @@ def _add_envelopes(app: FastAPI) -> None:
     @app.get("/v1/envelopes/{envelope_id}/content", response_class=Response, responses=_SEALED)
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
-        await _visible(rooms, envelope_id, office)
+        await visible(rooms, envelope_id, office)
         return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML)
 
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Read the signed receipts: all to the originator, its own and the acceptance to an addressee."""
-        envelope, _ = await _visible(rooms, envelope_id, office)
+        envelope, _ = await visible(rooms, envelope_id, office)
         said = await rooms.ledger.receipts_of(envelope_id)
         if envelope.originator != office:
             said = [one for one in said if one.addressee in (None, office)]
@@ -211,13 +175,6 @@ def _add_envelopes(app: FastAPI) -> None:
                 for one in said
             ]
         }  # fmt: skip
-
-    @app.get("/v1/receipts", response_model=bodies.KnownReceipts)
-    async def compare(
-        rooms: Rooms, office: Office, envelope: Annotated[list[EnvelopeIdText], Query(min_length=1, max_length=100)]
-    ) -> dict[str, Any]:
-        """Say which receipts about some envelopes are on record: so an office finds what was lost on the way."""
-        return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
 
 
 def _add_offices(app: FastAPI) -> None:
@@ -232,21 +189,6 @@ def _add_offices(app: FastAPI) -> None:
         # A whole province takes some milliseconds, in which others want to be served.
         said = await asyncio.to_thread(lambda: orjson.dumps(registry.since(roll, since)))
         return Response(said, media_type="application/json")
-
-
-async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:
-    """Return what an office may see of an envelope.
-
-    Raises:
-        PermanentError: API.NOT_FOUND; it is not there, or not the office's to see.
-    """
-    envelope = await rooms.ledger.envelope(envelope_id)
-    rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
-    if envelope is not None and envelope.originator != office:
-        rows = [row for row in rows if row.addressee == office and row.state != "refused"]
-    if envelope is None or not rows:
-        raise PermanentError("API.NOT_FOUND")
-    return envelope, rows
 
 
 def _delivery(row: DeliveryRow) -> dict[str, Any]:

@@ -102,20 +102,6 @@ class Receipts(Body):
     receipts: list[Receipt]
 
 
-class KnownReceipt(Body):
-    """A receipt that is on record."""
-
-    envelope_id: Hex32
-    digest: Hex64
-    level: str
-
-
-class KnownReceipts(Body):
-    """The receipts on record about some envelopes."""
-
-    receipts: list[KnownReceipt]
-
-
 class Roll(Body):
     """The roll of offices, or what is new in it."""
 

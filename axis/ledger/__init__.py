@@ -12,6 +12,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
 from axis.ledger.engine import migrate
+from axis.ledger.feed import BEGINNING, Place, Stretch
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
     Asked,
@@ -25,6 +26,8 @@ from axis.ledger.values import (
     EnvelopeRow,
     Failure,
     Figures,
+    InboxItem,
+    KeyRow,
     Known,
     LaneRow,
     NewDelivery,
@@ -38,6 +41,7 @@ from axis.ledger.values import (
 )
 
 __all__ = [
+    "BEGINNING",
     "Asked",
     "AttachmentRow",
     "Attempt",
@@ -52,18 +56,22 @@ __all__ = [
     "Event",
     "Failure",
     "Figures",
+    "InboxItem",
+    "KeyRow",
     "Known",
     "LaneRow",
     "Ledger",
     "NewDelivery",
     "Notice",
     "Outcome",
+    "Place",
     "ReceiptEntry",
     "ReceiptRow",
     "Recorded",
     "Rejection",
     "Standing",
     "Story",
+    "Stretch",
     "Taken",
     "migrate",
 ]

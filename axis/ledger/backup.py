@@ -211,6 +211,8 @@ def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resum
         sa.update(t.deliveries).where(_d.state == "sent").values(state="queued", next_at=now)
     ).rowcount
     detail = {"made_at": made_at.isoformat(), "put_back": put_back, "overdue": overdue, "prolonged": prolonged}
+    # Transactions are numbered anew where it is restored: what is in it came before all of them.
+    connection.execute(sa.update(t.events).values(tx=0))
     connection.execute(sa.insert(t.events), [{"event": "ledger.restored", "at": now, "detail": detail}])
     return Resumed(put_back=put_back, overdue=overdue, prolonged=prolonged, audit=audits.audit(connection, now))
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, stories
+from axis.ledger import custody, deliveries, feed, inbox, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
 from axis.ledger.values import (
@@ -27,6 +27,7 @@ from axis.ledger.values import (
     DueNotice,
     EnvelopeRow,
     Figures,
+    InboxItem,
     Known,
     LaneRow,
     ReceiptRow,
@@ -175,6 +176,30 @@ class Ledger:
         """Put on record that a receipt was not believed."""
         row = {"envelope_id": None, "addressee": submitter, "event": "receipt.refused", "at": at, "detail": {"digest": digest, "code": code}}  # fmt: skip
         await self._database.write(lambda c: c.execute(sa.insert(t.events), [row]))
+
+    # --- HTTP for offices -------------------------------------------------------
+
+    async def inbox(self, office: str, after: int, now: datetime, limit: int, kind: str | None) -> list[InboxItem]:
+        """Return what waits for an office behind a number, in order; what has no number yet gets one."""
+        if await self._database.read(lambda c: inbox.has_unnumbered(c, office)):
+            await self._database.write(lambda c: inbox.number(c, office, now))
+        return await self._database.read(lambda c: inbox.listed(c, office, after, limit, kind))
+
+    async def feed_end(self) -> feed.Place:
+        """Return the place behind everything that has happened."""
+        return await self._database.read(feed.end)
+
+    async def concerned(self, after: feed.Place) -> tuple[set[str], feed.Place]:
+        """Return the offices that what has happened since concerns, and how far that goes."""
+        return await self._database.read(lambda c: feed.concerned(c, after))
+
+    async def events_for(self, office: str, after: feed.Place, since: datetime, limit: int) -> feed.Stretch:
+        """Return what concerns an office behind a place; from the beginning it begins with `since`."""
+        return await self._database.read(lambda c: feed.events(c, office, after, since, limit))
+
+    async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
+        """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
+        return await self._database.read(lambda c: feed.receipts(c, found))
 
     # --- reading ---------------------------------------------------------------
 

@@ -251,6 +251,38 @@ class LaneRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """A delivery that waits for its addressee, as the addressee is shown it."""
+
+    number: int
+    envelope_id: str
+    state: str
+    business: str | None
+    attempts: int
+    chain_head: str
+    expires_at: datetime
+    originator: str
+    kind: str
+    business_type: int
+    document_id: str
+    code: str
+    subject: str
+    priority: int
+    digest: str
+    accepted_at: datetime
+    attachments: tuple[AttachmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """What stands under a key of idempotence."""
+
+    digest: str  # Of the body that it came with.
+    status: int | None  # Of the answer; None while it is being worked out.
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What the gauges show."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from axis.registry.model import AfterClosing, Office, Status
+from axis.registry.model import AfterClosing, Channel, Office, Status
 
 Value = str | date | list[str]
 
@@ -148,6 +148,7 @@ _CLOSINGS = {
     "forward": AfterClosing.FORWARD.value,
     "chuyen tiep": AfterClosing.FORWARD.value,
 }
+_CHANNELS = {"amqp": Channel.AMQP.value, "http": Channel.HTTP.value}
 
 COLUMNS: tuple[Column, ...] = (
     Column("code", "Mã định danh", _text, ("mã", "mã đơn vị", "OrganId"), required=True),
@@ -164,6 +165,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("after_closing", "Sau khi đóng", _one_of(_CLOSINGS)),
     Column("forward_to", "Chuyển tiếp tới", _list),
     Column("fields", "Lĩnh vực", _list),
+    Column("channel", "Kênh nhận", _one_of(_CHANNELS), ("kênh",)),
     Column("adapter", "Bộ nối", _text, ("loại bộ nối",)),
 )
 BY_FIELD: Mapping[str, Column] = {column.field: column for column in COLUMNS}

@@ -45,6 +45,13 @@ class AfterClosing(StrEnum):
     FORWARD = "forward"  # The successor gets it.
 
 
+class Channel(StrEnum):
+    """How an office gets what is sent to it."""
+
+    AMQP = "amqp"  # It is brought to its inbox at the broker.
+    HTTP = "http"  # It asks the gateway; nothing is published to it.
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A level of government, as the roll names it. The next reform only changes data."""
@@ -72,6 +79,7 @@ class Office:
     forward_to: tuple[str, ...] = ()  # Which successors get its mail; none named: the only one that there is.
     fields: tuple[str, ...] = ()  # What it works in, as words of the roll; groups go by them.
     unit_code: str | None = None  # Of the administrative unit that it governs, as the statistics office numbers them.
+    channel: Channel = Channel.AMQP
     adapter: str = "sdk"  # What kind of adapter it runs: for people; the axis treats all alike.
     certificates: tuple[str, ...] = ()  # PEM; several while keys are changed.
 
@@ -296,7 +304,7 @@ class Registry:
         return replace(roll, retired=retired, history=History(**content["history"].get("", {})))
 
 
-_PRIVATE = ("adapter", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
+_PRIVATE = ("adapter", "channel", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
 
 
 def _entry(office: Office) -> dict[str, Any]:
@@ -307,7 +315,7 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in fields.items()}
 
 
-_LATER = ("after_closing", "forward_to", "fields", "unit_code")  # Not in the rows of every release.
+_LATER = ("after_closing", "forward_to", "fields", "unit_code", "channel")  # Not in the rows of every release.
 _LISTS = ("aliases", "successors", "forward_to", "fields", "certificates")
 _DATES = ("opened_on", "closed_on")
 DEFAULTS = {one.name: one.default for one in fields(Office)}  # Of an office, by field.
@@ -324,4 +332,5 @@ def _office(row: dict[str, Any]) -> Office:
     read: dict[str, Any] = {name: tuple(value) if name in _LISTS else value for name, value in row.items()}
     read |= {name: date.fromisoformat(read[name]) for name in _DATES if read[name] is not None}
     closing = AfterClosing(read.get("after_closing", AfterClosing.REJECT))
-    return Office(**read | {"status": Status(read["status"]), "after_closing": closing})
+    channel = Channel(read.get("channel", Channel.AMQP))
+    return Office(**read | {"status": Status(read["status"]), "after_closing": closing, "channel": channel})

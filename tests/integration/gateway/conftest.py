@@ -40,6 +40,7 @@ def app(home: House) -> FastAPI:
 
     return gateway.build(
         intake=home.intake,
+        answers=home.answers,
         ledger=home.ledger,
         spool=home.spool,
         roll=lambda: (home.roll, trust),
