@@ -118,7 +118,9 @@ def events(connection: sa.Connection, office: str, after: Place, since: datetime
     if len(rows) == limit:
         return Stretch(rows, Place(rows[-1]["tx"], rows[-1]["seq"]), is_end=False)
     whole = connection.execute(sa.select(sa.func.count()).select_from(page)).scalar_one()
-    return Stretch(rows, Place(last.tx, last.seq), is_end=whole < STRETCH)
+    # Each statement sees what was committed before it: what the second one found beyond the first is not told again.
+    until = max([Place(last.tx, last.seq), *(Place(row["tx"], row["seq"]) for row in rows[-1:])])
+    return Stretch(rows, until, is_end=whole < STRETCH)
 
 
 def _stretch(connection: sa.Connection, after: Place, since: datetime) -> sa.Select[Any]:
