@@ -129,6 +129,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
+    "API.WEBHOOK": Entry("5.5.4", 422, _I, "Webhook không dùng được: {detail}", "The webhook cannot be used: {detail}", _FIX),
     "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
     "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),
     "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),

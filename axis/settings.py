@@ -6,11 +6,13 @@ error. Environment variables win over the file: `AXIS_LEDGER_URL`,
 and `cli` see this module; rooms are given the values they need.
 """
 
+import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -78,6 +80,43 @@ class Dispatch(_Branch):
     batch: PositiveInt = Field(200, description="Deliveries attempted per round.")
 
 
+class Webhooks(_Branch):
+    """How offices are told at addresses of their own."""
+
+    allow: tuple[str, ...] = Field(
+        (), description="Hosts, addresses and networks (10.8.0.0/16) that webhooks may lead to though they are private."
+    )
+    plain_loopback: bool = Field(
+        False, description="Let webhooks lead to this machine itself, also over http; for trials."
+    )
+    authorities: Path | None = Field(
+        None, description="Certificates (PEM) of authorities that receivers may have beside the public ones."
+    )
+    timeout: timedelta = Field(timedelta(seconds=10), description="How long a receiver may take to answer.")
+    waits: tuple[timedelta, ...] = Field(
+        tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600)),
+        min_length=1,
+        description="Waits after the first, second, ... failure in a row; the last one repeats.",
+    )
+    give_up_after: timedelta = Field(
+        timedelta(days=5), description="Nothing but failures for so long, and a webhook is disabled."
+    )
+    overlap: timedelta = Field(timedelta(days=1), description="How long the old secret signs beside a new one.")
+    at_once: PositiveInt = Field(16, description="Webhooks that are told at the same time.")
+    per_office: PositiveInt = Field(10, description="Webhooks that an office may have.")
+
+    @field_validator("allow")
+    @classmethod
+    def _is_readable(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for one in listed:
+            try:
+                ip_network(one)
+            except ValueError as error:
+                if "/" in one or not re.fullmatch(r"[A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*", one):
+                    raise ValueError(f"{one!r} is no host, address or network") from error
+        return listed
+
+
 class Limits(_Branch):
     """What is too much."""
 
@@ -135,6 +174,7 @@ class Settings(BaseSettings):
     router: Router = Router()
     dispatch: Dispatch = Dispatch()
     limits: Limits = Limits()
+    webhooks: Webhooks = Webhooks()
 
     @classmethod
     def settings_customise_sources(

@@ -8,5 +8,6 @@ Spec: docs/protocol/gateway.md; RFC 9110 (ranges), RFC 9457 (problems).
 """
 
 from axis.gateway.app import build
+from axis.gateway.webhooks import Terms
 
-__all__ = ["build"]
+__all__ = ["Terms", "build"]

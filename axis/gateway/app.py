@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from axis import clock, registry, seal
 from axis.dispatch.answers import Answers
 from axis.errors import AxisError
-from axis.gateway import bodies, description, feed, files, inbox, problems
+from axis.gateway import bodies, description, feed, files, inbox, problems, webhooks
 from axis.gateway.desk import Desk
 from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, require_plain, visible
 from axis.gateway.watch import Watch
@@ -48,6 +48,7 @@ def build(
     ready: Callable[[], Awaitable[dict[str, str]]],
     attachment_bytes: int,
     per_office: int,
+    hooks: webhooks.Terms,
 ) -> FastAPI:
     """Return the gateway.
 
@@ -61,6 +62,7 @@ def build(
         ready: What /readyz asks.
         attachment_bytes: Largest attachment.
         per_office: Requests of one office that are served at once.
+        hooks: What an office may have of webhooks.
     """
     desk = Desk(roll, per_office)
     app = FastAPI(
@@ -82,6 +84,7 @@ def build(
         roll=roll,
         attachment_bytes=attachment_bytes,
     )
+    app.state.webhooks = hooks
     app.add_exception_handler(AxisError, problems.of_axis)
     app.add_exception_handler(HTTPException, problems.of_http)
     app.add_exception_handler(RequestValidationError, problems.of_parameters)
@@ -89,7 +92,7 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
-    for routes in (inbox.router, feed.router):
+    for routes in (inbox.router, feed.router, webhooks.router):
         app.router.routes.extend(routes.routes)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)

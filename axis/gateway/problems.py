@@ -38,12 +38,12 @@ def problem(
 ) -> JSONResponse:
     """Return a problem document."""
     entry = CATALOGUE[code]
-    listed = violations or (violation(code, detail).as_dict(),)
+    listed = violations or (violation(code, detail).as_dict(),)  # The first one is what the whole is called by.
     body = {
         "type": f"urn:axis:problem:{code}",
-        "title": entry.en.format(detail=detail),
+        "title": listed[0]["en"],
         "status": status or entry.http,
-        "detail": entry.vi.format(detail=detail),
+        "detail": listed[0]["vi"],
         "code": code,
         "violations": list(listed),
         "receipt": receipt,

@@ -39,6 +39,7 @@ from axis.ledger.values import (
     Rejection,
     Taken,
 )
+from axis.ledger.webhooks import NotTold, WebhookRow
 
 __all__ = [
     "BEGINNING",
@@ -62,6 +63,7 @@ __all__ = [
     "LaneRow",
     "Ledger",
     "NewDelivery",
+    "NotTold",
     "Notice",
     "Outcome",
     "Place",
@@ -73,5 +75,6 @@ __all__ = [
     "Story",
     "Stretch",
     "Taken",
+    "WebhookRow",
     "migrate",
 ]

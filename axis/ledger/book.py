@@ -16,6 +16,7 @@ from axis.batches import Batches
 from axis.ledger import audit as audits
 from axis.ledger import custody, deliveries, feed, inbox, stories
 from axis.ledger import tables as t
+from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
 from axis.ledger.values import (
     Asked,
@@ -35,6 +36,7 @@ from axis.ledger.values import (
     Rejection,
     Row,
 )
+from axis.ledger.webhooks import NotTold, WebhookRow
 
 _BURIED_MOST_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 100  # Recorded or looked up by one statement.
@@ -200,6 +202,61 @@ class Ledger:
     async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
         """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
         return await self._database.read(lambda c: feed.receipts(c, found))
+
+    # --- webhooks ---------------------------------------------------------------
+
+    async def webhooks(self) -> list[WebhookRow]:
+        """Return every webhook."""
+        return await self._database.read(hooks.rows)
+
+    async def webhooks_of(self, office: str) -> list[WebhookRow]:
+        """Return an office's webhooks."""
+        return await self._database.read(lambda c: hooks.of(c, office))
+
+    async def webhook(self, office: str, webhook_id: str) -> WebhookRow | None:
+        """Return a webhook."""
+        return await self._database.read(lambda c: hooks.one(c, office, webhook_id))
+
+    async def put_webhook(self, office: str, webhook_id: str, *, url: str, kinds: Sequence[str], secret: str, now: datetime, most: int) -> bool | None:  # fmt: skip
+        """Make a webhook that is told what happens from now on, or change it. True if it is new, None if there are too many."""
+        place = await self.feed_end()
+        return await self._database.write(
+            lambda c: hooks.put(
+                c, office, webhook_id, url=url, kinds=kinds, secret=secret, place=place, now=now, most=most
+            )
+        )
+
+    async def remove_webhook(self, office: str, webhook_id: str) -> bool:
+        """Remove a webhook; False if there is none."""
+        return await self._database.write(lambda c: hooks.remove(c, office, webhook_id))
+
+    async def renew_webhook_secret(self, office: str, webhook_id: str, secret: str, old_until: datetime) -> bool:
+        """Give a webhook a new secret; False if there is none."""
+        return await self._database.write(lambda c: hooks.renew_secret(c, office, webhook_id, secret, old_until))
+
+    async def set_webhook_back(self, office: str, webhook_id: str, place: feed.Place, now: datetime) -> bool:
+        """Tell a webhook everything behind a place again; False if there is none."""
+        return await self._database.write(lambda c: hooks.set_back(c, office, webhook_id, place, now))
+
+    async def webhook_told(self, webhook: WebhookRow, place: feed.Place, at: datetime) -> bool:
+        """Note how far a webhook has been told; False if it stood elsewhere meanwhile."""
+        return await self._database.write(lambda c: hooks.told(c, webhook, place, at))
+
+    async def webhook_not_told(self, webhook: WebhookRow, failure: NotTold) -> bool:
+        """Note that a webhook did not take something; False if it stood elsewhere meanwhile."""
+        return await self._database.write(lambda c: hooks.not_told(c, webhook, failure))
+
+    async def webhooks_had_no_news(self, webhooks: Sequence[WebhookRow], place: feed.Place) -> None:
+        """Move webhooks on over what did not concern them."""
+        await self._database.write(lambda c: hooks.had_no_news(c, webhooks, place))
+
+    async def hold(self, work: str, holder: str, now: datetime, span: timedelta) -> bool:
+        """Take, or keep, what one process does for all; False if another holds it."""
+        return await self._database.write(lambda c: hooks.hold(c, work, holder, now, span))
+
+    async def let_go(self, work: str, holder: str) -> None:
+        """Give up what one process does for all."""
+        await self._database.write(lambda c: hooks.let_go(c, work, holder))
 
     # --- reading ---------------------------------------------------------------
 

@@ -280,3 +280,33 @@ idempotency_keys = sa.Table(
     # What has ended.
     sa.Index("ix_idempotency_keys_until", "until"),
 )
+
+webhooks = sa.Table(
+    "webhooks",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),  # The office chooses it.
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("kinds", sa.JSON, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),  # Signs beside the new one until old_until.
+    sa.Column("old_until", Moment),
+    sa.Column("made_at", Moment, nullable=False),
+    # The place in the feed up to which everything was told.
+    sa.Column("tx", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("told_at", Moment),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # In a row.
+    sa.Column("failing_since", Moment),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),  # Why it was not taken, for the office to read.
+)
+
+leases = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("work", sa.Text, primary_key=True),  # What one process does for all of them.
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", Moment, nullable=False),
+)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from axis import clock, gateway
+from axis.webhooks import Allowed
 from tests.house import House, house
 from tests.province import AT
 
@@ -48,6 +50,7 @@ def app(home: House) -> FastAPI:
         ready=ready,
         attachment_bytes=MOST_BYTES,
         per_office=4,
+        hooks=gateway.Terms(allowed=Allowed.of([], plain_loopback=True), most=3, overlap=timedelta(days=1)),
     )
 
 

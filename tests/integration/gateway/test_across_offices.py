@@ -25,8 +25,12 @@ from starlette.routing import Mount, Route
 
 from axis import edxml, seal
 from axis.gateway import bodies, files
-from axis.office.answers import Registered
+from axis.ledger import DeliveryRow
+from axis.office.answers import Delivered, Registered
+from axis.office.speech import About, say
+from axis.receipts.voice import Voice
 from axis.registry import Registry, Status
+from axis.webhooks import make_secret
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 from tests.province import AT
 
@@ -43,6 +47,9 @@ class There:
     file: bytes
     begun: bytes  # A file of which the first bytes have come.
     envelope: bytes  # Sealed by its originator, addressed to somebody else.
+    waiting_id: str  # An envelope that its addressee has not answered.
+    answer: bytes  # What its addressee would say.
+    webhook_id: str
 
     @property
     def digest(self) -> str:
@@ -73,7 +80,7 @@ class Case:
     owner: int  # Status for the office whose thing it is.
     stranger: int  # Status for any other: the same whether the thing is there or not.
     by: str = SENDER  # The owner.
-    tells_all: bool = False  # What it tells is every office's to know, and holds nothing of one document.
+    holds: Callable[[There], str] = lambda _: ""  # What its owner is told, where the status says too little.
 
 
 def _upload(content: Callable[[There], bytes], **headers: str) -> Callable[[There], Ask]:
@@ -147,9 +154,61 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             ask=lambda one: Ask(path="/v1/receipts", query={"envelope": one.envelope_id}),
             owner=200,
             stranger=200,
+            holds=lambda one: one.envelope_id,
+        ),
+        Case(ask=lambda _: Ask(path="/v1/receipts"), owner=200, stranger=200, holds=lambda one: one.envelope_id),
+    ),
+    ("GET", "/v1/events"): (
+        Case(ask=lambda _: Ask(path="/v1/events"), owner=200, stranger=200, holds=lambda one: one.envelope_id),
+        Case(
+            ask=lambda _: Ask(path="/v1/events", query={"after": "0-1"}),
+            owner=200,
+            stranger=200,
+            holds=lambda one: one.waiting_id,
+            by=COMMUNE,
         ),
     ),
-    ("GET", "/v1/offices"): (Case(ask=lambda _: Ask(path="/v1/offices"), owner=200, stranger=200, tells_all=True),),
+    ("GET", "/v1/inbox"): (
+        Case(
+            ask=lambda _: Ask(path="/v1/inbox"), owner=200, stranger=200, holds=lambda one: one.waiting_id, by=COMMUNE
+        ),
+    ),
+    ("POST", "/v1/inbox/{envelope_id}/confirmation"): (
+        Case(
+            ask=lambda one: Ask(path=f"/v1/inbox/{one.waiting_id}/confirmation", content=one.answer),
+            owner=200,
+            stranger=404,
+            by=COMMUNE,
+        ),
+    ),
+    ("GET", "/v1/webhooks"): (
+        Case(ask=lambda _: Ask(path="/v1/webhooks"), owner=200, stranger=200, holds=lambda one: one.webhook_id),
+    ),
+    ("GET", "/v1/webhooks/{webhook_id}"): (
+        Case(ask=lambda one: Ask(path=f"/v1/webhooks/{one.webhook_id}"), owner=200, stranger=404),
+    ),
+    ("PUT", "/v1/webhooks/{webhook_id}"): (
+        # A name is an office's own: another's is not changed by it, and not even seen.
+        Case(
+            ask=lambda one: Ask(path=f"/v1/webhooks/{one.webhook_id}", content=b'{"url": "http://127.0.0.1:9/other"}'),
+            owner=200,
+            stranger=201,
+        ),
+    ),
+    ("DELETE", "/v1/webhooks/{webhook_id}"): (
+        Case(ask=lambda one: Ask(path=f"/v1/webhooks/{one.webhook_id}"), owner=204, stranger=404),
+    ),
+    ("POST", "/v1/webhooks/{webhook_id}/secret"): (
+        Case(ask=lambda one: Ask(path=f"/v1/webhooks/{one.webhook_id}/secret"), owner=200, stranger=404),
+    ),
+    ("POST", "/v1/webhooks/{webhook_id}/replay"): (
+        Case(
+            ask=lambda one: Ask(path=f"/v1/webhooks/{one.webhook_id}/replay", content=b'{"after": ""}'),
+            owner=200,
+            stranger=404,
+        ),
+    ),
+    ("GET", "/v1/offices"): (Case(ask=lambda _: Ask(path="/v1/offices"), owner=200, stranger=200),),
 }
 
 # What needs no token: it shows nothing of any office's documents.
@@ -170,7 +229,19 @@ async def there(app: FastAPI, home: House) -> There:
     envelope_id = (await home.accept(envelope)).envelope_id
     await home.attempt()
     await home.say(Registered("417"), await home.row(envelope_id, COMMUNE))
-    one = There(envelope_id=envelope_id, file=PDF, begun=PDF + b"more", envelope=envelope)
+    waiting_id = (await home.accept(home.seal(home.document(subject=SUBJECT)))).envelope_id
+    await home.attempt()
+    url = "http://127.0.0.1:9/axis"
+    await home.ledger.put_webhook(SENDER, "qlvb", url=url, kinds=[], secret=make_secret(), now=home.now(), most=10)
+    one = There(
+        envelope_id=envelope_id,
+        file=PDF,
+        begun=PDF + b"more",
+        envelope=envelope,
+        waiting_id=waiting_id,
+        answer=_answer(home, await home.row(waiting_id)),
+        webhook_id="qlvb",
+    )
     assert one.digest == digest
     async with _caller(app, home, SENDER) as sender:
         length = {"Upload-Offset": "0", "Upload-Length": str(len(one.begun))}
@@ -187,7 +258,22 @@ def nowhere(home: House) -> There:
         file=ABSENT_FILE,
         begun=ABSENT_FILE + b"more",
         envelope=home.seal(home.document(subject=SUBJECT), {"125.pdf": ABSENT_FILE}),
+        waiting_id="1" * 32,
+        answer=b"<receipt/>",
+        webhook_id="nowhere",
     )
+
+
+def _answer(home: House, row: DeliveryRow) -> bytes:
+    about = About(
+        envelope_id=row.envelope_id,
+        envelope_digest=row.digest,
+        originator=row.originator,
+        document_id=row.document_id,
+    )
+    voice = Voice(row.addressee, home.province.signer(row.addressee))
+    said = say(Delivered(), about, voice=voice, previous=row.chain_head, attempt=row.attempts, at=home.now())
+    return said[0].xml
 
 
 @asynccontextmanager
@@ -258,6 +344,7 @@ async def test_case_asks_for_what_is_there(
     async with _caller(app, home, case.by) as owner:
         answer = await _send(owner, method, ask)
     assert answer.status_code == case.owner, answer.text
+    assert case.holds(there) in answer.text
 
 
 @every_case
@@ -280,9 +367,9 @@ def _what_is_said(answer: httpx.Response, asked: There) -> tuple[Any, Any]:
     """Return headers and body, without the names that the caller has given and what is signed anew each time."""
     headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "date")}
     text = answer.text
-    for name in (asked.envelope_id, asked.digest, asked.begun_digest):
+    for name in (asked.envelope_id, asked.waiting_id, asked.webhook_id, asked.digest, asked.begun_digest):
         text = text.replace(name, "")
-    return headers, re.sub(r'"receipt":\s*"[^"\\]*(?:\\.[^"\\]*)*"', '"receipt":""', text)
+    return headers, re.sub(r'"(receipt|secret)":\s*"[^"\\]*(?:\\.[^"\\]*)*"', "", text)
 
 
 def _require_nothing_told(answer: httpx.Response, there: There) -> None:
@@ -290,7 +377,7 @@ def _require_nothing_told(answer: httpx.Response, there: There) -> None:
     assert b"%PDF" not in answer.content
     text = answer.text
     assert SUBJECT not in text
-    assert "417" not in answer.headers.get("Upload-Offset", "")
+    assert there.waiting_id not in text.replace(str(answer.url), "")
 
 
 NOBODIES: dict[str, Callable[[House], str | None]] = {
@@ -370,6 +457,12 @@ async def test_what_needs_no_token_shows_no_document(app: FastAPI, there: There)
                 assert name not in answer.text, path
 
 
+def _filled(path: str, one: There) -> str:
+    for name, value in (("envelope_id", one.envelope_id), ("digest", one.digest), ("webhook_id", one.webhook_id)):
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
 async def test_method_that_a_route_does_not_serve_tells_nothing(
     app: FastAPI, home: House, there: There, nowhere: There
 ) -> None:
@@ -379,7 +472,7 @@ async def test_method_that_a_route_does_not_serve_tells_nothing(
             for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}:
                 if (method, path) in served:
                     continue
-                asked = [path.replace("{envelope_id}", one.envelope_id).replace("{digest}", one.digest) for one in (there, nowhere)]  # fmt: skip
+                asked = [_filled(path, one) for one in (there, nowhere)]
                 assert not any("{" in one for one in asked), "say what stands for this parameter"
                 seen, nothing = [await stranger.request(method, one) for one in asked]
                 assert (seen.status_code, seen.content) == (nothing.status_code, nothing.content)
