@@ -13,6 +13,7 @@ from axis.webhooks import Allowed, Post, Sender, Terms
 from tests.house import House, house
 from tests.integration.webhooks.receiver import Receiver, receiving
 
+_PATIENCE = timedelta(seconds=3)  # Of a sender: others use this machine too.
 WAIT = timedelta(seconds=10)
 GIVE_UP = timedelta(days=5)
 Make = Callable[..., Sender]
@@ -41,7 +42,7 @@ def sender_of(home: House, name: str, *, allowed: Allowed | None = None, authori
     """Return a sender of a process."""
     return Sender(
         ledger=home.ledger,
-        post=Post.open(allowed or Allowed.of([], plain_loopback=True), timedelta(seconds=0.5), authorities),
+        post=Post.open(allowed or Allowed.of([], plain_loopback=True), _PATIENCE, authorities),
         terms=Terms(schedule=RetrySchedule(waits=(WAIT,), spread=0), give_up_after=GIVE_UP, at_once=4),
         takes_part=lambda office: home.roll.find(office) is not None,
         name=name,
