@@ -331,6 +331,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
 
 async def _tidy(rooms: Rooms) -> bool:
     await rooms.spool.tidy(clock.now())
+    await rooms.ledger.tidy_keys(clock.now())
     return False
 
 

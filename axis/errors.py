@@ -128,6 +128,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
+    "API.KEY_REUSED": Entry("5.5.4", 422, _I, "Idempotency-Key đã dùng cho nội dung khác: {detail}", "The Idempotency-Key was used for another body: {detail}", "Dùng khóa mới. / Use a new key."),
+    "API.KEY_BUSY": Entry("4.5.4", 409, _N, "Yêu cầu với Idempotency-Key này đang được xử lý: {detail}", "The request with this Idempotency-Key is being worked on: {detail}", "Thử lại sau giây lát, cùng khóa. / Try again in a moment, with the same key."),
     "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
     "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),
     "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),

@@ -9,21 +9,19 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import clock, registry, seal
+from axis import registry, seal
 from axis.dispatch.answers import Answers
 from axis.errors import AxisError
-from axis.gateway import feed, files, inbox, problems
+from axis.gateway import feed, files, inbox, problems, submission
 from axis.gateway.desk import Desk
-from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, require_plain, visible
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, visible
 from axis.gateway.watch import Watch
-from axis.gateway.whole import receive_whole
 from axis.intake import Intake
 from axis.ledger import DeliveryRow, Ledger
 from axis.registry import Registry
-from axis.spool import Blob, Spool
+from axis.spool import Spool
 from axis.telemetry import metrics
 
 _XML = "application/xml"
@@ -81,7 +79,7 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
-    for routes in (inbox.router, feed.router):
+    for routes in (submission.router, inbox.router, feed.router):
         app.router.routes.extend(routes.routes)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
@@ -119,30 +117,10 @@ def _add_health(
 
 
 def _add_envelopes(app: FastAPI) -> None:
-    @app.post("/v1/envelopes", status_code=201)
-    async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
-        """Hand in an edXML message, with its attachments inside or uploaded before."""
-        require_plain(request)
-
-        async def brought(blob: Blob) -> None:
-            await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
-
-        async def judge(sealed: bytes) -> None:
-            await rooms.intake.judge(sealed, submitter=office, via="http")
-
-        try:
-            sealed = await receive_whole(
-                files.patiently(request.receive), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
-            )
-        except ClientDisconnect as error:
-            raise HTTPException(408) from error
-        acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
-        body = {
-            "envelope_id": acceptance.envelope_id,
-            "duplicate": acceptance.duplicate,
-            "receipt": acceptance.receipt_xml.decode(),
-        }
-        return JSONResponse(body, status_code=200 if acceptance.duplicate else 201)
+    @app.post("/v1/envelopes", status_code=201, openapi_extra=submission.BODY)
+    async def submit(request: Request, rooms: Rooms, office: Office, key: submission.Key = None) -> Response:
+        """Hand in an edXML message, with its attachments inside, as parts of a form, or uploaded before."""
+        return await submission.submit(request, rooms, office, key)
 
     @app.get("/v1/envelopes/{envelope_id}")
     async def show(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:

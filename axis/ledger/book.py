@@ -14,13 +14,14 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, feed, inbox, stories
+from axis.ledger import custody, deliveries, feed, idempotency, inbox, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
     Attempt,
+    Conflict,
     Custody,
     CustodyAnswer,
     DeliveryRow,
@@ -28,6 +29,7 @@ from axis.ledger.values import (
     EnvelopeRow,
     Figures,
     InboxItem,
+    KeyRow,
     Known,
     LaneRow,
     ReceiptRow,
@@ -78,6 +80,10 @@ class Ledger:
     async def accepted_bytes(self, originator: str, sealed_digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
         return await self._database.read(lambda c: custody.accepted_bytes(c, originator, sealed_digest))
+
+    async def standing_under(self, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
+        """Say what stands under a business key: the same content, other content, or nothing."""
+        return await self._database.read(lambda c: custody.standing_under(c, key, digest))
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
@@ -200,6 +206,22 @@ class Ledger:
     async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
         """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
         return await self._database.read(lambda c: feed.receipts(c, found))
+
+    async def claim_key(self, office: str, key: str, digest: str, now: datetime) -> KeyRow | None:
+        """Claim a key of idempotence for a body; return what stands under it if somebody was first."""
+        return await self._database.write(lambda c: idempotency.claim(c, office, key, digest, now))
+
+    async def settle_key(self, office: str, key: str, status: int, answer: bytes, now: datetime) -> None:
+        """Keep the answer to a key until the key ends."""
+        await self._database.write(lambda c: idempotency.settle(c, office, key, status, answer, now))
+
+    async def release_key(self, office: str, key: str) -> None:
+        """Give a key back whose request came to no answer that would stand."""
+        await self._database.write(lambda c: idempotency.release(c, office, key))
+
+    async def tidy_keys(self, now: datetime) -> int:
+        """Forget the keys of idempotence that have ended; return how many."""
+        return await self._database.write(lambda c: idempotency.tidy(c, now))
 
     # --- reading ---------------------------------------------------------------
 
