@@ -191,6 +191,31 @@ class Ledger:
             await self._database.write(lambda c: inbox.number(c, office, now))
         return await self._database.read(lambda c: inbox.listed(c, office, after, limit, kind))
 
+    async def look_up(
+        self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int
+    ) -> list[EnvelopeRow]:
+        """Return the envelopes that an office sent or was sent and that fit all that is given, the newest first.
+
+        Args:
+            office: Who asks.
+            digest: Of the signed content, of the sealed envelope, or of one of its files.
+            document_id: As its originator wrote it.
+            code: Number and notation.
+            limit: At most so many.
+        """
+        d, a = t.deliveries.c, t.envelope_attachments.c
+        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, d.state != "refused")
+        query = _ENVELOPE.where(sa.or_(_e.originator == office, was_sent.exists()))
+        if digest is not None:
+            carriers = sa.select(a.envelope_id).where(a.sha256 == digest)
+            query = query.where(sa.or_(_e.digest == digest, _e.sealed_digest == digest, _e.id.in_(carriers)))
+        if document_id is not None:
+            query = query.where(_e.document_id == document_id)
+        if code is not None:
+            query = query.where(_e.code == code)
+        found = await self._select(query.order_by(_e.accepted_at.desc(), _e.id).limit(limit))
+        return [EnvelopeRow(**row) for row in found]
+
     async def feed_end(self) -> feed.Place:
         """Return the place behind everything that has happened."""
         return await self._database.read(feed.end)
