@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from axis import registry, seal
 from axis.dispatch.answers import Answers
 from axis.errors import AxisError
-from axis.gateway import feed, files, inbox, lookup, problems, submission
+from axis.gateway import feed, files, inbox, lookup, problems, submission, tus
 from axis.gateway.desk import Desk
 from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, visible
 from axis.gateway.watch import Watch
@@ -79,7 +79,7 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
-    for routes in (submission.router, inbox.router, feed.router, lookup.router):
+    for routes in (submission.router, inbox.router, feed.router, lookup.router, tus.router):
         app.router.routes.extend(routes.routes)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
