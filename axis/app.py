@@ -299,6 +299,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         ready=ready,
         attachment_bytes=rooms.settings.limits.attachment_bytes,
         per_office=rooms.settings.gateway.per_office,
+        allowance=intake.Allowance(burst=rooms.settings.gateway.burst, per_second=rooms.settings.gateway.per_second),
     )
     place = rooms.settings.gateway
     config = uvicorn.Config(

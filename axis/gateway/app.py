@@ -18,7 +18,7 @@ from axis.gateway import feed, files, inbox, lookup, problems, submission, tus
 from axis.gateway.desk import Desk
 from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, visible
 from axis.gateway.watch import Watch
-from axis.intake import Intake
+from axis.intake import Allowance, Intake
 from axis.ledger import DeliveryRow, Ledger
 from axis.registry import Registry
 from axis.spool import Spool
@@ -39,6 +39,7 @@ def build(
     ready: Callable[[], Awaitable[dict[str, str]]],
     attachment_bytes: int,
     per_office: int,
+    allowance: Allowance,
 ) -> FastAPI:
     """Return the gateway.
 
@@ -52,8 +53,9 @@ def build(
         ready: What /readyz asks.
         attachment_bytes: Largest attachment.
         per_office: Requests of one office that are served at once.
+        allowance: And how many of them in how much time.
     """
-    desk = Desk(roll, per_office)
+    desk = Desk(roll, per_office, allowance)
     app = FastAPI(
         title="Document axis",
         version="1",

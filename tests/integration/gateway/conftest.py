@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from axis import clock, gateway
+from axis.intake import Allowance
 from tests.house import House, house
 from tests.province import AT
 
@@ -48,6 +49,7 @@ def app(home: House) -> FastAPI:
         ready=ready,
         attachment_bytes=MOST_BYTES,
         per_office=4,
+        allowance=Allowance(burst=1000, per_second=1000),
     )
 
 
