@@ -305,6 +305,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
             most=rooms.settings.webhooks.per_office,
             overlap=rooms.settings.webhooks.overlap,
         ),
+        allowance=intake.Allowance(burst=rooms.settings.gateway.burst, per_second=rooms.settings.gateway.per_second),
     )
     place = rooms.settings.gateway
     config = uvicorn.Config(
@@ -377,6 +378,7 @@ async def doorbell(rooms: Rooms) -> AsyncIterator[None]:
 
 async def _tidy(rooms: Rooms) -> bool:
     await rooms.spool.tidy(clock.now())
+    await rooms.ledger.tidy_keys(clock.now())
     return False
 
 

@@ -26,6 +26,10 @@ class Gateway(_Branch):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8700, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     per_office: PositiveInt = Field(16, description="Requests of one office that are served at once; more get 429.")
+    burst: PositiveInt = Field(5000, description="Requests that an office may make in one go; more get 429.")
+    per_second: float = Field(
+        500.0, gt=0, description="Requests of an office for each second, after its burst; by each gateway for itself."
+    )
 
 
 class Router(_Branch):

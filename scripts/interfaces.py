@@ -16,6 +16,7 @@ import yaml
 
 from axis import gateway
 from axis.broker import topology
+from axis.intake import Allowance
 from axis.receipts import bundle
 from axis.webhooks import KINDS, Allowed
 
@@ -100,6 +101,7 @@ def openapi() -> dict[str, Any]:
         ready=nothing,
         attachment_bytes=0,
         per_office=0,
+        allowance=Allowance(burst=1, per_second=1),
         hooks=gateway.Terms(allowed=Allowed(), most=0, overlap=timedelta()),
     )
     return app.openapi()

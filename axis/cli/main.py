@@ -20,6 +20,7 @@ _COMMANDS = {
     "track": ("track", "Show where a document is, addressee by addressee."),
     "lint": ("lint", "Check a file against the schema, the business rules and, with --trust, the seal."),
     "seal": ("seal", "Sign envelopes; check the seals of envelopes and receipts."),
+    "receipt": ("receipt", "Sign receipts about what the inbox over HTTP shows."),
     "pki": ("pki", "Make a certificate authority; issue and revoke office certificates."),
     "offices": ("offices", "The roll of offices: list, check, load."),
     "route": ("route", "Where an envelope would go, and why."),

@@ -1,4 +1,4 @@
-"""HTTP for offices: attachments up and down, whole envelopes in, the state of what one sent.
+"""HTTP for offices: attachments up and down, whole envelopes in and out, receipts, the news of all that.
 
 The same intake as over AMQP, the same violations, the same receipts. An office
 sees what it sent or was sent; for everything else there is no difference

@@ -9,26 +9,23 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import clock, registry, seal
+from axis import registry, seal
 from axis.dispatch.answers import Answers
 from axis.errors import AxisError
-from axis.gateway import bodies, description, feed, files, inbox, problems, webhooks
+from axis.gateway import bodies, description, feed, files, inbox, lookup, problems, submission, tus, webhooks
 from axis.gateway.desk import Desk
-from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, require_plain, visible
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, visible
 from axis.gateway.watch import Watch
-from axis.gateway.whole import receive_whole
-from axis.intake import Intake
+from axis.intake import Allowance, Intake
 from axis.ledger import DeliveryRow, Ledger
 from axis.registry import Registry
-from axis.spool import Blob, Spool
+from axis.spool import Spool
 from axis.telemetry import metrics
 
 _XML = "application/xml"
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_MESSAGE: dict[str, Any] = {"requestBody": {"required": True, "content": {_XML: _BINARY}}}
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     200: {"model": bodies.Accepted, "description": "It was accepted before."},
     201: {"model": bodies.Accepted, "description": "The axis has custody."},
@@ -48,6 +45,7 @@ def build(
     ready: Callable[[], Awaitable[dict[str, str]]],
     attachment_bytes: int,
     per_office: int,
+    allowance: Allowance,
     hooks: webhooks.Terms,
 ) -> FastAPI:
     """Return the gateway.
@@ -62,9 +60,10 @@ def build(
         ready: What /readyz asks.
         attachment_bytes: Largest attachment.
         per_office: Requests of one office that are served at once.
+        allowance: And how many of them in how much time.
         hooks: What an office may have of webhooks.
     """
-    desk = Desk(roll, per_office)
+    desk = Desk(roll, per_office, allowance)
     app = FastAPI(
         title="Document axis",
         version="1",
@@ -92,7 +91,7 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
-    for routes in (inbox.router, feed.router, webhooks.router):
+    for routes in (submission.router, inbox.router, feed.router, lookup.router, tus.router, webhooks.router):
         app.router.routes.extend(routes.routes)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
@@ -118,30 +117,10 @@ def _add_health(
 
 
 def _add_envelopes(app: FastAPI) -> None:
-    @app.post("/v1/envelopes", status_code=201, responses=_ACCEPTED, openapi_extra=_MESSAGE)
-    async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
-        """Hand in an edXML message, with its attachments inside or uploaded before."""
-        require_plain(request)
-
-        async def brought(blob: Blob) -> None:
-            await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
-
-        async def judge(sealed: bytes) -> None:
-            await rooms.intake.judge(sealed, submitter=office, via="http")
-
-        try:
-            sealed = await receive_whole(
-                files.patiently(request.receive), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
-            )
-        except ClientDisconnect as error:
-            raise HTTPException(408) from error
-        acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
-        body = {
-            "envelope_id": acceptance.envelope_id,
-            "duplicate": acceptance.duplicate,
-            "receipt": acceptance.receipt_xml.decode(),
-        }
-        return JSONResponse(body, status_code=200 if acceptance.duplicate else 201)
+    @app.post("/v1/envelopes", status_code=201, responses=_ACCEPTED, openapi_extra=submission.BODY)
+    async def submit(request: Request, rooms: Rooms, office: Office, key: submission.Key = None) -> Response:
+        """Hand in an edXML message, with its attachments inside, as parts of a form, or uploaded before."""
+        return await submission.submit(request, rooms, office, key)
 
     @app.get("/v1/envelopes/{envelope_id}", response_model=bodies.Envelope)
     async def show(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:

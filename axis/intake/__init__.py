@@ -5,7 +5,7 @@ answer. `examine` is its pure half, `custody` what one commit must hold;
 `allowance` says who stands behind the others.
 """
 
-from axis.intake.accept import Acceptance, Intake, Rejected
+from axis.intake.accept import Acceptance, Foreseen, Intake, Rejected
 from axis.intake.allowance import Allowance
 
-__all__ = ["Acceptance", "Allowance", "Intake", "Rejected"]
+__all__ = ["Acceptance", "Allowance", "Foreseen", "Intake", "Rejected"]

@@ -10,7 +10,7 @@ Spec: docs/protocol/intake.md; design laws 1 and 2.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,10 +19,12 @@ from uuid import uuid4
 from axis import clock, seal
 from axis.batches import Batches
 from axis.dispatch.along import Along, alone
-from axis.errors import AxisError, PermanentError, Refusal, violation
-from axis.intake.custody import custody_of, rejection_of
+from axis.edxml import AttachmentRef
+from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
+from axis.intake.custody import custody_of, key_of, rejection_of, verdicts_of
 from axis.intake.examine import Examined, examine
 from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
+from axis.receipts import Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
@@ -36,6 +38,27 @@ class Acceptance:
     envelope_id: str
     receipt_xml: bytes
     duplicate: bool  # The envelope was accepted before; this is the first answer again.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What would be answered to an envelope, and why."""
+
+    violations: tuple[Violation, ...] = ()
+    envelope_id: str | None = None  # Of what stands under its business key.
+    duplicate: bool = False  # It was accepted before; whatever is wrong with it by now.
+    examined: Examined | None = None  # None: it is refused before its files are asked for.
+    missing: tuple[AttachmentRef, ...] = ()
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the acceptance would say of each addressee."""
+        return () if self.examined is None else verdicts_of(self.examined)
+
+    @property
+    def attachments(self) -> tuple[AttachmentRef, ...]:
+        """The files that must be here."""
+        return () if self.examined is None else self.examined.attachments
 
 
 class Rejected(PermanentError):
@@ -116,6 +139,37 @@ class Intake:
         except Refusal as refusal:
             await self._refuse(sealed, refusal, submitter, via)
 
+    async def foresee(self, sealed: bytes, *, submitter: str, carried: Collection[str] = ()) -> Foreseen:
+        """Say what `accept` would answer, and keep nothing.
+
+        Args:
+            sealed: As for `accept`.
+            submitter: As for `accept`.
+            carried: Digests of files that came with it and would be in the spool.
+
+        Raises:
+            TransientError: It could not be judged now.
+        """
+        try:
+            examined = await self._examining.add(_Came(sealed, submitter))
+        except Refusal as refusal:
+            known = await self.ledger.accepted_bytes(submitter, sha256(sealed).hexdigest())
+            if known is not None:
+                return Foreseen(envelope_id=known.envelope_id, duplicate=True)
+            return Foreseen(violations=refusal.violations)
+        missing = await self._missing(examined, submitter, carried)
+        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
+        violations = [found for _, found in missing]
+        if isinstance(answer, Conflict):
+            violations.append(violation("MSG.CONFLICT", key_of(examined)[2]))
+        return Foreseen(
+            violations=tuple(violations),
+            envelope_id=None if answer is None else answer.envelope_id,
+            duplicate=isinstance(answer, Known) and not missing,
+            examined=examined,
+            missing=tuple(ref for ref, _ in missing),
+        )
+
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
         roll, trust = self.roll()
@@ -123,20 +177,28 @@ class Intake:
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
-        if not examined.attachments:
-            return
-        digests = [ref.sha256 for ref in examined.attachments]
+        missing = await self._missing(examined, submitter)
+        if missing:
+            raise Refusal(found for _, found in missing)
+
+    async def _missing(
+        self, examined: Examined, submitter: str, carried: Collection[str] = ()
+    ) -> list[tuple[AttachmentRef, Violation]]:
+        """Return the files that are not here, or not the submitter's to send; `carried` ones are on their way."""
+        wanted = [ref for ref in examined.attachments if ref.sha256 not in carried]
+        if not wanted:
+            return []
+        digests = [ref.sha256 for ref in wanted]
         sizes = await asyncio.gather(*map(self.spool.exists, digests))
         # A file that only others hold is as good as absent: its digest must not be a key to it.
         readable = await asyncio.gather(*(self.ledger.may_read(submitter, digest) for digest in digests))
         missing = []
-        for ref, there, may_read in zip(examined.attachments, sizes, readable, strict=True):
+        for ref, there, may_read in zip(wanted, sizes, readable, strict=True):
             if there is None or not may_read:
-                missing.append(violation("ATT.MISSING", ref.name, rule="attachment:uploaded"))
+                missing.append((ref, violation("ATT.MISSING", ref.name, rule="attachment:uploaded")))
             elif there != ref.size_bytes:
-                missing.append(violation("ATT.DIGEST", ref.name, rule="attachment:size"))
-        if missing:
-            raise Refusal(missing)
+                missing.append((ref, violation("ATT.DIGEST", ref.name, rule="attachment:size")))
+        return missing
 
     async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
         custody, answer = await self._committing.add(_Examined(examined, via))

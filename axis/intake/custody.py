@@ -26,7 +26,6 @@ def custody_of(
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
-    addressed = resolution.addressed()
     message, received = verified.message, verified.received
     about = {
         "originator": resolution.originator.code,
@@ -40,7 +39,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
-        addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
+        addressees=verdicts_of(examined),
         **about,
     )
     refusals = {
@@ -83,6 +82,20 @@ def custody_of(
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
     )
+
+
+def key_of(examined: Examined) -> tuple[str, str, str, int]:
+    """Return what makes an envelope one of its kind; `Custody.key` of the same."""
+    message, received = examined.verified.message, examined.verified.received
+    business_type = int(message.business_type) if isinstance(message, Document) else 0
+    originator = examined.resolution.originator.code
+    return originator, received.kind.value, _business_key(message, received.document_id), business_type
+
+
+def verdicts_of(examined: Examined) -> tuple[Verdict, ...]:
+    """Return what an acceptance says of each addressee."""
+    addressed = examined.resolution.addressed()
+    return tuple(_verdict(route, addressed) for route in examined.resolution.routes)
 
 
 def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:

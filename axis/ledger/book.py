@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, feed, inbox, stories
+from axis.ledger import custody, deliveries, feed, idempotency, inbox, stories
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
@@ -22,6 +22,7 @@ from axis.ledger.values import (
     Asked,
     AttachmentRow,
     Attempt,
+    Conflict,
     Custody,
     CustodyAnswer,
     DeliveryRow,
@@ -29,6 +30,7 @@ from axis.ledger.values import (
     EnvelopeRow,
     Figures,
     InboxItem,
+    KeyRow,
     Known,
     LaneRow,
     ReceiptRow,
@@ -80,6 +82,10 @@ class Ledger:
     async def accepted_bytes(self, originator: str, sealed_digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
         return await self._database.read(lambda c: custody.accepted_bytes(c, originator, sealed_digest))
+
+    async def standing_under(self, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
+        """Say what stands under a business key: the same content, other content, or nothing."""
+        return await self._database.read(lambda c: custody.standing_under(c, key, digest))
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
@@ -187,6 +193,31 @@ class Ledger:
             await self._database.write(lambda c: inbox.number(c, office, now))
         return await self._database.read(lambda c: inbox.listed(c, office, after, limit, kind))
 
+    async def look_up(
+        self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int
+    ) -> list[EnvelopeRow]:
+        """Return the envelopes that an office sent or was sent and that fit all that is given, the newest first.
+
+        Args:
+            office: Who asks.
+            digest: Of the signed content, of the sealed envelope, or of one of its files.
+            document_id: As its originator wrote it.
+            code: Number and notation.
+            limit: At most so many.
+        """
+        d, a = t.deliveries.c, t.envelope_attachments.c
+        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, d.state != "refused")
+        query = _ENVELOPE.where(sa.or_(_e.originator == office, was_sent.exists()))
+        if digest is not None:
+            carriers = sa.select(a.envelope_id).where(a.sha256 == digest)
+            query = query.where(sa.or_(_e.digest == digest, _e.sealed_digest == digest, _e.id.in_(carriers)))
+        if document_id is not None:
+            query = query.where(_e.document_id == document_id)
+        if code is not None:
+            query = query.where(_e.code == code)
+        found = await self._select(query.order_by(_e.accepted_at.desc(), _e.id).limit(limit))
+        return [EnvelopeRow(**row) for row in found]
+
     async def feed_end(self) -> feed.Place:
         """Return the place behind everything that has happened."""
         return await self._database.read(feed.end)
@@ -202,6 +233,22 @@ class Ledger:
     async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
         """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
         return await self._database.read(lambda c: feed.receipts(c, found))
+
+    async def claim_key(self, office: str, key: str, digest: str, now: datetime) -> KeyRow | None:
+        """Claim a key of idempotence for a body; return what stands under it if somebody was first."""
+        return await self._database.write(lambda c: idempotency.claim(c, office, key, digest, now))
+
+    async def settle_key(self, office: str, key: str, status: int, answer: bytes, now: datetime) -> None:
+        """Keep the answer to a key until the key ends."""
+        await self._database.write(lambda c: idempotency.settle(c, office, key, status, answer, now))
+
+    async def release_key(self, office: str, key: str) -> None:
+        """Give a key back whose request came to no answer that would stand."""
+        await self._database.write(lambda c: idempotency.release(c, office, key))
+
+    async def tidy_keys(self, now: datetime) -> int:
+        """Forget the keys of idempotence that have ended; return how many."""
+        return await self._database.write(lambda c: idempotency.tidy(c, now))
 
     # --- webhooks ---------------------------------------------------------------
 

@@ -104,6 +104,8 @@ envelopes = sa.Table(
     sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
     # An acceptance asked for again with the same bytes.
     sa.Index("ix_envelopes_sealed_digest", "sealed_digest"),
+    # Who has a receipt asks for the envelope that it is about.
+    sa.Index("ix_envelopes_digest", "digest"),
     # People search by number and notation, and by document id.
     sa.Index("ix_envelopes_code", "code"),
     sa.Index("ix_envelopes_document_id", "document_id"),

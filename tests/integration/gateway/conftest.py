@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from axis import clock, gateway
+from axis.intake import Allowance
 from axis.webhooks import Allowed
 from tests.house import House, house
 from tests.province import AT
@@ -51,6 +52,7 @@ def app(home: House) -> FastAPI:
         attachment_bytes=MOST_BYTES,
         per_office=4,
         hooks=gateway.Terms(allowed=Allowed.of([], plain_loopback=True), most=3, overlap=timedelta(days=1)),
+        allowance=Allowance(burst=1000, per_second=1000),
     )
 
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.alter_column("events", "tx", server_default=axis.ledger.tables.TransactionNumber())
     op.create_index("ix_events_tx", "events", ["tx", "seq"], unique=False)
+    op.create_index("ix_envelopes_digest", "envelopes", ["digest"], unique=False)
     op.create_table(
         "inboxes",
         sa.Column("office", sa.Text(), nullable=False),
@@ -51,5 +52,6 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.drop_table("inbox_numbers")
     op.drop_table("inboxes")
+    op.drop_index("ix_envelopes_digest", table_name="envelopes")
     op.drop_index("ix_events_tx", table_name="events")
     op.drop_column("events", "tx")
