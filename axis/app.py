@@ -23,11 +23,12 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import children, clock, gateway, intake, ledger, private, registry, seal, spool, webhooks
+from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool, webhooks
 from axis.broker import Broker, PrivateNode, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.errors import AxisError, PermanentError
@@ -101,6 +102,7 @@ class Rooms:
     spool: spool.Spool
     roll: LiveRoll
     voice: Voice
+    deadlines: deadlines.Deadlines
 
     def intake(self, along: Along = alone) -> intake.Intake:
         """Return the door that both the gateway and the router use; `along` begins what an acceptance makes due."""
@@ -110,6 +112,7 @@ class Rooms:
             roll=self.roll,
             voice=self.voice,
             lifetimes=self.settings.dispatch.lifetimes,
+            deadlines=self.deadlines,
             batch=self.settings.router.batch,
             along=along,
         )
@@ -124,6 +127,7 @@ class Rooms:
             schedule=RetrySchedule(waits=place.waits, urgent_factor=place.urgent_factor, spread=place.spread),
             notices_after=place.notices_after,
             breaker_after=place.breaker_after,
+            deadlines=self.deadlines,
             along=along,
         )
 
@@ -161,6 +165,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         AxisError: CFG.INVALID if the axis has no key or no roll, SYS.* if a room cannot be opened.
     """
     settings = settings.filled()
+    table = settings.deadlines.table()
     private.make_folder(settings.data)
     _allow_descriptors()
     await ledger.migrate(settings.ledger_url)
@@ -176,7 +181,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         assert settings.key is not None  # noqa: S101 - filled() has set it, and the next.
         assert settings.certificate is not None  # noqa: S101
         voice = Voice(settings.organ_id, seal.SigningKey.load(settings.key, settings.certificate))
-        yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice)
+        yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice, deadlines=table)
 
 
 def _allow_descriptors() -> None:
@@ -216,7 +221,16 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
         )
         await rooms.ledger.take_up_again(clock.now(), outbound.most_at_once)
         answers = rooms.answers(outbound.along)
-        clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
+        orders = Orders(
+            ledger=rooms.ledger,
+            broker=pipes,
+            answers=answers,
+            roll=rooms.roll,
+            patience=settings.dispatch.order_patience,
+            ring=bell.ring,
+            now=clock.now,
+        )
+        clockwork = Dispatch(outbound, answers, orders, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
         door = Router(
             ledger=rooms.ledger,
             broker=pipes,
@@ -280,6 +294,8 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
     async def count() -> bool:
         for state, count in (await rooms.ledger.ended()).items():
             metrics.DELIVERIES.labels(state).set(count)
+        for what, late in (await rooms.ledger.overdue(clock.now())).items():
+            metrics.OVERDUE.labels(what).set(late)
         metrics.SPOOL_BYTES.set(await rooms.spool.used_bytes())
         return False
 

@@ -5,7 +5,9 @@ Vietnamese local time without a zone; `edxml.values` converts.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+
+VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # Without summer time: a fixed offset, on every machine.
 
 Clock = Callable[[], datetime]  # What a room that needs the time is given.
 

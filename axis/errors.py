@@ -63,6 +63,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENV.WRONG_ROOT": Entry("5.5.5", 400, _I, "Không phải gói tin edXML: {detail}", "Not an edXML message: {detail}", _FIX),
     "ENV.SCHEMA": Entry("5.6.0", 400, _I, "Sai cấu trúc: {detail}", "Against the schema: {detail}", _FIX),
     "ENV.ID_ATTRIBUTE": Entry("5.5.2", 400, _I, "Thuộc tính Id không hợp lệ: {detail}", "An Id attribute is not allowed here: {detail}", _FIX),
+    "ENV.DIALECT": Entry("5.5.5", 400, _I, "Không phải mẫu mà danh sách đơn vị ghi cho đơn vị: {detail}", "Not the dialect that the roll states for the office: {detail}", "Sửa gói tin, hoặc đề nghị sửa mục dialect trong danh sách đơn vị. / Correct the message, or ask for another dialect in the roll."),
     # --- the seal --------------------------------------------------------------
     "SIG.MISSING": Entry("5.7.7", 422, _O, "Gói tin chưa được ký số.", "The envelope carries no seal.", _SEAL),
     "SIG.POSITION": Entry("5.7.7", 422, _I, "Chữ ký không đặt đúng chỗ: {detail}", "The seal is not where it must be: {detail}", _SEAL),
@@ -74,6 +75,8 @@ CATALOGUE: dict[str, Entry] = {
     "SIG.C14N": Entry("5.7.7", 422, _I, "Không chuẩn hóa được XML: {detail}", "The XML cannot be canonicalised: {detail}", _SEAL),
     "SIG.DIGEST": Entry("5.7.7", 422, _O, "Nội dung đã bị thay đổi sau khi ký: {detail}", "The content was changed after it was sealed: {detail}", _SEAL),
     "SIG.VALUE": Entry("5.7.7", 422, _O, "Chữ ký không khớp khóa đã đăng ký của đơn vị gửi.", "The seal was not made with the key registered for the originator.", _SEAL),
+    "SIG.LEGACY": Entry("5.7.7", 422, _O, "Chữ ký kiểu cũ không kiểm tra được: {detail}", "The signature is of a kind that cannot be checked: {detail}", _SEAL),
+    "SIG.NOTARY": Entry("5.7.1", 422, _I, "Chỉ trục được ký thay đơn vị khác: {detail}", "Only the axis may seal for another office: {detail}", _SEAL),
     "KEY.UNKNOWN_SIGNER": Entry("5.1.8", 422, _P, "Đơn vị gửi chưa đăng ký khóa: {detail}", "No key is registered for the originator: {detail}", _ASK),
     "KEY.WRONG_SIGNER": Entry("5.7.1", 422, _O, "Chứng thư không thuộc đơn vị gửi: {detail}", "The certificate does not belong to the originator: {detail}", _SEAL),
     "KEY.EXPIRED": Entry("5.7.1", 422, _O, "Chứng thư đã hết hạn: {detail}", "The certificate has expired: {detail}", "Đăng ký chứng thư mới rồi gửi lại. / Register a new certificate and submit again."),
@@ -92,6 +95,17 @@ CATALOGUE: dict[str, Entry] = {
     "ATT.NAME": Entry("5.6.0", 400, _O, "Tên tệp đính kèm không hợp lệ: {detail}", "An attachment name is not allowed: {detail}", _FIX),
     "ATT.ENCODING": Entry("5.6.0", 400, _I, "Không giải mã được tệp đính kèm: {detail}", "An attachment cannot be decoded: {detail}", _FIX),
     "ATT.ARCHIVE": Entry("5.6.0", 400, _O, "Tệp nén không hợp lệ: {detail}", "The archive is not acceptable: {detail}", _FIX),
+    # --- contents --------------------------------------------------------------
+    "CON.KIND": Entry("5.6.1", 400, _I, "Không biết loại nội dung: {detail}", "The kind of content is not known: {detail}", _FIX),
+    "CON.ONCE": Entry("5.6.0", 400, _I, "Mỗi loại nội dung chỉ được một tệp: {detail}", "There may be one content of a kind: {detail}", _FIX),
+    "CON.XML": Entry("5.6.0", 400, _I, "Tệp nội dung sai: {detail}", "The file of the content: {detail}", _FIX),
+    "CON.SCHEMA": Entry("5.6.0", 400, _I, "Nội dung kèm theo: {detail}", "In the content: {detail}", _FIX),
+    "CON.CODE": Entry("5.6.0", 400, _O, "Mã trong nội dung không hợp lệ: {detail}", "A code in the content is not valid: {detail}", _FIX),
+    "CON.INCOMPLETE": Entry("5.6.0", 400, _O, "Nội dung chưa đủ: {detail}", "The content is not complete: {detail}", _FIX),
+    "CON.DATE": Entry("5.6.0", 400, _O, "Ngày giờ trong nội dung không hợp lệ: {detail}", "A time in the content is not valid: {detail}", _FIX),
+    "CON.PARTY": Entry("5.7.1", 422, _O, "Đơn vị không đúng vai trong nội dung: {detail}", "An office has no such part in the content: {detail}", _FIX),
+    "CON.FILE": Entry("5.6.3", 422, _O, "Nội dung nêu tệp không có trong văn bản: {detail}", "The content names a file that does not travel with the document: {detail}", _FIX),
+    "CON.TRANSITION": Entry("5.6.0", 409, _O, "Hồ sơ không thể chuyển trạng thái như vậy: {detail}", "The dossier cannot come to that status: {detail}", _FIX),
     # --- business rules --------------------------------------------------------
     "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
     "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),
@@ -102,6 +116,7 @@ CATALOGUE: dict[str, Entry] = {
     "RULE.BUSINESS": Entry("5.6.0", 400, _O, "Thông tin nghiệp vụ không hợp lệ: {detail}", "The business part is not valid: {detail}", _FIX),
     "RULE.STATUS": Entry("5.6.0", 400, _O, "Trạng thái không hợp lệ: {detail}", "The status is not valid: {detail}", _FIX),
     "RULE.MANIFEST": Entry("5.6.0", 400, _I, "Danh mục tệp đính kèm không hợp lệ: {detail}", "The manifest is not valid: {detail}", _FIX),
+    "RULE.RELEASE": Entry("5.6.0", 400, _O, "Giờ phát hành không hợp lệ: {detail}", "The hour of release is not valid: {detail}", _FIX),
     "RULE.SECRET": Entry("5.7.1", 403, _O, "Văn bản mật không được gửi qua trục: {detail}", "A secret document must not travel the axis: {detail}", "Gửi theo đường văn bản mật. / Send it by the channel for secret documents."),
     # --- routing and rights ----------------------------------------------------
     "MSG.CONFLICT": Entry("5.5.0", 409, _O, "Mã văn bản đã dùng cho nội dung khác: {detail}", "This document id was used for other content: {detail}", "Dùng mã mới. / Use a new document id."),
@@ -113,13 +128,27 @@ CATALOGUE: dict[str, Entry] = {
     # --- receipts ----------------------------------------------------------------
     "RCT.INVALID": Entry("5.6.0", 422, _I, "Biên nhận không hợp lệ: {detail}", "The receipt is not valid: {detail}", _FIX),
     "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
+    # --- orders ------------------------------------------------------------------
+    "ORD.FROZEN": Entry("5.5.1", 409, _A, "Văn bản đang chờ quyết định thu hồi, cập nhật hoặc thay thế: {detail}", "The document is frozen until an order about it is answered: {detail}", "Trả lời lệnh trước. / Answer the order first."),
+    "ORD.WITHDRAWN": Entry("5.5.1", 409, _N, "Văn bản đã được thu hồi: {detail}", "The document has been withdrawn: {detail}", ""),
+    "ORD.ANSWER": Entry("5.5.4", 409, _I, "Câu trả lời không hợp với bản tin: {detail}", "This cannot be said about this message: {detail}", "Lệnh được trả lời một lần: đồng ý hoặc từ chối. / An order is answered once: Agreed or Declined."),
+    "ORD.NOTHING_SENT": Entry("5.5.0", 404, _O, "Đơn vị chưa gửi văn bản này: {detail}", "This office has not sent such a document: {detail}", "Kiểm tra lại mã văn bản. / Check the document id."),
     # --- delivery ----------------------------------------------------------------
     "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
     "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),
     "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX),
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
+    "DUE.SOON": Entry("4.4.7", 504, _A, "Sắp đến hạn: {detail}", "A deadline is near: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
+    "DUE.OVER": Entry("4.4.7", 504, _A, "Đã quá hạn: {detail}", "A deadline is over: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    # --- orders about an earlier document, and statuses ----------------------------
+    "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),
+    "ORD.UNKNOWN_DOCUMENT": Entry("5.5.0", 422, _O, "Không có văn bản mà lệnh này nói đến: {detail}", "The document that this order speaks of is not here: {detail}", _FIX),
+    "ORD.NOT_SENT_TO": Entry("5.1.1", 422, _O, "Văn bản chưa từng được gửi cho nơi nhận này: {detail}", "The document was never sent to this addressee: {detail}", _FIX),
+    "ORD.TAKEN_BACK": Entry("2.0.0", 200, _N, "Văn bản đã được lấy lại trước khi giao, theo {detail}.", "The document was taken back before it was delivered, by {detail}.", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOTHING_THERE": Entry("2.0.0", 200, _N, "Nơi nhận không có văn bản này nên lệnh không cần giao: {detail}", "The addressee does not have the document, so the order need not be delivered: {detail}", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),

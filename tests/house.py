@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, ledger, receipts, seal
+from axis.contents import KINDS
+from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
@@ -28,6 +30,7 @@ STRANGER = "H56.NR"
 TIERS = {AXIS: "axis", SENDER: "department", COMMUNE: "commune", OTHER: "commune", STRANGER: "district"}
 LIFETIME = timedelta(days=5)
 WAIT = timedelta(seconds=10)
+DEADLINES = Deadlines()
 
 
 @dataclass
@@ -139,6 +142,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 roll=lambda: (roll, trust),
                 voice=voice,
                 lifetimes=(LIFETIME,) * 5,
+                deadlines=DEADLINES,
                 now=lambda: opened.now(),
             ),
             answers=Answers(
@@ -148,9 +152,13 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 schedule=RetrySchedule(waits=(WAIT,), spread=0),
                 notices_after=(timedelta(hours=1),),
                 breaker_after=3,
+                deadlines=DEADLINES,
             ),
         )
         yield opened
+
+
+_CONTENT_TYPES = {row.file_name: row.content_type for row in KINDS.values()}
 
 
 def _with(document: edxml.Document, files: Mapping[str, bytes]) -> edxml.Document:
@@ -158,7 +166,7 @@ def _with(document: edxml.Document, files: Mapping[str, bytes]) -> edxml.Documen
         AttachmentRef(
             content_id=f"a{number}",
             name=name,
-            content_type="application/pdf",
+            content_type=_CONTENT_TYPES.get(name, "application/pdf"),
             sha256=sha256(content).hexdigest(),
             size_bytes=len(content),
         )

@@ -17,9 +17,12 @@ from datetime import datetime, timedelta
 
 from axis import receipts, seal
 from axis.batches import Batches
+from axis.deadlines import Clocks, Deadlines
+from axis.dispatch import business
 from axis.dispatch.along import Along, alone
 from axis.dispatch.retry import RetrySchedule, is_news
-from axis.dispatch.states import BUSINESS, TERMINAL, State, after
+from axis.dispatch.states import WAITING, State, after
+from axis.edxml import BusinessType, Kind
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
 from axis.receipts import Level, Receipt, SignedReceipt
@@ -55,6 +58,7 @@ class Answers:
     schedule: RetrySchedule
     notices_after: tuple[timedelta, ...]
     breaker_after: int
+    deadlines: Deadlines
     along: Along = alone  # What a commit makes due is begun with it.
     _reading: Batches[_Came, SignedReceipt] = field(init=False)
     _recording: Batches[Asked, Recorded] = field(init=False)
@@ -100,6 +104,8 @@ class Answers:
             office = roll.find(said.issuer)
             if office is None or office.code != came.submitter or said.addressee != came.submitter:
                 raise refuse("RCT.INVALID", f"{said.issuer} ≠ {came.submitter}")
+            if said.status_code in business.OF_ORIGINATOR:
+                raise refuse("RCT.INVALID", f"StatusCode: {said.status_code}")
         except AxisError as error:
             return error
         return signed
@@ -107,12 +113,27 @@ class Answers:
     async def _record(self, asked: Sequence[Asked]) -> Sequence[Recorded | Exception]:
         return await self.along(self.ledger.record(asked))
 
-    def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> ReceiptEntry:
-        """Return the one commit that this receipt makes."""
+    def _entry(
+        self,
+        signed: SignedReceipt,
+        row: DeliveryRow,
+        now: datetime,
+        *,
+        clocks: Clocks | None = None,
+        also: str | None = None,
+    ) -> ReceiptEntry:
+        """Return the one commit that this receipt makes.
+
+        Args:
+            signed: The receipt.
+            row: The delivery as it stands.
+            now: Now.
+            clocks: Those that it leaves, where it is the axis's own.
+            also: Who is told of it beside those whom it concerns.
+        """
         said = signed.receipt
         state = _state_after(signed, row)
         wait = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
-        tells = said.level is not Level.DEFERRED or self._is_news(row, now)
         own_word = said.issuer == row.addressee  # Where the axis speaks, the office has shown nothing.
         deferred = said.level is Level.DEFERRED
         return ReceiptEntry(
@@ -126,30 +147,60 @@ class Answers:
                 xml=signed.xml,
             ),
             new_state=state.value if state is not None else None,
-            business=said.status_code if said.level in BUSINESS else None,
+            business=said.status_code if _stands(said, row) else None,
             code=said.code,
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
             next_at=now + wait if state is State.DEFERRED else None,
-            notices=(Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
+            notices=tuple(Notice(target=one, receipt_digest=signed.digest) for one in self._told(said, row, now, also)),
             event=f"receipt.{said.level.value}" + ("" if state is not None else ".late"),
             at=now,
             office_answered=own_word and not deferred,
             failure=Failure(threshold=self.breaker_after, probe_after=wait) if own_word and deferred else None,
+            clocks=self._clocks(said, row, state, now) if clocks is None else clocks,
+        )
+
+    def _told(self, said: Receipt, row: DeliveryRow, now: datetime, also: str | None) -> tuple[str, ...]:
+        """Return the offices that a receipt goes to."""
+        if said.level is Level.REMINDED:
+            return (row.addressee,) if said.code == "DUE.SOON" else (row.originator, row.addressee)
+        if said.level is Level.DEFERRED and not self._is_news(row, now):
+            return ()
+        return tuple(dict.fromkeys(filter(None, (row.originator, also))))
+
+    def _clocks(self, said: Receipt, row: DeliveryRow, state: State | None, now: datetime) -> Clocks | None:
+        """Return the clocks of an addressee after its own word; None: as they stand."""
+        if state is not State.DELIVERED or said.issuer != row.addressee or row.kind != Kind.DOCUMENT:
+            return None
+        if row.business_type == BusinessType.RECALL:  # It is answered, not registered.
+            return None
+        clocks = row.clocks
+        if row.state != State.DELIVERED:
+            clocks = self.deadlines.begun(clocks, priority=row.priority, at=now)
+        return self.deadlines.after(
+            clocks,
+            status_code=said.status_code,
+            withdrawn=said.level is Level.RECALLED,
+            priority=row.priority,
+            at=now,
         )
 
     def _is_news(self, row: DeliveryRow, now: datetime) -> bool:
-        told_at_age = None if row.told_at is None else row.told_at - row.accepted_at
-        return is_news(age=now - row.accepted_at, told_at_age=told_at_age, marks=self.notices_after)
+        told_at_age = None if row.told_at is None else row.told_at - row.since
+        return is_news(age=now - row.since, told_at_age=told_at_age, marks=self.notices_after)
 
     def _tell(self, recorded: Recorded, said: Receipt) -> None:
         """Tell those who watch."""
         row, entry = recorded.row, recorded.entry
         if recorded.outcome is not Outcome.RECORDED or row is None or entry is None:
             return
+        if said.level is Level.REMINDED:
+            metrics.REMINDERS.labels("soon" if said.code == "DUE.SOON" else "over").inc()
+            events.deadline_reminded(envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "")
+            return
         metrics.ATTEMPTS.labels(said.level.value).inc()
         if said.level is Level.DELIVERED:
-            metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.accepted_at).total_seconds()))
+            metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.since).total_seconds()))
         events.delivery_changed(
             envelope_id=row.envelope_id,
             addressee=row.addressee,
@@ -176,36 +227,109 @@ class Answers:
         if self._is_news(row, now):
             await self._say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
 
-    async def _say(self, about: DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
-        """Sign a receipt of the axis about a delivery that still waits, and record it."""
-        entry = CATALOGUE[code]
+    async def take_back(self, row: DeliveryRow, now: datetime, *, by: str, told: str, removed: bool) -> None:
+        """Take a delivery back that waits, with a signed receipt.
+
+        Args:
+            row: The delivery.
+            now: Now.
+            by: Document id of the order.
+            told: Who ordered it; told beside the originator, whose heir it may be.
+            removed: Its only message was taken out of the inbox; otherwise what may have been published stays as it is.
+        """
+
+        def cannot_be_there(now: DeliveryRow) -> bool:
+            state = State(now.state)
+            if state is State.QUEUED:
+                return not now.attempts
+            # The office has said, signed, that it has not taken it, or could not.
+            return state in (State.DEFERRED, State.DEAD) or (removed and state is State.SENT and now.attempts == 1)
+
+        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=told)
+
+    async def end_order(self, row: DeliveryRow, now: datetime, *, about: str) -> None:
+        """End the delivery of an order that has nothing left to do at its addressee, with a signed receipt."""
+        await self._say(row, Level.RECALLED, "ORD.NOTHING_THERE", now, detail=about)
+
+    async def refuse_order(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
+        """Refuse an order, or a status, for one addressee, with a signed receipt."""
+        await self._say(
+            row, Level.REJECTED, code, now, detail=detail, where=lambda now: State(now.state) is State.QUEUED
+        )
+
+    async def remind(self, about: DeliveryRow, now: datetime) -> None:
+        """Remind an addressee of a deadline; if it is over, tell the originator too."""
+
+        def decide(row: DeliveryRow) -> tuple[SignedReceipt, Clocks] | None:
+            due = self.deadlines.remind(row.clocks, priority=row.priority, now=now)
+            if due is None:
+                return None  # Somebody else has, or it was registered meanwhile.
+            reminder, clocks = due
+            code = "DUE.OVER" if reminder.is_over else "DUE.SOON"
+            return self._signed(row, Level.REMINDED, code, now, reminder.detail), clocks
+
+        await self._say_if(about, now, decide)
+
+    async def _say(
+        self,
+        about: DeliveryRow,
+        level: Level,
+        code: str,
+        now: datetime,
+        *,
+        detail: str = "",
+        where: Callable[[DeliveryRow], bool] = lambda now: State(now.state) in WAITING,
+        also: str | None = None,
+    ) -> None:
+        """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
+
+        def decide(row: DeliveryRow) -> tuple[SignedReceipt, None] | None:
+            if not where(row):
+                return None  # It has ended, or moved, meanwhile.
+            return self._signed(row, level, code, now, detail), None
+
+        await self._say_if(about, now, decide, also)
+
+    async def _say_if(
+        self,
+        about: DeliveryRow,
+        now: datetime,
+        decide: Callable[[DeliveryRow], tuple[SignedReceipt, Clocks | None] | None],
+        also: str | None = None,
+    ) -> None:
+        """Record what the axis says about a delivery as it stands, if it says anything."""
         said: list[Receipt] = []
 
-        def decide(row: DeliveryRow | None) -> ReceiptEntry | None:
-            if row is None or State(row.state) in TERMINAL:
-                return None  # It has ended meanwhile.
-            signed = self.voice.say(
-                level=level,
-                originator=row.originator,
-                document_id=row.document_id,
-                envelope_id=row.envelope_id,
-                envelope_digest=row.digest,
-                addressee=row.addressee,
-                previous=row.chain_head,
-                at=now,
-                status=entry.status,
-                code=code,
-                reason=entry.vi.format(detail=detail),
-                attempt=row.attempts,
-                who_must_act=entry.actor,
-            )
+        def entry(row: DeliveryRow | None) -> ReceiptEntry | None:
+            saying = None if row is None else decide(row)
+            if row is None or saying is None:
+                return None
+            signed, clocks = saying
             said.append(signed.receipt)
-            return self._entry(signed, row, now)
+            return self._entry(signed, row, now, clocks=clocks, also=also)
 
-        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=decide)
+        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=entry)
         recorded = await self._recording.add(asked)
         if said:
             self._tell(recorded, said[-1])
+
+    def _signed(self, row: DeliveryRow, level: Level, code: str, now: datetime, detail: str) -> SignedReceipt:
+        entry = CATALOGUE[code]
+        return self.voice.say(
+            level=level,
+            originator=row.originator,
+            document_id=row.document_id,
+            envelope_id=row.envelope_id,
+            envelope_digest=row.digest,
+            addressee=row.addressee,
+            previous=row.chain_head,
+            at=now,
+            status=entry.status,
+            code=code,
+            reason=entry.vi.format(detail=detail),
+            attempt=row.attempts,
+            who_must_act=entry.actor,
+        )
 
     async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str, now: datetime) -> None:
         """Put a refused receipt on record; nothing else changes."""
@@ -224,6 +348,11 @@ def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:
         raise refuse("RCT.INVALID", f"DocumentId: {said.document_id[:80]}")
     if said.previous is None:
         raise refuse("RCT.INVALID", "Previous")
+
+
+def _stands(said: Receipt, row: DeliveryRow) -> bool:
+    """Tell whether what a receipt reports is to stand as the last word of the addressee's clerks."""
+    return business.stands(said.level, said.status_code, row.business, is_order=business.is_order(row))
 
 
 def _state_after(signed: SignedReceipt, row: DeliveryRow) -> State | None:

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 from axis import clock, ledger
 from axis.dispatch.answers import Answers
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.telemetry import events
 
-_TEND_EVERY = timedelta(seconds=1)  # Expiry and silence: seconds are soon enough.
+_TEND_EVERY = timedelta(seconds=1)  # Expiry, silence and deadlines: seconds are soon enough.
 _PAUSE_MOST_S = 10.0
 _ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
 _ROWS = 500
@@ -59,12 +60,13 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
 
 
 class Dispatch:
-    """The running clock: attempts, notices, silence and expiry."""
+    """The running clock: attempts, notices, orders, silence, expiry and deadlines."""
 
     def __init__(
         self,
         outbound: Outbound,
         answers: Answers,
+        orders: Orders,
         book: ledger.Ledger,
         *,
         poll: timedelta,
@@ -74,6 +76,7 @@ class Dispatch:
         self._bell = bell
         self._outbound = outbound
         self._answers = answers
+        self._orders = orders
         self._ledger = book
         self._poll = poll
         self._now = now
@@ -83,6 +86,7 @@ class Dispatch:
         """Run the loops until the block ends; what was begun is finished or safely due again."""
         loops = [
             asyncio.create_task(keep_doing("dispatch.outbound", self._send, self._bell, self._poll)),
+            asyncio.create_task(keep_doing("dispatch.orders", self._orders.go_round, Bell(), self._poll)),
             asyncio.create_task(keep_doing("dispatch.silence", self._tend, Bell(), _TEND_EVERY)),
         ]
         try:
@@ -99,7 +103,7 @@ class Dispatch:
         return await self._ledger.due(self._now()) and await self._outbound.go_round()
 
     async def _tend(self) -> bool:
-        """Expire what is over, and look after what nobody answered."""
+        """Expire what is over, look after what nobody answered, and remind those who are late."""
         now = self._now()
         await self._set_right(now)
         expiring = await self._ledger.expiring(now, _ROWS)
@@ -108,6 +112,8 @@ class Dispatch:
         if unanswered:
             await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
+        late = await self._ledger.to_remind(now, _ROWS)
+        await asyncio.gather(*(self._answers.remind(row, now) for row in late))
         return False
 
     async def _set_right(self, now: datetime) -> None:

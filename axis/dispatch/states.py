@@ -69,10 +69,20 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     },
     Level.FAILED: dict.fromkeys(WAITING, State.DEAD) | dict.fromkeys(TERMINAL, LATE),
     Level.EXPIRED: dict.fromkeys(WAITING, State.EXPIRED) | dict.fromkeys(TERMINAL, LATE),
-    Level.RECALLED: dict.fromkeys(WAITING, State.RECALLED) | dict.fromkeys(TERMINAL, LATE),
+    # The axis, or an addressee that had not taken it, says so of what waits; an addressee says it of the copy that it has
+    # withdrawn, and transport stays delivered: it was.
+    Level.RECALLED: {
+        **dict.fromkeys(WAITING, State.RECALLED),
+        State.DELIVERED: State.DELIVERED,
+        State.RECALLED: State.RECALLED,
+        State.REFUSED: LATE,
+        State.EXPIRED: LATE,
+    },
     # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
     Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED}
     | dict.fromkeys(frozenset(State) - {State.QUEUED, State.REFUSED}, LATE),
+    # The office has it, and is late with it: that moves nothing.
+    Level.REMINDED: dict.fromkeys(State, LATE) | {State.DELIVERED: State.DELIVERED},
     # Acceptance is about the envelope; it moves no delivery.
     Level.ACCEPTED: dict.fromkeys(State, LATE),
 }
@@ -83,9 +93,6 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
     "put back": (frozenset({State.SENT}), State.QUEUED),
     "replay": (frozenset({State.DEAD}), State.QUEUED),
 }
-
-# Receipt levels that state what the office's clerks did; the edXML status code they carry becomes `business`.
-BUSINESS = frozenset({Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
 
 
 def after(state: State, level: Level) -> State | None:

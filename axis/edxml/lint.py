@@ -2,20 +2,23 @@
 
 Where intake stops at the first room that says no, lint goes on as far as it
 can: shape, dates, business rules and the inline files are all reported at
-once, sealed or not. The words are those of the signed receipt.
+once, sealed or not. The words are those of the signed receipt. A file of an older
+system is read in its dialect.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO
 
 from lxml import etree
 
+from axis.edxml.dialects import Cutter, Judged, Policy, Tolerated, contents, judge
 from axis.edxml.gate import gate
-from axis.edxml.model import AttachmentRef, Document, Kind, Message
+from axis.edxml.model import AttachmentRef, Document, Message
 from axis.edxml.parse import PARTS, Received, parse
 from axis.edxml.read import read_trees
 from axis.edxml.rules import check
@@ -27,12 +30,20 @@ _CHUNK_BYTES = 256 * 1024
 _MOST = 200  # Violations of the content that are listed, as many as the gate lists of the shape.
 
 
+Fetch = Callable[[AttachmentRef], bytes | None]  # An inline file as the manifest means it; None if it is not there.
+
+
+def _no_contents(_document: Document, _fetch: Fetch) -> tuple[Violation, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What lint found."""
 
-    kind: Kind | None  # None: it could not be told.
+    kind: StrEnum | None  # Of message, or of content; None: it could not be told.
     violations: tuple[Violation, ...]
+    tolerated: tuple[Tolerated, ...] | None = None  # Of a message in a dialect.
 
     @property
     def accepted(self) -> bool:
@@ -41,9 +52,11 @@ class Report:
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as programs read it."""
+        tolerated = {} if self.tolerated is None else {"tolerated": [one.as_dict() for one in self.tolerated]}
         return {
             "accepted": self.accepted,
             "kind": None if self.kind is None else self.kind.value,
+            **tolerated,
             "violations": [found.as_dict() for found in self.violations],
         }
 
@@ -54,6 +67,7 @@ def lint(
     today: date,
     open_scratch: Callable[[], BinaryIO],
     check_seal: Callable[[Received], tuple[Violation, ...]] | None = None,
+    check_contents: Callable[[Document, Fetch], tuple[Violation, ...]] = _no_contents,
 ) -> Report:
     """Report on one file, sealed or not, with or without inline attachments.
 
@@ -62,6 +76,7 @@ def lint(
         today: The day in Viet Nam.
         open_scratch: Makes a temporary binary file for each inline attachment.
         check_seal: What the seal room finds wrong; None leaves the seal alone.
+        check_contents: What is wrong with the contents of a document, as far as their files are inside it.
     """
     with ExitStack() as scratches:
         splitter = Splitter(lambda: scratches.enter_context(open_scratch()))
@@ -75,7 +90,49 @@ def lint(
         seal = () if check_seal is None else check_seal(received)
         shape = _shape_violations(received)
         content = _content_violations(received, split.attachments, today)
-    return Report(received.kind, (*seal, *shape, *(_beside(shape, content, received) if shape else content)))
+        enclosed = _enclosed_violations(received, split.attachments, check_contents)
+    said = _beside(shape, content, received) if shape else content
+    return Report(received.kind, (*seal, *shape, *said, *enclosed))
+
+
+def lint_dialect(
+    chunks: Iterable[bytes], policy: Policy, *, today: date, open_scratch: Callable[[], BinaryIO]
+) -> Report:
+    """Report on a file as an older system writes it: what is tolerated, and what is not.
+
+    Args:
+        chunks: The file's bytes.
+        policy: Of the office that would send it.
+        today: The day in Viet Nam.
+        open_scratch: Makes a temporary binary file for each file inside.
+    """
+    with ExitStack() as scratches:
+        cutter = Cutter(lambda: scratches.enter_context(open_scratch()))
+        try:
+            for chunk in chunks:
+                cutter.feed(chunk)
+            cut = cutter.close()
+        except Refusal as refusal:
+            return Report(None, refusal.violations, ())
+        judged = judge(cut, policy)
+        found = [*judged.violations]
+        if judged.message is not None and judged.received is not None:
+            found += _with_lines(check(judged.message, today=today)[:_MOST], judged.received)
+            found += _file_violations(judged, policy)
+    return Report(judged.kind, tuple(found), judged.tolerated)
+
+
+def _file_violations(judged: Judged, policy: Policy) -> Iterator[Violation]:
+    """Yield what keeps files from being taken out of their wrappings."""
+    refs = judged.message.attachments if isinstance(judged.message, Document) else ()
+    if len(refs) != len(judged.sinks):
+        return  # Which is whose is not known; that has been said.
+    for ref, sink in zip(refs, judged.sinks, strict=True):
+        try:
+            for _ in contents(sink, ref.name, policy.dialect):  # type: ignore[arg-type]  # open_scratch made it.
+                pass
+        except Refusal as refusal:
+            yield from refusal.violations
 
 
 def _shape_violations(received: Received) -> tuple[Violation, ...]:
@@ -94,6 +151,31 @@ def _content_violations(received: Received, carried: tuple[Inline, ...], today: 
         return refusal.violations
     found = (*check(message, today=today), *inline_violations(message, carried))
     return _with_lines(found[:_MOST], received)
+
+
+def _enclosed_violations(
+    received: Received, carried: tuple[Inline, ...], check_contents: Callable[[Document, Fetch], tuple[Violation, ...]]
+) -> tuple[Violation, ...]:
+    """Return what is wrong with the contents; of a message that cannot be read, that is said already."""
+    try:
+        message = read_trees(received.kind, _parts(received))
+    except Refusal:
+        return ()
+    if not isinstance(message, Document):
+        return ()
+    files = {file.content_id: file for file in carried}
+    return _with_lines(check_contents(message, lambda ref: _file_of(ref, files)), received)
+
+
+def _file_of(ref: AttachmentRef, files: Mapping[str, Inline]) -> bytes | None:
+    """Return an inline file as the manifest means it, plain or out of its zip; None if it is not here."""
+    file = files.get(ref.content_id)
+    if file is None or not matches(ref, file):
+        return None
+    packed: BinaryIO = file.sink  # type: ignore[assignment]  # open_scratch made it.
+    packed.seek(0)
+    plain = packed.read()
+    return plain if sha256(plain).hexdigest() == ref.sha256 else b"".join(unwrap(packed))
 
 
 def _beside(shape: tuple[Violation, ...], content: tuple[Violation, ...], received: Received) -> Iterator[Violation]:

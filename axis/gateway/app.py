@@ -2,24 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from axis import registry, seal
+from axis import clock, registry, seal
 from axis.dispatch.answers import Answers
-from axis.errors import AxisError
-from axis.gateway import bodies, description, feed, files, inbox, lookup, problems, submission, tus, webhooks
+from axis.edxml.dialects import DEFAULT, DIALECTS, Dialect
+from axis.errors import AxisError, PermanentError
+from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
 from axis.gateway.desk import Desk
-from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, visible
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, seen, visible
 from axis.gateway.watch import Watch
 from axis.intake import Allowance, Intake
-from axis.ledger import DeliveryRow, Ledger
+from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
 from axis.registry import Registry
 from axis.spool import Spool
 from axis.telemetry import metrics
@@ -30,8 +33,23 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
     200: {"model": bodies.Accepted, "description": "It was accepted before."},
     201: {"model": bodies.Accepted, "description": "The axis has custody."},
 }
-_SEALED: dict[int | str, dict[str, Any]] = {200: {"content": {_XML: _BINARY}, "description": "As it was sealed."}}
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
+_VERIFIED: dict[str, Any] = {
+    "Axis-Verified": {
+        "required": True,
+        "description": "Whether its originator has sealed it.",
+        "schema": {"type": "string", "enum": ["yes", "no"]},
+    }
+}
+
+
+def _bytes(media_type: str, said: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: _BINARY}, "description": said, "headers": _VERIFIED}}
+
+
+_SEALED = _bytes(_XML, "As it was sealed.")
+_ORIGINAL = _bytes("application/octet-stream", "As it came from an older system.")
+_IN_DIALECT = _bytes(_XML, "As an older system reads it.")
 
 
 def build(
@@ -133,16 +151,54 @@ def _add_envelopes(app: FastAPI) -> None:
             "code": envelope.code,
             "subject": envelope.subject,
             "digest": envelope.digest,
+            "verified": envelope.verified,
+            "original": envelope.original,
             "accepted_at": envelope.accepted_at,
             "expires_at": envelope.expires_at,
-            "deliveries": [_delivery(row) for row in rows],
+            "deliveries": [_delivery(row, clock.now()) for row in rows],
         }
 
     @app.get("/v1/envelopes/{envelope_id}/content", response_class=Response, responses=_SEALED)
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
-        await visible(rooms, envelope_id, office)
-        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML)
+        envelope, _ = await visible(rooms, envelope_id, office)
+        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML, headers=_says_verified(envelope))
+
+    @app.get("/v1/envelopes/{envelope_id}/original", response_class=Response, responses=_ORIGINAL)
+    async def read_original(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
+        """Read what an older system sent, byte for byte; the envelope is what the axis has made of it."""
+        envelope, _ = await visible(rooms, envelope_id, office)
+        size = None if envelope.original is None else await rooms.spool.exists(envelope.original)
+        if envelope.original is None or size is None:
+            raise PermanentError("API.NOT_FOUND")
+        headers = _says_verified(envelope) | {
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{envelope.original}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        chunks = rooms.spool.stream(envelope.original, size=size)
+        return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/v1/envelopes/{envelope_id}/edxml", response_class=Response, responses=_IN_DIALECT)
+    async def read_in_dialect(
+        envelope_id: EnvelopeId,
+        rooms: Rooms,
+        office: Office,
+        dialect: Annotated[
+            Literal[tuple(DIALECTS)] | None,  # type: ignore[valid-type]  # Known when the program starts.
+            Query(description="In which dialect; that of the office in the roll if it is not given."),
+        ] = None,
+    ) -> Response:
+        """Read a message in the words of an older system, with its attachments inside."""
+        envelope, _ = await visible(rooms, envelope_id, office)
+        sealed = await rooms.ledger.sealed(envelope_id)
+        if sealed is None:
+            raise PermanentError("API.NOT_FOUND")
+        words = DIALECTS[dialect] if dialect else _own_dialect(rooms, office)
+        rendering = await asyncio.to_thread(outgoing.rendered, sealed, words, envelope, rooms.axis)
+        await outgoing.require_files(rendering, rooms.spool)
+        chunks = outgoing.whole(rendering, rooms.spool)
+        return StreamingResponse(chunks, media_type=_XML, headers=_says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
@@ -157,6 +213,18 @@ def _add_envelopes(app: FastAPI) -> None:
                 for one in said
             ]
         }  # fmt: skip
+
+    @app.get("/v1/envelopes/{envelope_id}/family", response_model=bodies.Family)
+    async def show_family(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
+        """Say which envelopes recall, update, replace or answer which, as far as the caller may see them."""
+        await visible(rooms, envelope_id, office)
+        related = await rooms.ledger.family(envelope_id)
+        ids = {envelope_id, *(one.envelope_id for one in related), *(one.about for one in related)}
+        members = {one: found for one in sorted(ids) if (found := await seen(rooms, one, office)) is not None}
+        return {
+            "envelopes": [_member(envelope) for envelope in members.values()],
+            "relations": [asdict(one) for one in related if one.envelope_id in members and one.about in members],
+        }
 
 
 def _add_offices(app: FastAPI) -> None:
@@ -173,7 +241,30 @@ def _add_offices(app: FastAPI) -> None:
         return Response(said, media_type="application/json")
 
 
-def _delivery(row: DeliveryRow) -> dict[str, Any]:
+def _own_dialect(rooms: AllRooms, office: str) -> Dialect:
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
+    return DEFAULT if policy is None else policy.dialect
+
+
+def _says_verified(envelope: EnvelopeRow) -> dict[str, str]:
+    """Say whether an envelope is its originator's word; older forms have no place for it."""
+    return {"Axis-Verified": "yes" if envelope.verified else "no"}
+
+
+def _member(envelope: EnvelopeRow) -> dict[str, Any]:
+    return {
+        "envelope_id": envelope.envelope_id,
+        "originator": envelope.originator,
+        "document_id": envelope.document_id,
+        "business_type": envelope.business_type,
+        "code": envelope.code,
+        "subject": envelope.subject,
+        "accepted_at": envelope.accepted_at,
+    }
+
+
+def _delivery(row: DeliveryRow, now: datetime) -> dict[str, Any]:
     return {
         "addressee": row.addressee,
         "state": row.state,
@@ -185,6 +276,13 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "next_at": row.next_at,
         "expires_at": row.expires_at,
         "updated_at": row.updated_at,
+        "release_at": row.release_at,
+        "waits_for_its_hour": row.waits_for_its_hour(now),
+        "register_by": row.register_by,
+        "registered_at": row.registered_at,
+        "process_by": row.process_by,
+        "done_at": row.done_at,
+        "overdue": row.is_overdue(now),
     }
 
 

@@ -69,6 +69,13 @@ class Delivery(Body):
     next_at: AwareDatetime | None
     expires_at: AwareDatetime
     updated_at: AwareDatetime
+    release_at: AwareDatetime | None = Field(description="Its hour; no attempt before.")
+    waits_for_its_hour: bool
+    register_by: AwareDatetime | None
+    registered_at: AwareDatetime | None
+    process_by: AwareDatetime | None
+    done_at: AwareDatetime | None
+    overdue: bool = Field(description="The addressee is late with it.")
 
 
 class Envelope(Body):
@@ -80,9 +87,39 @@ class Envelope(Body):
     code: str = Field(description="Number and notation.")
     subject: str
     digest: Hex64
+    verified: bool = Field(description="Its originator has sealed it.")
+    original: Hex64 | None = Field(description="SHA-256 of what an older system sent, which the axis has sealed.")
     accepted_at: AwareDatetime
     expires_at: AwareDatetime
     deliveries: list[Delivery] = Field(min_length=1)
+
+
+class Member(Body):
+    """An envelope of a family."""
+
+    envelope_id: Hex32
+    originator: str
+    document_id: str
+    business_type: int
+    code: str = Field(description="Number and notation.")
+    subject: str
+    accepted_at: AwareDatetime
+
+
+class Relation(Body):
+    """That one envelope speaks of another."""
+
+    envelope_id: Hex32
+    kind: str
+    about: Hex32
+    addressees: list[str] = Field(description="For whom; none for a reply.")
+
+
+class Family(Body):
+    """The envelopes that recall, update, replace or answer each other."""
+
+    envelopes: list[Member]
+    relations: list[Relation]
 
 
 class Receipt(Body):

@@ -141,7 +141,8 @@ async def _news(request: Request, rooms: AllRooms, office: str, after: str, limi
     async def look() -> Stretch | None:
         nonlocal place
         while True:
-            found = await rooms.ledger.events_for(office, place, clock.now() - KEPT, limit)
+            now = clock.now()
+            found = await rooms.ledger.events_for(office, place, now - KEPT, limit, now=now)
             is_young = found.until < place  # This book has never come so far: it is read from its beginning.
             place = found.until
             if found.rows:

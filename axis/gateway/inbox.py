@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from axis import clock
 from axis.errors import PermanentError, refuse
 from axis.gateway import files
-from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, require_plain
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, given, require_plain
 from axis.ledger import InboxItem, Outcome
 from axis.receipts import bundle
 from axis.receipts.model import MAX_RECEIPT_BYTES
@@ -171,8 +171,7 @@ def _item(one: InboxItem) -> dict[str, Any]:
 async def confirm(envelope_id: EnvelopeId, request: Request, rooms: Rooms, office: Office) -> dict[str, Any]:
     """Say what became of a message that was sent to the office: its signed receipt, or several as a bundle."""
     require_plain(request)
-    if await rooms.ledger.delivery(envelope_id, office) is None:
-        raise PermanentError("API.NOT_FOUND")
+    await given(rooms, envelope_id, office)
     body = await _small(request)
     # In their order: each is decided on what the one before it has left.
     said = [await _take(rooms, xml, office, envelope_id) for xml in _receipts(body)]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from axis import clock
 from axis.errors import refuse
 from axis.gateway.rooms import Office, Rooms
 
@@ -56,7 +57,9 @@ async def look_up(
         raise refuse("API.PARAMETER", "digest, document_id, code")
     if "\0" in f"{document_id}{code}":  # PostgreSQL has no place for it, and nothing that is kept has it.
         return {"envelopes": [], "more": False}
-    found = await rooms.ledger.look_up(office, digest=digest, document_id=document_id, code=code, limit=limit + 1)
+    found = await rooms.ledger.look_up(
+        office, digest=digest, document_id=document_id, code=code, limit=limit + 1, now=clock.now()
+    )
     return {
         "envelopes": [
             {

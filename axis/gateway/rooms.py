@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request
 from pydantic import StringConstraints
 
-from axis import seal
+from axis import clock, seal
 from axis.dispatch.answers import Answers
 from axis.errors import PermanentError, refuse
 from axis.gateway.desk import Desk
@@ -33,6 +33,11 @@ class AllRooms:
     watch: Watch
     roll: Callable[[], tuple[Registry, seal.Trust]]
     attachment_bytes: int
+
+    @property
+    def axis(self) -> str:
+        """OrganId of the axis."""
+        return self.intake.voice.organ_id
 
 
 def rooms_of(request: Request) -> AllRooms:
@@ -75,7 +80,28 @@ async def visible(rooms: AllRooms, envelope_id: str, office: str) -> tuple[Envel
     envelope = await rooms.ledger.envelope(envelope_id)
     rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
     if envelope is not None and envelope.originator != office:
-        rows = [row for row in rows if row.addressee == office and row.state != "refused"]
+        now = clock.now()
+        rows = [row for row in rows if row.addressee == office and row.is_given(now)]
     if envelope is None or not rows:
         raise PermanentError("API.NOT_FOUND")
     return envelope, rows
+
+
+async def seen(rooms: AllRooms, envelope_id: str, office: str) -> EnvelopeRow | None:
+    """Return an envelope if an office may see it."""
+    try:
+        return (await visible(rooms, envelope_id, office))[0]
+    except PermanentError:
+        return None
+
+
+async def given(rooms: AllRooms, envelope_id: str, office: str) -> DeliveryRow:
+    """Return the delivery of an envelope to an office, if it is the office's to see.
+
+    Raises:
+        PermanentError: API.NOT_FOUND
+    """
+    row = await rooms.ledger.delivery(envelope_id, office)
+    if row is None or not row.is_given(clock.now()):
+        raise PermanentError("API.NOT_FOUND")
+    return row

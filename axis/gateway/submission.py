@@ -8,7 +8,7 @@ Spec: docs/protocol/gateway.md 4, 10; IETF draft-ietf-httpapi-idempotency-key-he
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request, Response
@@ -18,12 +18,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from axis import clock, errors
-from axis.edxml import AttachmentRef, Split, Splitter
+from axis.edxml import AttachmentRef, Splitter
 from axis.errors import Refusal, refuse
 from axis.gateway import files, problems, whole
+from axis.gateway.legacy import Legacy
 from axis.gateway.multipart import KIND, Parts
 from axis.gateway.rooms import AllRooms, Office, Rooms, require_plain
-from axis.intake import Foreseen, Rejected
+from axis.intake import Acceptance, Foreseen, Rejected
 from axis.spool import Blob, Staged
 
 router = APIRouter()
@@ -97,17 +98,10 @@ class Validation(BaseModel):
 async def submit(request: Request, rooms: AllRooms, office: str, key: str | None) -> Response:
     """Take custody of what a request brings, or answer as before."""
     name = _key(key)
-
-    async def brought(blob: Blob) -> None:
-        await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
-
-    async with _received(request, rooms) as split:
+    async with _received(request, rooms, office) as brought:
 
         async def accept() -> Response:
-            if split.attachments:  # Nothing is to be kept for an envelope that is refused whatever it brings.
-                await rooms.intake.judge(split.sealed, submitter=office, via="http")
-                await whole.keep(split, rooms.spool, brought, rooms.attachment_bytes)
-            acceptance = await rooms.intake.accept(split.sealed, submitter=office, via="http")
+            acceptance = await brought.accept()
             body = {
                 "envelope_id": acceptance.envelope_id,
                 "duplicate": acceptance.duplicate,
@@ -117,36 +111,34 @@ async def submit(request: Request, rooms: AllRooms, office: str, key: str | None
 
         if name is None:
             return await accept()
-        return await _once(rooms, office, name, whole.fingerprint(split), accept)
+        return await _once(rooms, office, name, brought.digest, accept)
 
 
 @router.post("/v1/validations", response_model=Validation, openapi_extra=BODY)
 async def validate(request: Request, rooms: Rooms, office: Office) -> dict[str, Any]:
-    """Judge an envelope exactly as it would be judged, list all that is wrong with it, and keep nothing."""
-    compared, wrong = dict[str, bool](), list[errors.Violation]()
+    """Judge a message exactly as it would be judged, list all that is wrong with it, and keep nothing."""
     try:
-        async with _received(request, rooms) as split:
-            with contextlib.suppress(Refusal):  # A manifest that cannot be read: intake says what is wrong with it.
-                compared, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes)
-            foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=compared)
+        async with _received(request, rooms, office) as brought:
+            outlook = await brought.foresee()
     except Refusal as refusal:  # It cannot be read so far.
-        foreseen = Foreseen(violations=refusal.violations)
-    violations = [*foreseen.violations, *wrong]
+        outlook = whole.Outlook(Foreseen(violations=refusal.violations))
+    foreseen = outlook.foreseen
+    violations = [*foreseen.violations, *outlook.wrong]
     received = None if foreseen.examined is None else foreseen.examined.verified
     return {
         "acceptable": not violations,
-        "duplicate": foreseen.duplicate and not wrong,
+        "duplicate": foreseen.duplicate and not outlook.wrong,
         "envelope_id": foreseen.envelope_id,
         "document_id": None if received is None else received.received.document_id,
         "digest": None if received is None else received.digest,
         "violations": [found.as_dict() for found in violations],
         "addressees": [one._asdict() for one in foreseen.verdicts],
-        "attachments": [_file(ref, foreseen, compared) for ref in foreseen.attachments],
+        "attachments": [_file(ref, outlook) for ref in foreseen.attachments],
     }
 
 
-def _file(ref: AttachmentRef, foreseen: Foreseen, compared: Mapping[str, bool]) -> dict[str, Any]:
-    state = "missing" if ref in foreseen.missing else "here" if compared.get(ref.sha256, True) else "different"
+def _file(ref: AttachmentRef, outlook: whole.Outlook) -> dict[str, Any]:
+    state = "missing" if ref in outlook.foreseen.missing else "different" if ref.sha256 in outlook.different else "here"
     return {
         "name": ref.name,
         "sha256": ref.sha256,
@@ -156,21 +148,73 @@ def _file(ref: AttachmentRef, foreseen: Foreseen, compared: Mapping[str, bool]) 
 
 
 @contextlib.asynccontextmanager
-async def _received(request: Request, rooms: AllRooms) -> AsyncIterator[Split]:
-    """Read a body: a message with its attachments inside, or the parts of a form."""
+async def _received(request: Request, rooms: AllRooms, office: str) -> AsyncIterator[whole.Brought]:
+    """Read a body: a message with its attachments inside, in the profile or the office's dialect, or the parts of a form.
+
+    Raises:
+        Refusal: ENV.*, ATT.*, API.PARAMETER
+        TransientError: SYS.SPOOL
+        HTTPException: 408
+    """
     require_plain(request)
     kind = request.headers.get("content-type", "")
+    chunks = files.patiently(request.receive)
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
 
-    def reader(open_sink: Callable[[], Staged]) -> whole.Reader:
-        if kind.partition(";")[0].strip().lower() == KIND:
-            return Parts(kind, open_sink, rooms.attachment_bytes)
-        return Splitter(open_sink)
+    def parts(open_sink: Callable[[], Staged]) -> Parts:
+        return Parts(kind, open_sink, rooms.attachment_bytes)
 
+    if kind.partition(";")[0].strip().lower() == KIND:
+        reading = _ordinary(rooms, office, chunks, parts)
+    elif policy is None:
+        reading = _ordinary(rooms, office, chunks, Splitter)
+    else:
+        reading = Legacy(
+            office=office,
+            policy=policy,
+            intake=rooms.intake,
+            spool=rooms.spool,
+            brought=_recording(rooms, office),
+            ordinary=lambda chunks: _ordinary(rooms, office, chunks, Splitter),
+            attachment_bytes=rooms.attachment_bytes,
+        ).received(chunks)
     try:
-        async with whole.received(files.patiently(request.receive), rooms.spool, reader) as split:
-            yield split
+        async with reading as brought:
+            yield brought
     except ClientDisconnect as error:
         raise HTTPException(408) from error
+
+
+@contextlib.asynccontextmanager
+async def _ordinary(
+    rooms: AllRooms, office: str, chunks: AsyncIterator[bytes], reader: Callable[[Callable[[], Staged]], whole.Reader]
+) -> AsyncIterator[whole.Brought]:
+    """Read a message of the profile."""
+    async with whole.received(chunks, rooms.spool, reader) as split:
+
+        async def accept() -> Acceptance:
+            if split.attachments:  # Nothing is to be kept for an envelope that is refused whatever it brings.
+                await rooms.intake.judge(split.sealed, submitter=office, via="http")
+                await whole.keep(split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes)
+            return await rooms.intake.accept(split.sealed, submitter=office, via="http")
+
+        async def foresee() -> whole.Outlook:
+            carried, wrong = dict[str, bytes | None](), list[errors.Violation]()
+            with contextlib.suppress(Refusal):  # A manifest that cannot be read: intake says what is wrong with it.
+                carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes)
+            foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=carried)
+            different = frozenset(digest for digest, file in carried.items() if file is None)
+            return whole.Outlook(foreseen, tuple(wrong), different)
+
+        yield whole.Brought(whole.fingerprint(split), accept, foresee)
+
+
+def _recording(rooms: AllRooms, office: str) -> Callable[[Blob], Awaitable[None]]:
+    async def brought(blob: Blob) -> None:
+        await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
+
+    return brought
 
 
 def _key(header: str | None) -> str | None:

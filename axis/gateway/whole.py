@@ -9,13 +9,15 @@ nothing of it stays.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO, Protocol, cast
 
-from axis import edxml
+from axis import contents, edxml
 from axis.edxml import AttachmentRef, Inline
 from axis.edxml.split import Split, unwrap
 from axis.errors import Refusal, Violation, refuse, violation
+from axis.intake import Acceptance, Foreseen
 from axis.spool import Blob, Spool, Staged
 
 _SIP_BYTES = 64 * 1024
@@ -29,6 +31,24 @@ class Reader(Protocol):
 
     def close(self) -> Split:
         """Return the envelope and what came with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What would become of a message."""
+
+    foreseen: Foreseen
+    wrong: tuple[Violation, ...] = ()  # With the files that it brings.
+    different: frozenset[str] = frozenset()  # Digests of those that are not as sealed.
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A message that is here whole, and of which nothing is kept yet."""
+
+    digest: str  # Of all that came.
+    accept: Callable[[], Awaitable[Acceptance]]
+    foresee: Callable[[], Awaitable[Outlook]]
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +74,7 @@ async def received(
 
     taking_apart = reader(open_sink)
     try:
-        async for chunk in _sips(chunks):
+        async for chunk in sips(chunks):
             # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
             await asyncio.to_thread(taking_apart.feed, chunk)
         yield await asyncio.to_thread(taking_apart.close)
@@ -94,21 +114,27 @@ async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[N
         raise Refusal(wrong)
 
 
-async def compare(split: Split, spool: Spool, most_bytes: int) -> tuple[dict[str, bool], list[Violation]]:
-    """Say what `keep` would say, and keep nothing: of each file by digest whether it is as sealed, and what is wrong."""
+async def compare(split: Split, spool: Spool, most_bytes: int) -> tuple[dict[str, bytes | None], list[Violation]]:
+    """Say what `keep` would say, and keep nothing: the files that came, as `Intake.foresee` wants them, and what is wrong."""
     wrong: list[Violation] = []
-    compared: dict[str, bool] = {}
+    carried: dict[str, bytes | None] = {}
     for file, ref in _matched(split, wrong, most_bytes):
         try:
-            async with _plain(cast("Staged", file.sink), ref, spool):
-                compared[ref.sha256] = True
+            async with _plain(cast("Staged", file.sink), ref, spool) as plain:
+                carried[ref.sha256] = await asyncio.to_thread(content_of, plain, ref)
         except Refusal as refusal:
-            compared[ref.sha256] = False
+            carried[ref.sha256] = None
             wrong += refusal.violations
-    return compared, wrong
+    return carried, wrong
 
 
-async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+def content_of(plain: Staged, ref: AttachmentRef) -> bytes:
+    """Return the bytes of a file that is a content; nothing of any other."""
+    is_content = bool(contents.listed((ref,))) and plain.size_bytes <= contents.MAX_CONTENT_BYTES
+    return plain.reader().read() if is_content else b""
+
+
+async def sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield a stream in pieces that are worth a thread: a line may bring it in crumbs, and each costs a scan."""
     gathered = bytearray()
     async for chunk in chunks:

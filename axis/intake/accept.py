@@ -14,17 +14,23 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from uuid import uuid4
 
 from axis import clock, seal
 from axis.batches import Batches
+from axis.contents import Content
+from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
 from axis.edxml import AttachmentRef
+from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
-from axis.intake.custody import custody_of, key_of, rejection_of, verdicts_of
+from axis.intake.custody import business_type_of, custody_of, key_of, rejection_of, verdicts_of
+from axis.intake.enclosed import Files, dossier_said, impossible, require_contents
 from axis.intake.examine import Examined, examine
-from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
-from axis.receipts import Verdict
+from axis.intake.notary import Original, says_the_same
+from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
+from axis.receipts import Level, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
@@ -76,6 +82,7 @@ class _Came:
 
     sealed: bytes
     submitter: str
+    is_notarised: bool = False  # By the axis itself, just now.
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,8 @@ class _Examined:
 
     examined: Examined
     via: str
+    enclosed: tuple[Content, ...]  # The contents that it carries.
+    original: Original | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +104,7 @@ class Intake:
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
+    deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
     now: Callable[[], datetime] = clock.now
@@ -105,13 +115,14 @@ class Intake:
         object.__setattr__(self, "_examining", Batches(self._examine, most=self.batch))
         object.__setattr__(self, "_committing", Batches(self._commit, most=self.batch))
 
-    async def accept(self, sealed: bytes, *, submitter: str, via: str) -> Acceptance:
+    async def accept(self, sealed: bytes, *, submitter: str, via: str, original: Original | None = None) -> Acceptance:
         """Take custody of one sealed envelope.
 
         Args:
             sealed: As received, without inline attachments; its files are in the spool.
             submitter: OrganId of the office whose account it came over.
             via: "amqp" or "http".
+            original: What the axis has sealed as a notary, if it has.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
@@ -119,61 +130,90 @@ class Intake:
         """
         began = time.perf_counter()
         try:
-            examined = await self._examining.add(_Came(sealed, submitter))
+            examined = await self._examining.add(_Came(sealed, submitter, original is not None))
             await self._require_attachments(examined, submitter)
-            answer = await self._take_custody(examined, via)
+            enclosed = await self._require_contents(examined)
+            answer = await self._take_custody(_Examined(examined, via, enclosed, original))
         except Refusal as refusal:
-            return await self._refuse(sealed, refusal, submitter, via)
+            return await self.refuse(sealed, refusal, submitter, via, original)
         self._tell(answer, examined, via, time.perf_counter() - began)
         return answer
 
-    async def judge(self, sealed: bytes, *, submitter: str, via: str) -> None:
+    async def judge(
+        self, sealed: bytes, *, submitter: str, via: str, original: Original | None = None
+    ) -> Acceptance | None:
         """Refuse what `accept` would refuse before it asks for files: nothing is to be kept for such an envelope.
+
+        Returns:
+            The acceptance that exactly these bytes had once, where today's rules would refuse them.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
             TransientError: It could not be judged now.
         """
         try:
-            await self._examining.add(_Came(sealed, submitter))
+            await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
-            await self._refuse(sealed, refusal, submitter, via)
+            return await self.refuse(sealed, refusal, submitter, via, original)
+        return None
 
-    async def foresee(self, sealed: bytes, *, submitter: str, carried: Collection[str] = ()) -> Foreseen:
+    async def foresee(
+        self, sealed: bytes, *, submitter: str, carried: Files = MappingProxyType({}), original: Original | None = None
+    ) -> Foreseen:
         """Say what `accept` would answer, and keep nothing.
 
         Args:
             sealed: As for `accept`.
             submitter: As for `accept`.
-            carried: Digests of files that came with it and would be in the spool.
+            carried: Files that came with it and would be in the spool, by digest; the bytes of contents.
+            original: As for `accept`.
 
         Raises:
             TransientError: It could not be judged now.
         """
+        digest = sha256(sealed).hexdigest() if original is None else original.sha256
         try:
-            examined = await self._examining.add(_Came(sealed, submitter))
+            examined = await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
-            known = await self.ledger.accepted_bytes(submitter, sha256(sealed).hexdigest())
-            if known is not None:
-                return Foreseen(envelope_id=known.envelope_id, duplicate=True)
-            return Foreseen(violations=refusal.violations)
+            return await self.foresee_refusal(refusal, submitter=submitter, digest=digest)
         missing = await self._missing(examined, submitter, carried)
-        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
         violations = [found for _, found in missing]
+        enclosed: tuple[Content, ...] = ()
+        try:
+            enclosed = () if missing else await self._require_contents(examined, carried)
+        except Refusal as refusal:
+            violations += refusal.violations
+        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
+        is_repeated = isinstance(answer, Known)
         if isinstance(answer, Conflict):
-            violations.append(violation("MSG.CONFLICT", key_of(examined)[2]))
+            is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
+            violations += [] if is_repeated else [violation("MSG.CONFLICT", key_of(examined)[2])]
+        said = dossier_said(enclosed, business_type_of(examined.verified.message))
+        if answer is None and said is not None:
+            before = await self.ledger.stands_against(examined.resolution.originator.code, said)
+            violations += [] if before is None else impossible(enclosed, before).violations
+        if violations and (known := await self.ledger.accepted_bytes(submitter, digest)) is not None:
+            return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
         return Foreseen(
             violations=tuple(violations),
             envelope_id=None if answer is None else answer.envelope_id,
-            duplicate=isinstance(answer, Known) and not missing,
+            duplicate=is_repeated and not violations,
             examined=examined,
             missing=tuple(ref for ref, _ in missing),
         )
 
+    async def foresee_refusal(self, refusal: Refusal, *, submitter: str, digest: str) -> Foreseen:
+        """Say what `refuse` would answer to what came with this digest, and keep nothing."""
+        known = await self.ledger.accepted_bytes(submitter, digest)
+        if known is not None:
+            return Foreseen(envelope_id=known.envelope_id, duplicate=True)
+        return Foreseen(violations=refusal.violations)
+
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
         roll, trust = self.roll()
-        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now()) for one in came])
+        axis = self.voice.organ_id
+        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now(), axis) for one in came])
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
@@ -200,17 +240,35 @@ class Intake:
                 missing.append((ref, violation("ATT.DIGEST", ref.name, rule="attachment:size")))
         return missing
 
-    async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
-        custody, answer = await self._committing.add(_Examined(examined, via))
+    async def _require_contents(self, examined: Examined, carried: Files = MappingProxyType({})) -> tuple[Content, ...]:
+        return await require_contents(
+            examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()), carried=carried
+        )
+
+    async def _take_custody(self, one: _Examined) -> Acceptance:
+        custody, answer = await self._committing.add(one)
         match answer:
             case Taken():
                 return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
             case Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
-                if via == "amqp":  # Over HTTP the answer itself carries it.
+                if one.via == "amqp":  # Over HTTP the answer itself carries it.
                     await self.ledger.notify_again(envelope_id, custody.originator, self.now())
                 return Acceptance(envelope_id, xml, duplicate=True)
-            case Conflict():
+            case Conflict(envelope_id=envelope_id):
+                if one.original is not None and await self._is_rewritten(custody.sealed, envelope_id):
+                    return Acceptance(envelope_id, await self._first_answer(envelope_id), duplicate=True)
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
+            case Impossible(before=before):
+                raise impossible(one.enclosed, before)
+
+    async def _is_rewritten(self, sealed: bytes, envelope_id: str) -> bool:
+        """Tell whether an older system has only written a document anew that was accepted before."""
+        known = await self.ledger.sealed(envelope_id)
+        return known is not None and await asyncio.to_thread(says_the_same, sealed, known)
+
+    async def _first_answer(self, envelope_id: str) -> bytes:
+        said = await self.ledger.receipts_of(envelope_id)
+        return next(one.xml for one in said if one.level == Level.ACCEPTED)
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
@@ -224,15 +282,34 @@ class Intake:
             voice=self.voice,
             at=self.now(),
             lifetimes=self.lifetimes,
+            deadlines=self.deadlines,
             via=one.via,
+            enclosed=one.enclosed,
+            original=one.original,
         )
 
-    async def _refuse(self, sealed: bytes, refusal: Refusal, submitter: str, via: str) -> Acceptance:
-        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give."""
-        known = await self.ledger.accepted_bytes(submitter, sha256(sealed).hexdigest())
+    async def refuse(
+        self, sealed: bytes, refusal: Refusal, submitter: str, via: str, original: Original | None = None
+    ) -> Acceptance:
+        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give.
+
+        Args:
+            sealed: The envelope; b"" where an original never became one.
+            refusal: Why.
+            submitter: OrganId of the office whose account it came over.
+            via: "amqp" or "http".
+            original: What the axis has sealed, or would have; what came is known by its digest then.
+
+        Raises:
+            Rejected: It is refused; the refusal is on record.
+        """
+        digest = sha256(sealed).hexdigest() if original is None else original.sha256
+        known = await self.ledger.accepted_bytes(submitter, digest)
         if known is not None:
             return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
-        rejection = rejection_of(sealed, refusal, submitter=submitter, voice=self.voice, at=self.now(), via=via)
+        rejection = rejection_of(
+            sealed, refusal, digest=digest, submitter=submitter, voice=self.voice, at=self.now(), via=via
+        )
         xml = await self.ledger.reject(rejection)
         codes = [found.code for found in refusal.violations]
         metrics.ENVELOPES_REJECTED.labels(codes[0]).inc()
@@ -262,8 +339,9 @@ class Intake:
         )
 
 
-def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime) -> Examined | Exception:
+def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime, axis: str) -> Examined | Exception:
+    notary = axis if came.is_notarised else None
     try:
-        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at)
+        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at, notary=notary)
     except AxisError as error:
         return error

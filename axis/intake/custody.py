@@ -5,24 +5,37 @@ for each addressee, the acceptance receipt, a rejection receipt for each
 addressee that cannot be served, and the notices that carry them home.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from axis import edxml, ledger
-from axis.edxml import Document, Message
-from axis.errors import Refusal
+from axis.contents import Content
+from axis.deadlines import Deadlines
+from axis.edxml import BusinessType, Document, Message
+from axis.errors import CATALOGUE, Refusal
+from axis.intake.enclosed import dossier_said
 from axis.intake.examine import Examined
-from axis.ledger import AttachmentRow, Custody, NewDelivery, Notice, Rejection
+from axis.intake.notary import Original
+from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
-from axis.routing import Route
+from axis.routing import JUDGED, TAKE_BACK, Link, LinkKind, Route
 
+_HELD = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
 _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
 
 
 def custody_of(
-    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+    examined: Examined,
+    *,
+    envelope_id: str,
+    voice: Voice,
+    at: datetime,
+    lifetimes: Sequence[timedelta],
+    deadlines: Deadlines,
+    via: str,
+    enclosed: Sequence[Content],
+    original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -39,6 +52,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
+        reason="" if original is None else original.reason,
         addressees=verdicts_of(examined),
         **about,
     )
@@ -58,38 +72,44 @@ def custody_of(
         if route.violation is not None
     }
     said = [accepted, *refusals.values()]
+    held = {_waits_for(link) for link in examined.links if link.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
+    release_at = _hour(message, at)
     return Custody(
         envelope_id=envelope_id,
         originator=resolution.originator.code,
         document_id=_business_key(message, received.document_id),
-        business_type=int(message.business_type) if isinstance(message, Document) else 0,
+        business_type=int(business_type_of(message)),
         kind=received.kind.value,
         digest=verified.digest,
         sealed=received.sealed,
         sealed_digest=received.digest,
+        original=None if original is None else original.sha256,
         code=message.code if isinstance(message, Document) else message.response_for.code,
         subject=message.subject if isinstance(message, Document) else f"Trạng thái {message.status_code}",
         priority=priority,
         via=via,
         accepted_at=at,
-        expires_at=at + lifetimes[priority],
+        expires_at=(release_at or at) + lifetimes[priority],
         attachments=tuple(
             AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
             for ref in examined.attachments
         ),
-        deliveries=tuple(_delivery(route, at) for route in resolution.routes),
+        deliveries=tuple(_delivery(route, release_at or at, held) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
+        links=tuple(_link(link, at) for link in examined.links),
+        dossier=dossier_said(enclosed, business_type_of(message)),
+        release_at=release_at,
+        process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
     )
 
 
 def key_of(examined: Examined) -> tuple[str, str, str, int]:
     """Return what makes an envelope one of its kind; `Custody.key` of the same."""
     message, received = examined.verified.message, examined.verified.received
-    business_type = int(message.business_type) if isinstance(message, Document) else 0
-    originator = examined.resolution.originator.code
-    return originator, received.kind.value, _business_key(message, received.document_id), business_type
+    originator, document_id = examined.resolution.originator.code, _business_key(message, received.document_id)
+    return originator, received.kind.value, document_id, int(business_type_of(message))
 
 
 def verdicts_of(examined: Examined) -> tuple[Verdict, ...]:
@@ -98,9 +118,16 @@ def verdicts_of(examined: Examined) -> tuple[Verdict, ...]:
     return tuple(_verdict(route, addressed) for route in examined.resolution.routes)
 
 
-def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
+def _hour(message: Message, at: datetime) -> datetime | None:
+    """Return the hour before which no addressee gets a message; None where there is none, or it is past."""
+    hour = message.release_at if isinstance(message, Document) else None
+    return hour if hour is not None and hour > at else None
+
+
+def rejection_of(
+    sealed: bytes, refusal: Refusal, *, digest: str, submitter: str, voice: Voice, at: datetime, via: str
+) -> Rejection:
     """Return what the ledger keeps of an envelope that was refused: no content, the digest and the reasons."""
-    digest = sha256(sealed).hexdigest()
     first = refusal.violations[0]
     receipt = voice.say(
         level=Level.REJECTED,
@@ -148,23 +175,60 @@ def _verdict(route: Route, addressed: Mapping[str, Sequence[str]]) -> Verdict:
     return Verdict(code, verdict, route.explanation_vi, " ".join(addressed.get(code, ())))
 
 
-def _delivery(route: Route, at: datetime) -> NewDelivery:
+def _waits_for(link: Link) -> str:
+    """Return the addressee of the message for whom the link is to be judged first."""
+    return link.originator if link.kind is LinkKind.STATUS else link.addressee
+
+
+def _link(link: Link, at: datetime) -> NewLink:
+    return NewLink(
+        kind=link.kind.value,
+        originator=link.originator,
+        document_id=link.document_id,
+        addressee=link.addressee,
+        status_code=link.status_code,
+        due_at=at,
+    )
+
+
+def _delivery(route: Route, due_at: datetime, held: Collection[str]) -> NewDelivery:
     wrong = route.violation
+    if wrong is None and _code(route) in held:
+        waits = CATALOGUE[HELD]
+        return NewDelivery(
+            addressee=_code(route),
+            state="queued",
+            code=HELD,
+            reason=waits.vi,
+            who_must_act=waits.actor,
+            next_at=due_at + _HELD,
+        )
     return NewDelivery(
         addressee=_code(route),
         state="queued" if wrong is None else "refused",
         code=None if wrong is None else wrong.code,
         reason="" if wrong is None else wrong.vi,
         who_must_act="nobody" if wrong is None else str(wrong.who_must_act),
-        next_at=at if wrong is None else None,
+        next_at=due_at if wrong is None else None,
     )
 
 
+def business_type_of(message: Message) -> BusinessType:
+    """Return what a message asks for; a status that takes a document back is an order to recall it."""
+    if isinstance(message, Document):
+        return message.business_type
+    return BusinessType.RECALL if message.status_code == TAKE_BACK else BusinessType.NEW
+
+
 def _business_key(message: Message, document_id: str) -> str:
-    """What makes a message one of its kind: an office reports many statuses about one document."""
+    """What makes a message one of its kind: an office reports many statuses about one document.
+
+    A document may be taken back from several offices in one second.
+    """
     if isinstance(message, Document):
         return document_id
-    return f"{document_id}#{message.status_code}@{message.at.isoformat()}"
+    whom = f" {message.response_for.organ_id}" if message.status_code == TAKE_BACK else ""
+    return f"{document_id}#{message.status_code}@{message.at.isoformat()}{whom}"
 
 
 def _row(receipt: SignedReceipt) -> ledger.ReceiptRow:

@@ -10,7 +10,7 @@ Spec: docs/protocol/intake.md; QCVN 102:2016; Decree 30/2020/NĐ-CP.
 from dataclasses import dataclass
 from datetime import datetime
 
-from axis import edxml, registry, routing, seal
+from axis import contents, edxml, registry, routing, seal
 from axis.edxml import AttachmentRef, Document, values
 from axis.errors import Refusal, refuse
 
@@ -21,6 +21,7 @@ class Examined:
 
     verified: seal.Verified
     resolution: routing.Resolution
+    links: tuple[routing.Link, ...]  # What it is to earlier documents.
 
     @property
     def attachments(self) -> tuple[AttachmentRef, ...]:
@@ -29,7 +30,15 @@ class Examined:
         return message.attachments if isinstance(message, Document) else ()
 
 
-def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: seal.Trust, at: datetime) -> Examined:
+def examine(
+    sealed: bytes,
+    *,
+    submitter: str,
+    roll: registry.Registry,
+    trust: seal.Trust,
+    at: datetime,
+    notary: str | None = None,
+) -> Examined:
     """Judge one sealed envelope.
 
     Args:
@@ -38,6 +47,7 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
         roll: The offices as known now.
         trust: Whose certificates are believed.
         at: Now.
+        notary: OrganId of the axis, if it has sealed this one itself; no office may hand in what it has.
 
     Raises:
         Refusal: With every violation of the first stage that found any.
@@ -45,15 +55,18 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     """
     received = edxml.parse(sealed)
     _require_own_voice(received.originator, submitter, roll)
-    verified = seal.verify(received, trust, at=at)
+    verified = seal.verify(received, trust, at=at, notary=notary)
     edxml.gate(received)
     resolution = routing.resolve(verified.message, roll, at)
-    violations = [*edxml.check(verified.message, today=values.local_date(at))]
+    message = verified.message
+    violations = [*edxml.check(message, today=values.local_date(at)), *routing.unreached(message, resolution, roll)]
+    if isinstance(message, Document):
+        violations += contents.check_manifest(message.attachments)
     if not any(route.served for route in resolution.routes):
         violations += [route.violation for route in resolution.routes if route.violation is not None]
     if violations:
         raise Refusal(violations)
-    return Examined(verified, resolution)
+    return Examined(verified, resolution, routing.links(message, resolution, roll))
 
 
 def _require_own_voice(claimed: str, submitter: str, roll: registry.Registry) -> None:

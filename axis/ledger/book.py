@@ -4,7 +4,7 @@ Each method is one transaction; what happens inside stands in the module of its
 subject.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,10 +14,11 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, feed, idempotency, inbox, stories
+from axis.ledger import custody, deliveries, dossiers, feed, idempotency, inbox, links, standing, stories
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
+from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
@@ -26,6 +27,9 @@ from axis.ledger.values import (
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DossierSaid,
+    DossierStepRow,
+    DueLink,
     DueNotice,
     EnvelopeRow,
     Figures,
@@ -33,9 +37,11 @@ from axis.ledger.values import (
     KeyRow,
     Known,
     LaneRow,
+    Punctuality,
     ReceiptRow,
     Recorded,
     Rejection,
+    Relation,
     Row,
 )
 from axis.ledger.webhooks import NotTold, WebhookRow
@@ -46,7 +52,7 @@ _MOST_FILES = 100  # Recorded or looked up by one statement.
 _e = t.envelopes.c
 _ENVELOPE = sa.select(
     _e.id.label("envelope_id"), _e.originator, _e.document_id, _e.business_type, _e.kind, _e.digest,
-    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at,
+    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at, _e.original,
 )  # fmt: skip
 
 
@@ -79,17 +85,25 @@ class Ledger:
         """Take envelopes into custody in one commit; answers stand in the order of the batch."""
         return await self._database.write(lambda c: custody.take(c, batch))
 
-    async def accepted_bytes(self, originator: str, sealed_digest: str) -> Known | None:
+    async def accepted_bytes(self, originator: str, digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
-        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, sealed_digest))
+        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, digest))
 
     async def standing_under(self, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
         """Say what stands under a business key: the same content, other content, or nothing."""
         return await self._database.read(lambda c: custody.standing_under(c, key, digest))
 
+    async def stands_against(self, originator: str, said: DossierSaid) -> int | None:
+        """Return the status of a dossier from which what is said of it cannot follow; None if nothing stands against it."""
+        return await self._database.read(lambda c: dossiers.stands_against(c, originator, said))
+
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
         return await self._database.write(lambda c: custody.reject(c, rejection))
+
+    async def dossier_steps(self, code: str) -> list[DossierStepRow]:
+        """Return what was told of a dossier, by office, the earliest first."""
+        return await self._database.read(lambda c: dossiers.steps_of(c, code))
 
     async def notify_again(self, envelope_id: str, target: str, at: datetime) -> None:
         """Send the acceptance of an envelope once more."""
@@ -147,6 +161,10 @@ class Ledger:
         """Return deliveries whose lifetime is over."""
         return await self._database.read(lambda c: deliveries.expiring(c, now, limit))
 
+    async def to_remind(self, now: datetime, limit: int) -> list[DeliveryRow]:
+        """Return deliveries whose addressee is to be reminded of a deadline."""
+        return await self._database.read(lambda c: deliveries.to_remind(c, now, limit))
+
     async def record(self, asked: Sequence[Asked]) -> list[Recorded | Exception]:
         """Store receipts and what follows from them, in one commit; answers stand in the order of the asked."""
         return await self._database.write(lambda c: deliveries.record(c, asked))
@@ -158,6 +176,44 @@ class Ledger:
     async def notices_sent(self, ids: Sequence[int]) -> None:
         """Remove notices that the broker has confirmed."""
         await self._database.write(lambda c: deliveries.notices_sent(c, ids))
+
+    # --- what envelopes say of earlier documents -----------------------------------
+
+    async def links_waiting(self, now: datetime) -> bool:
+        """Tell, without locking anything, whether a link is due."""
+        return await self._database.read(lambda c: links.waiting(c, now))
+
+    async def links_due(self, now: datetime, limit: int) -> list[DueLink]:
+        """Claim links to act on now."""
+        return await self._database.write(lambda c: links.due(c, now, limit))
+
+    async def put_off_links(self, some: Sequence[DueLink], until: datetime, held_until: datetime) -> None:
+        """Act on links later; what waits for them is held longer than that."""
+        await self._database.write(lambda c: links.put_off(c, some, until, held_until))
+
+    async def settle_links(
+        self, some: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime
+    ) -> None:
+        """Note that links of one envelope have been acted on, and let it go to some offices."""
+        await self._database.write(lambda c: links.settle(c, some, about, released, now))
+
+    async def copies(
+        self, originators: Collection[str], document_id: str, *, but: str = ""
+    ) -> list[DeliveryRow] | None:
+        """Return the deliveries of a document, oldest first; None if it is not here."""
+        return await self._database.read(lambda c: links.copies(c, originators, document_id, but=but))
+
+    async def orders_about(self, about: Collection[str], addressees: Collection[str]) -> list[DeliveryRow]:
+        """Return the deliveries, to some offices, of the orders about some envelopes, oldest first."""
+        return await self._database.read(lambda c: links.orders_about(c, about, addressees))
+
+    async def take_status(self, row: DeliveryRow, status_code: str, *, moves: bool, by: str, at: datetime) -> bool:
+        """Write down that a status message spoke of a delivery; False if the delivery has moved meanwhile."""
+        return await self._database.write(lambda c: links.take_status(c, row, status_code, moves=moves, by=by, at=at))
+
+    async def family(self, envelope_id: str) -> list[Relation]:
+        """Return which envelopes speak of which in the family of one."""
+        return await self._database.read(lambda c: links.family(c, envelope_id))
 
     async def replay(self, delivery_id: int, *, by: str, reason: str, now: datetime) -> bool:
         """Send a dead letter on its way again; False if it is none."""
@@ -178,7 +234,7 @@ class Ledger:
 
     async def _insert_once(self, table: sa.Table, *rows: Row) -> None:
         """Insert rows that may be there already."""
-        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), list(rows)))
+        await self._database.write(lambda c: c.execute(insert_once(c, table), list(rows)))
 
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""
@@ -194,7 +250,7 @@ class Ledger:
         return await self._database.read(lambda c: inbox.listed(c, office, after, limit, kind))
 
     async def look_up(
-        self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int
+        self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int, now: datetime
     ) -> list[EnvelopeRow]:
         """Return the envelopes that an office sent or was sent and that fit all that is given, the newest first.
 
@@ -204,9 +260,10 @@ class Ledger:
             document_id: As its originator wrote it.
             code: Number and notation.
             limit: At most so many.
+            now: What waits for its hour is not its addressee's to find.
         """
         d, a = t.deliveries.c, t.envelope_attachments.c
-        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, d.state != "refused")
+        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, deliveries.given(now))
         query = _ENVELOPE.where(sa.or_(_e.originator == office, was_sent.exists()))
         if digest is not None:
             carriers = sa.select(a.envelope_id).where(a.sha256 == digest)
@@ -226,9 +283,11 @@ class Ledger:
         """Return the offices that what has happened since concerns, and how far that goes."""
         return await self._database.read(lambda c: feed.concerned(c, after))
 
-    async def events_for(self, office: str, after: feed.Place, since: datetime, limit: int) -> feed.Stretch:
+    async def events_for(
+        self, office: str, after: feed.Place, since: datetime, limit: int, *, now: datetime
+    ) -> feed.Stretch:
         """Return what concerns an office behind a place; from the beginning it begins with `since`."""
-        return await self._database.read(lambda c: feed.events(c, office, after, since, limit))
+        return await self._database.read(lambda c: feed.events(c, office, after, since, limit, now))
 
     async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
         """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
@@ -436,6 +495,18 @@ class Ledger:
     async def figures(self, now: datetime) -> Figures:
         """Return what the gauges show."""
         return await self._database.read(lambda c: audits.figures(c, now))
+
+    async def overdue(self, now: datetime) -> dict[str, int]:
+        """Count the deliveries whose addressee is late to register them, and to be done with them."""
+        return await self._database.read(lambda c: standing.overdue(c, now))
+
+    async def running(self, *, until: datetime, office: str | None, limit: int) -> list[DeliveryRow]:
+        """Return deliveries with a deadline that runs and ends by then, the first to end first."""
+        return await self._database.read(lambda c: standing.running(c, until, office, limit))
+
+    async def punctuality(self, now: datetime, *, since: datetime, office: str | None) -> list[Punctuality]:
+        """Return how punctually offices registered what was accepted since then."""
+        return await self._database.read(lambda c: standing.punctuality(c, now, since, office))
 
     async def ended(self) -> dict[str, int]:
         """Count the deliveries that have ended, by state."""

@@ -21,13 +21,14 @@ from typing import Any, NamedTuple, Self
 import sqlalchemy as sa
 
 from axis.errors import refuse
+from axis.ledger import deliveries
 from axis.ledger import tables as t
 from axis.ledger.values import ReceiptRow, Row
 
 STRETCH = 5000  # Events that one look goes over.
 _MOST_NUMBER = 2**63 - 1
 
-_ev, _e, _r = t.events.c, t.envelopes.c, t.receipts.c
+_ev, _e, _r, _d = t.events.c, t.envelopes.c, t.receipts.c, t.deliveries.c
 
 
 class Place(NamedTuple):
@@ -98,8 +99,8 @@ def concerned(connection: sa.Connection, after: Place) -> tuple[set[str], Place]
     return offices, Place(found[-1].tx, found[-1].seq) if found else after
 
 
-def events(connection: sa.Connection, office: str, after: Place, since: datetime, limit: int) -> Stretch:
-    """Return what concerns an office behind a place: what it sent, and what was sent to it."""
+def events(connection: sa.Connection, office: str, after: Place, since: datetime, limit: int, now: datetime) -> Stretch:
+    """Return what concerns an office behind a place: what it sent, and what was sent to it and is its to see."""
     stretch = _stretch(connection, after, since)
     page = stretch.limit(STRETCH).subquery()
     last = connection.execute(
@@ -110,7 +111,17 @@ def events(connection: sa.Connection, office: str, after: Place, since: datetime
     found = connection.execute(
         sa.select(page, _e.originator, _e.document_id)
         .outerjoin(t.envelopes, _e.id == page.c.envelope_id)
-        .where(sa.or_(page.c.addressee == office, _e.originator == office))
+        .outerjoin(
+            t.deliveries,
+            sa.and_(_d.envelope_id == page.c.envelope_id, _d.addressee == page.c.addressee, _d.addressee == office),
+        )
+        .where(
+            sa.or_(
+                _e.originator == office,
+                # What is about no delivery is about the office itself.
+                sa.and_(page.c.addressee == office, sa.or_(_d.id.is_(None), deliveries.given(now))),
+            )
+        )
         .order_by(page.c.tx, page.c.seq)
         .limit(limit)
     )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert_once
+from axis.ledger.insert import insert_once
 from axis.ledger.values import KeyRow
 
 LIFE = timedelta(hours=24)

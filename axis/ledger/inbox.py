@@ -18,7 +18,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert_once
+from axis.ledger.insert import insert_once
 from axis.ledger.values import AttachmentRow, InboxItem
 
 _MOST = 1000  # Numbered in one commit.

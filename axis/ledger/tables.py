@@ -100,6 +100,8 @@ envelopes = sa.Table(
     sa.Column("accepted_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    # SHA-256 of what came, where the axis has sealed what an older system sent.
+    sa.Column("original", sa.String(64)),
     # Idempotence: one acceptance for each business key.
     sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
     # An acceptance asked for again with the same bytes.
@@ -111,6 +113,10 @@ envelopes = sa.Table(
     sa.Index("ix_envelopes_document_id", "document_id"),
     sa.Index("ix_envelopes_accepted_at", "accepted_at"),
 )
+
+# The same original again. Few envelopes have one, and the index holds no others.
+_has_original = envelopes.c.original.is_not(None)
+sa.Index("ix_envelopes_original", envelopes.c.original, sqlite_where=_has_original, postgresql_where=_has_original)
 
 envelope_attachments = sa.Table(
     "envelope_attachments",
@@ -144,6 +150,14 @@ deliveries = sa.Table(
     sa.Column("accepted_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("release_at", Moment),  # No attempt before this hour; None: it had none.
+    # The clocks of its addressee, axis.deadlines.Clocks: both begin with custody.
+    sa.Column("register_by", Moment),
+    sa.Column("process_by", Moment),
+    sa.Column("registered_at", Moment),
+    sa.Column("done_at", Moment),
+    sa.Column("remind_at", Moment),
+    sa.Column("due_by", Moment),
     sa.UniqueConstraint("envelope_id", "addressee"),
 )
 # What is due. Only what waits has a next time, so that the index stays small however many deliveries have ended; that it
@@ -156,8 +170,32 @@ WAITS = deliveries.c.state.in_(
 )
 _waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead')")
 sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
+# Of whom a reminder is due, and which clocks run. A delivery that is registered in the commit that delivers it, with no
+# other deadline, was never in either.
+for _column in (deliveries.c.remind_at, deliveries.c.due_by):
+    _is_set = _column.is_not(None)
+    sa.Index(f"ix_deliveries_{_column.name}", _column, sqlite_where=_is_set, postgresql_where=_is_set)
 # An office's lane.
 sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)
+
+links = sa.Table(
+    "links",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # What the envelope is to the document: see routing.links.
+    sa.Column("originator", sa.Text, nullable=False),  # Whose document it is, by code.
+    sa.Column("document_id", sa.Text, nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),  # Whose delivery of it is meant; "" for all.
+    sa.Column("status_code", sa.Text),
+    sa.Column("due_at", Moment),  # When it is to be acted on; null: it has been.
+    sa.Column("about", sa.String(32)),  # The envelope of that document, once it is found.
+    # The family of a document: who speaks of it.
+    sa.Index("ix_links_about", "about"),
+)
+# What is to be acted on; a link that was acted on leaves it.
+_is_due = links.c.due_at.is_not(None)
+sa.Index("ix_links_due_at", links.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
 
 receipts = sa.Table(
     "receipts",
@@ -201,6 +239,30 @@ outbox = sa.Table(
     sa.Column("due_at", Moment, nullable=False),
     # What is due; a notice that was published is gone.
     sa.Index("ix_outbox_due_at", "due_at"),
+)
+
+# Where a dossier stands, by what one office has told of it. The row is what those wait for who tell of it at the same time.
+dossiers = sa.Table(
+    "dossiers",
+    METADATA,
+    sa.Column("originator", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+dossier_steps = sa.Table(
+    "dossier_steps",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("originator", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("move", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("due_at", Moment),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Index("ix_dossier_steps_code", "code"),
 )
 
 rejections = sa.Table(

@@ -1,10 +1,17 @@
 """Values: what goes into the ledger and what comes out of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
+
+from axis.deadlines import Clocks
+
+CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
+
+
+NEVER_GIVEN = frozenset({"refused", "recalled"})  # What was refused at the door, or taken back before it was there.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,69 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewLink:
+    """What an envelope is to an earlier document; see `routing.links`."""
+
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    due_at: datetime  # When it is to be acted on.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLink:
+    """A link to act on now, with what one needs to know of its envelope."""
+
+    envelope_id: str
+    number: int
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    sender: str  # Originator of the envelope.
+    sent_as: str  # Document id of the envelope.
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """That one envelope speaks of another, in the family of a document."""
+
+    envelope_id: str
+    kind: str
+    about: str  # Envelope id.
+    addressees: tuple[str, ...]  # For whom; none for a reply.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierSaid:
+    """What an envelope tells of a dossier; see `contents.dossier`."""
+
+    code: str
+    status: int
+    at: datetime | None  # When it came to be so; None: it does not say.
+    not_before: datetime  # The dossier cannot have come to anything earlier.
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierStepRow:
+    """A step of a dossier, as an office told it."""
+
+    envelope_id: str
+    originator: str
+    code: str
+    status: int
+    move: str
+    at: datetime
+    due_at: datetime | None
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Everything that becomes true when an envelope is accepted."""
 
@@ -62,6 +132,7 @@ class Custody:
     digest: str  # Of the signed content.
     sealed: bytes
     sealed_digest: str
+    original: str | None = None  # SHA-256 of what an older system sent; the axis has sealed what it means.
     code: str
     subject: str
     priority: int
@@ -72,6 +143,10 @@ class Custody:
     deliveries: tuple[NewDelivery, ...]
     receipts: tuple[ReceiptRow, ...]  # The acceptance first.
     notices: tuple[Notice, ...]
+    links: tuple[NewLink, ...] = ()
+    dossier: DossierSaid | None = None
+    release_at: datetime | None = None  # No attempt before this hour.
+    process_by: datetime | None = None  # By when it asks to be dealt with.
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -99,7 +174,14 @@ class Conflict:
     envelope_id: str
 
 
-CustodyAnswer = Taken | Known | Conflict
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """What the envelope tells of a dossier cannot follow what its office told before."""
+
+    before: int  # The status that stands.
+
+
+CustodyAnswer = Taken | Known | Conflict | Impossible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +235,41 @@ class DeliveryRow:
     originator: str
     document_id: str
     digest: str
+    business_type: int
+    kind: str
+    release_at: datetime | None
+    register_by: datetime | None
+    process_by: datetime | None
+    registered_at: datetime | None
+    done_at: datetime | None
+    remind_at: datetime | None
+    due_by: datetime | None
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks of its addressee."""
+        return Clocks(**{name: getattr(self, name) for name in CLOCKS})
+
+    @property
+    def since(self) -> datetime:
+        """When it was to leave: at acceptance, or at its hour."""
+        return self.release_at or self.accepted_at
+
+    def was_released(self, now: datetime) -> bool:
+        """Tell whether its hour has come, if it has one: before, it is nothing to its addressee."""
+        return self.release_at is None or self.release_at <= now
+
+    def is_given(self, now: datetime) -> bool:
+        """Tell whether it is anything to its addressee: see `NEVER_GIVEN`."""
+        return self.state not in NEVER_GIVEN and self.was_released(now)
+
+    def waits_for_its_hour(self, now: datetime) -> bool:
+        """Tell whether it waits for its hour and for nothing else."""
+        return self.state == "queued" and not self.was_released(now)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Tell whether its addressee is late with it."""
+        return self.due_by is not None and self.due_by <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +288,12 @@ class EnvelopeRow:
     via: str
     accepted_at: datetime
     expires_at: datetime
+    original: str | None  # SHA-256 of what an older system sent, whose originator is not verified.
+
+    @property
+    def verified(self) -> bool:
+        """Whether its originator has sealed it."""
+        return self.original is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +320,7 @@ class ReceiptEntry:
     at: datetime
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
+    clocks: Clocks | None = None  # None: they stay as they are.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +404,23 @@ class KeyRow:
     digest: str  # Of the body that it came with.
     status: int | None  # Of the answer; None while it is being worked out.
     answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Punctuality:
+    """How an office met the time by which it was to register documents."""
+
+    office: str
+    documents: int  # With such a time.
+    on_time: int
+    late: int  # Registered, or answered otherwise, but later.
+    overdue: int  # Not yet, and late already.
+
+    @property
+    def rate(self) -> float | None:
+        """What share of those whose time is over was registered in it; None while there is none."""
+        over = self.on_time + self.late + self.overdue
+        return self.on_time / over if over else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

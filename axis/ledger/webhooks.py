@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert_once
 from axis.ledger.feed import Place
+from axis.ledger.insert import insert_once
 
 _w, _s = t.webhooks.c, t.leases.c
 

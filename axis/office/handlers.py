@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from axis.errors import Violation
-from axis.office.answers import Answer
+from axis.office.answers import Answer, Decision
 from axis.office.document import Document, StatusReport
+from axis.office.order import Order
 from axis.receipts import Level, SignedReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A verified receipt about something that this office sent."""
+    """A verified receipt about something that this office sent, or a reminder of what it was given and is late with."""
 
     signed: SignedReceipt
     submission_id: str | None  # None: sent by other means, or before this state was begun.
@@ -89,6 +90,7 @@ class Notice:
 
 
 OnDocument = Callable[[Document], Awaitable[Answer]]
+OnOrder = Callable[[Order], Awaitable[Decision]]
 OnStatus = Callable[[StatusReport], Awaitable[None]]
 OnReceipt = Callable[[Notice], Awaitable[None]]
 Beside = Callable[[], Awaitable[None]]
@@ -99,6 +101,7 @@ class Handlers:
     """What has been registered so far."""
 
     document: OnDocument | None = None
+    order: OnOrder | None = None
     status: OnStatus | None = None
     receipt: OnReceipt | None = None
     beside: list[Beside] = field(default_factory=list)

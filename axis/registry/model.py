@@ -19,6 +19,7 @@ from typing import Any
 from cryptography import x509
 
 from axis import seal
+from axis.edxml.dialects import DIALECTS, Policy
 
 
 class Status(StrEnum):
@@ -52,6 +53,13 @@ class Channel(StrEnum):
     HTTP = "http"  # It asks the gateway; nothing is published to it.
 
 
+class Unsigned(StrEnum):
+    """What becomes of a message in a dialect that carries no seal of the profile."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"  # The axis seals it; it counts as unverified wherever it is shown.
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A level of government, as the roll names it. The next reform only changes data."""
@@ -81,12 +89,21 @@ class Office:
     unit_code: str | None = None  # Of the administrative unit that it governs, as the statistics office numbers them.
     channel: Channel = Channel.AMQP
     adapter: str = "sdk"  # What kind of adapter it runs: for people; the axis treats all alike.
+    dialect: str | None = None  # Of edXML, that its system speaks over HTTP; None: the profile, as everybody.
+    unsigned: Unsigned = Unsigned.REFUSE
     certificates: tuple[str, ...] = ()  # PEM; several while keys are changed.
 
     @property
     def forms(self) -> tuple[str, ...]:
         """Every identifier that means this office."""
         return tuple(form for form in (self.code, self.code102, *self.aliases) if form)
+
+    @property
+    def policy(self) -> Policy | None:
+        """How messages in its dialect are read; None: it speaks none."""
+        if self.dialect is None:
+            return None
+        return Policy(DIALECTS[self.dialect], takes_unsigned=self.unsigned is Unsigned.ACCEPT)
 
     @property
     def heirs(self) -> tuple[str, ...]:
@@ -201,6 +218,26 @@ class Registry:
         """Return every office, by code."""
         return tuple(self.by_code[code] for code in sorted(self.by_code))
 
+    def line_of(self, code: str) -> frozenset[str]:
+        """Return an office and every closed one that it took over from, near or far, by code: whose affairs are now its own."""
+        found, asked = {code}, [code]
+        while asked:
+            new = self._predecessors.get(asked.pop(), frozenset()) - found
+            found |= new
+            asked += new
+        return frozenset(found)
+
+    @cached_property
+    def _predecessors(self) -> Mapping[str, frozenset[str]]:
+        """Which offices each took over from directly."""
+        gone: dict[str, set[str]] = {}
+        for office in self.by_code.values():
+            for successor in office.successors:
+                heir = self.find(successor)
+                if heir is not None:
+                    gone.setdefault(heir.code, set()).add(office.code)
+        return {heir: frozenset(codes) for heir, codes in gone.items()}
+
     def members(self, group: Group) -> tuple[Office, ...]:
         """Return every office that belongs to a group, by code, whatever day it is."""
         return self._members.get(group.code, ())
@@ -304,7 +341,13 @@ class Registry:
         return replace(roll, retired=retired, history=History(**content["history"].get("", {})))
 
 
-_PRIVATE = ("adapter", "channel", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
+_PRIVATE = (
+    "adapter",
+    "channel",
+    "certificates",
+    "dialect",
+    "unsigned",
+)  # Nobody's business, and somebody else's: the trust folder has them.
 
 
 def _entry(office: Office) -> dict[str, Any]:
@@ -315,7 +358,15 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in fields.items()}
 
 
-_LATER = ("after_closing", "forward_to", "fields", "unit_code", "channel")  # Not in the rows of every release.
+_LATER = (
+    "after_closing",
+    "forward_to",
+    "fields",
+    "unit_code",
+    "channel",
+    "dialect",
+    "unsigned",
+)  # Not in the rows of every release.
 _LISTS = ("aliases", "successors", "forward_to", "fields", "certificates")
 _DATES = ("opened_on", "closed_on")
 DEFAULTS = {one.name: one.default for one in fields(Office)}  # Of an office, by field.
@@ -333,4 +384,6 @@ def _office(row: dict[str, Any]) -> Office:
     read |= {name: date.fromisoformat(read[name]) for name in _DATES if read[name] is not None}
     closing = AfterClosing(read.get("after_closing", AfterClosing.REJECT))
     channel = Channel(read.get("channel", Channel.AMQP))
-    return Office(**read | {"status": Status(read["status"]), "after_closing": closing, "channel": channel})
+    unsigned = Unsigned(read.get("unsigned", Unsigned.REFUSE))
+    known = {"status": Status(read["status"]), "after_closing": closing, "channel": channel, "unsigned": unsigned}
+    return Office(**read | known)

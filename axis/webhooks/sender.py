@@ -129,7 +129,8 @@ class Sender:
     async def _tell_all(self, webhook: WebhookRow) -> None:
         """Tell a webhook everything that there is for it, in order, until one is not taken."""
         while True:
-            stretch = await self.ledger.events_for(webhook.office, webhook.place, self.now() - KEPT, _STRETCH)
+            now = self.now()
+            stretch = await self.ledger.events_for(webhook.office, webhook.place, now - KEPT, _STRETCH, now=now)
             place, has_told = webhook.place, False
             for event in stretch.rows:
                 for message in messages(event, webhook.office, webhook.kinds):

@@ -162,14 +162,14 @@ async def test_what_is_committed_late_is_not_passed_by(tmp_path: Any, postgres: 
         seq = await late.scalar(sa.text("SELECT nextval(pg_get_serial_sequence('events', 'seq'))"))
         await late.commit()
         await _registered(home)
-        early = await home.ledger.events_for(COMMUNE, BEGINNING, home.at - timedelta(days=1), 100)
+        early = await home.ledger.events_for(COMMUNE, BEGINNING, home.at - timedelta(days=1), 100, now=home.at)
         assert len(early.rows) == 3
         await late.execute(sa.insert(t.events), [row | {"seq": seq}])
         await _registered(home)
-        held = await home.ledger.events_for(COMMUNE, early.until, home.at, 100)
+        held = await home.ledger.events_for(COMMUNE, early.until, home.at, 100, now=home.at)
         assert (held.rows, held.until) == ((), early.until)  # The second document waits for the slow one.
         await late.commit()
-        rest = await home.ledger.events_for(COMMUNE, early.until, home.at, 100)
+        rest = await home.ledger.events_for(COMMUNE, early.until, home.at, 100, now=home.at)
     assert rest.rows[0]["detail"] == {"digest": "late"}
     assert len(rest.rows) == 4
     assert rest.rows[0]["seq"] < early.rows[0]["seq"]

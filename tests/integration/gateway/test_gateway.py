@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from axis import edxml, seal
+from axis.edxml import Priority
 from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
 from axis.gateway import files
-from axis.office.answers import Registered
+from axis.office.answers import Delivered, Registered
 from axis.registry import Registry, Status, following
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 from tests.integration.gateway.conftest import MOST_BYTES
@@ -34,7 +35,7 @@ DIGEST = sha256(PDF).hexdigest()
 
 @asynccontextmanager
 async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
-    token = seal.make_token(office, home.province.signer(office), AT)
+    token = seal.make_token(office, home.province.signer(office), home.at)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://axis", headers={"Authorization": f"Bearer {token}"}
@@ -236,6 +237,43 @@ async def test_envelope_is_accepted_once_and_shown_to_its_offices(
         assert [one["level"] for one in said] == ["accepted"]
         assert (await other.get(f"/v1/envelopes/{envelope_id}/content")).content == envelope
         assert (await other.get(f"/v1/attachments/{DIGEST}")).content == PDF
+
+
+async def test_timed_document_is_nothing_to_its_addressee_before_its_hour(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    hour = home.at + timedelta(hours=5)
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    document = home.document(priority=Priority.TIMED, release_at=hour)
+    answer = await sender.post("/v1/envelopes", content=home.seal(document, {"125.pdf": PDF}))
+    place = f"/v1/envelopes/{answer.json()['envelope_id']}"
+    (waiting,) = (await sender.get(place)).json()["deliveries"]
+    assert (waiting["waits_for_its_hour"], waiting["overdue"]) == (True, False)
+    assert waiting["next_at"] == waiting["release_at"]
+    async with _caller(app, home, COMMUNE) as commune:
+        for path in (place, f"{place}/content", f"{place}/receipts", f"/v1/attachments/{DIGEST}"):
+            assert (await commune.get(path)).status_code == 404, path
+    home.at = hour
+    await home.attempt()
+    async with _caller(app, home, COMMUNE) as commune:
+        for path in (place, f"{place}/content", f"{place}/receipts", f"/v1/attachments/{DIGEST}"):
+            assert (await commune.get(path)).status_code == 200, path
+        (released,) = (await commune.get(place)).json()["deliveries"]
+        assert not released["waits_for_its_hour"]
+
+
+async def test_deadlines_of_an_addressee_are_shown(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
+    answer = await sender.post("/v1/envelopes", content=home.seal(home.document(due_on=date(2026, 9, 3))))
+    place = f"/v1/envelopes/{answer.json()['envelope_id']}"
+    await home.attempt()
+    await home.say(Delivered(), await home.row(answer.json()["envelope_id"]))
+    (one,) = (await sender.get(place)).json()["deliveries"]
+    assert (one["register_by"], one["process_by"]) == ("2026-09-01T10:00:00Z", "2026-09-03T10:00:00Z")
+    assert (one["registered_at"], one["done_at"], one["overdue"]) == (None, None, False)
+    home.pass_time(timedelta(hours=9))
+    async with _caller(app, home, COMMUNE) as commune:
+        (one,) = (await commune.get(place)).json()["deliveries"]
+        assert one["overdue"]
 
 
 async def test_message_with_its_files_inside_is_taken(sender: httpx.AsyncClient, home: House) -> None:
@@ -658,3 +696,41 @@ async def test_nobody_reads_on_for_a_caller_who_has_gone(
     await app(_scope(f"/v1/attachments/{DIGEST}", token), receive, send)
     assert len(read) < 10
     assert app.state.rooms.desk.busy(SENDER) == 0
+
+
+async def test_family_is_told_as_far_as_the_caller_may_see_it(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    """A reply between two others is not among what an addressee of the first document is shown."""
+    first = home.document(to=(COMMUNE, OTHER))
+    first_id = (await home.accept(home.seal(first))).envelope_id
+    reply = home.document(
+        to=(SENDER,),
+        originator=edxml.Organization(COMMUNE),
+        responses=(edxml.ResponseFor(SENDER, first.code, first.document_id),),
+    )
+    reply_id = (await home.accept(home.seal(reply, by=COMMUNE), by=COMMUNE)).envelope_id
+    for link in await home.ledger.links_due(home.at, 10):
+        await home.ledger.settle_links([link], first_id, (), home.at)
+    told = (await sender.get(f"/v1/envelopes/{first_id}/family")).json()
+    assert {one["envelope_id"] for one in told["envelopes"]} == {first_id, reply_id}
+    assert told["relations"] == [{"envelope_id": reply_id, "kind": "reply", "about": first_id, "addressees": []}]
+    async with _caller(app, home, OTHER) as other:
+        told = (await other.get(f"/v1/envelopes/{first_id}/family")).json()
+        assert [one["envelope_id"] for one in told["envelopes"]] == [first_id]
+        assert told["relations"] == []
+        _problem(await other.get(f"/v1/envelopes/{reply_id}/family"), "API.NOT_FOUND")
+
+
+async def test_what_was_taken_back_is_not_the_addressees_to_see(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    await home.bring(SENDER, PDF)
+    accepted = await home.accept(home.seal(home.document(), {"a.pdf": PDF}))
+    async with _caller(app, home, COMMUNE) as addressee:
+        assert (await addressee.get(f"/v1/attachments/{DIGEST}")).status_code == 200
+        row = await home.row(accepted.envelope_id)
+        await home.answers.take_back(row, home.at, by="x", told=SENDER, removed=False)
+        for path in (f"attachments/{DIGEST}", f"envelopes/{accepted.envelope_id}/content"):
+            _problem(await addressee.get(f"/v1/{path}"), "API.NOT_FOUND")
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).status_code == 200
