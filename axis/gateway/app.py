@@ -49,7 +49,7 @@ def _bytes(media_type: str, said: str) -> dict[int | str, dict[str, Any]]:
 
 _SEALED = _bytes(_XML, "As it was sealed.")
 _ORIGINAL = _bytes("application/octet-stream", "As it came from an older system.")
-_IN_DIALECT = _bytes(_XML, "As an older system reads it.")
+_IN_DIALECT = _bytes(_XML, "As an older system reads it.") | {422: description.no("One of its files is not here.")}
 
 
 def build(

@@ -64,7 +64,7 @@ class ReceiptOnRecord(BaseModel):
     cursor: str | None = None
 
 
-class Receipts(BaseModel):
+class ReceiptsOnRecord(BaseModel):
     """Receipts; with a cursor where they were asked for in order."""
 
     receipts: list[ReceiptOnRecord]
@@ -94,7 +94,7 @@ async def read_events(
     }
 
 
-@router.get("/v1/receipts", response_model=Receipts, response_model_exclude_unset=True)
+@router.get("/v1/receipts", response_model=ReceiptsOnRecord, response_model_exclude_unset=True)
 async def read_receipts(
     request: Request,
     rooms: Rooms,

@@ -16,7 +16,7 @@ from axis.gateway.rooms import Office, Rooms
 router = APIRouter()
 
 
-class Envelope(BaseModel):
+class Found(BaseModel):
     """An envelope, as it is found."""
 
     envelope_id: str
@@ -34,7 +34,7 @@ class Envelope(BaseModel):
 class Envelopes(BaseModel):
     """What was found, the newest first."""
 
-    envelopes: list[Envelope]
+    envelopes: list[Found]
     more: bool
 
 

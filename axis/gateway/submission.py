@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from axis import clock, errors
 from axis.edxml import AttachmentRef, Splitter
 from axis.errors import Refusal, refuse
-from axis.gateway import files, problems, whole
+from axis.gateway import bodies, files, problems, whole
 from axis.gateway.legacy import Legacy
 from axis.gateway.multipart import KIND, Parts
 from axis.gateway.rooms import AllRooms, Office, Rooms, require_plain
@@ -51,19 +51,6 @@ Key = Annotated[
 ]
 
 
-class Violation(BaseModel):
-    """One thing that is wrong."""
-
-    code: str
-    line: int | None
-    path: str
-    rule: str
-    vi: str
-    en: str
-    who_must_act: str
-    next: str
-
-
 class Verdict(BaseModel):
     """What would become of one addressee."""
 
@@ -90,7 +77,7 @@ class Validation(BaseModel):
     envelope_id: str | None
     document_id: str | None
     digest: str | None
-    violations: list[Violation]
+    violations: list[bodies.Violation]
     addressees: list[Verdict]
     attachments: list[File]
 

@@ -24,6 +24,7 @@ from starlette.requests import ClientDisconnect
 from axis import clock
 from axis.errors import PermanentError, refuse
 from axis.gateway import files
+from axis.gateway.description import no
 from axis.gateway.rooms import AllRooms, Office, Rooms, require_plain
 from axis.spool import ABANDONED, Blob
 
@@ -49,6 +50,16 @@ _RESUMABLE = _header("Tus-Resumable", "Version of the protocol.", r"^1\.0\.0$")
 _BODY = {"required": True, "content": {_PIECE: {"schema": {"type": "string", "format": "binary"}}}}
 
 
+_ALIKE: dict[int | str, dict[str, Any]] = {412: no("The version of the protocol is not spoken here.")}
+_BEGUN = _ALIKE | {
+    409: no("Another upload of this file is at work."),
+    413: no("It is too large."),
+    422: no("An empty file has another digest."),
+}
+_TOLD: dict[int | str, dict[str, Any]] = {412: no("The version of the protocol is not spoken here.", is_shown=False)}
+_TAKEN = _ALIKE | {460: no("The piece differs from its checksum.")}
+
+
 class _Spoilt(Exception):
     """A piece is not what its checksum says, or did not come whole."""
 
@@ -69,6 +80,7 @@ async def describe(rooms: Rooms, office: Office) -> Response:
     "/v1/tus",
     status_code=201,
     response_class=Response,
+    responses=_BEGUN,
     openapi_extra={
         "parameters": [
             _RESUMABLE,
@@ -90,7 +102,7 @@ async def create(request: Request, rooms: Rooms, office: Office) -> Response:
     return _answer(201, {"Location": f"/v1/tus/{digest}-{length}", "Upload-Expires": _expires()})
 
 
-@router.head("/v1/tus/{upload}", response_class=Response, openapi_extra={"parameters": [_RESUMABLE]})
+@router.head("/v1/tus/{upload}", response_class=Response, responses=_TOLD, openapi_extra={"parameters": [_RESUMABLE]})
 async def ask(upload: Upload, request: Request, rooms: Rooms, office: Office) -> Response:
     """Say how much of a file has come."""
     _require_version(request)
@@ -105,6 +117,7 @@ async def ask(upload: Upload, request: Request, rooms: Rooms, office: Office) ->
     "/v1/tus/{upload}",
     status_code=204,
     response_class=Response,
+    responses=_TAKEN,
     openapi_extra={
         "parameters": [
             _RESUMABLE,
@@ -121,7 +134,13 @@ async def append(upload: Upload, request: Request, rooms: Rooms, office: Office)
     return await _take_piece(upload, request, rooms, office)
 
 
-@router.delete("/v1/tus/{upload}", status_code=204, response_class=Response, openapi_extra={"parameters": [_RESUMABLE]})
+@router.delete(
+    "/v1/tus/{upload}",
+    status_code=204,
+    response_class=Response,
+    responses=_ALIKE,
+    openapi_extra={"parameters": [_RESUMABLE]},
+)
 async def terminate(upload: Upload, request: Request, rooms: Rooms, office: Office) -> Response:
     """Give up an upload that is not complete."""
     return await _terminate(upload, request, rooms, office)
@@ -131,6 +150,7 @@ async def terminate(upload: Upload, request: Request, rooms: Rooms, office: Offi
     "/v1/tus/{upload}",
     status_code=204,
     response_class=Response,
+    responses=_TAKEN,
     openapi_extra={
         "parameters": [_RESUMABLE, _header("X-HTTP-Method-Override", "What is meant.", r"^(PATCH|DELETE)$")],
         "requestBody": _BODY,
