@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from adapters.folder.options import FolderOptions
 from adapters.http.options import HttpOptions
+from axis import flow
 from axis.broker import topology
 from axis.cli.main import root
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
@@ -30,6 +31,7 @@ from axis.telemetry import metrics
 from tests.fault.faults import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+FLOWS = FOLDER.parent / "flows"
 _MADE = "<!-- Written by `make docs` from the code. Edits here are lost. -->"
 _EXAMPLE = "H56.112"
 
@@ -44,6 +46,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands,
         "topology.md": layout,
         "faults.md": faults,
+        "../flows/README.md": flows,
     }
     return {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
 
@@ -76,6 +79,57 @@ def faults() -> Iterator[str]:
             for name, one in FAULTS.items()
         ],
     )
+
+
+def flows() -> Iterator[str]:
+    """The flows that there are, and the vocabulary in which they are written."""
+    yield from (
+        "# Flows",
+        "",
+        "Each file here is one business flow from beginning to end: which offices take part, what they do, and what must",
+        "come of it. `axis flow run` plays it on a real axis - RabbitMQ, ledger, gateway, offices with keys of their own - and",
+        "says what differed, with the receipts. `make test` plays them all.",
+        "",
+        "```",
+        "axis flow run docs/flows/*.toml",
+        "```",
+        "",
+    )
+    read = [flow.read(file) for file in sorted(FLOWS.glob("*.toml"))]
+    yield from _table(
+        ("Flow", "Luồng", "What it shows", "Clauses"),
+        [
+            (f"[{one.file.stem}]({one.file.name})", one.title_vi, one.title_en, ", ".join(map(_clause, one.about)))
+            for one in read
+        ],
+    )
+    yield from (
+        "## Writing one",
+        "",
+        "A flow has a title in both languages and `offices`: `code`, `name`, `tier`, and whatever the",
+        "[roll](../../config/offices.toml) may say of an office; `connected = false` for one that does not run. `groups` and",
+        "`rules` are those of the roll, `axis` holds [settings](../reference/settings.md) that differ, and `starts_at` is when",
+        "it begins: in a flow no time is waited for, it is passed. Every flow has a province of its own, so codes may repeat.",
+        "",
+        "`steps` are taken in their order; each begins with `do`. What is expected is waited for, ten seconds unless `within`",
+        "says otherwise. When all steps are done, the ledger is audited and every chain of receipts is checked. `note` may stand",
+        "in any step.",
+        "",
+    )
+    for verb in flow.VERBS.values():
+        yield from (f"### {verb.name}", "", (verb.act.__doc__ or "").strip(), "")
+        fields = [
+            (f"`{field.alias or name}`", _default(field, "must be given"), field.description or "")
+            for name, field in verb.model.model_fields.items()
+            if name != "note"
+        ]
+        if fields:
+            yield from _table(("Field", "If it is not given", "What it is"), fields)
+
+
+def _clause(text: str) -> str:
+    page, _, number = text.partition(" ")
+    return f"[{page}](../protocol/{page}.md) {number}"
 
 
 def errors() -> Iterator[str]:
@@ -185,13 +239,13 @@ def _variable(name: str) -> str:
     return "AXIS_" + name.upper().replace(".", "__")
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, required: str = "must be set") -> str:
     if field.is_required():
-        return "must be set"
+        return required
     value = field.default
     if value is PydanticUndefined:
         return ""
-    if value in (None, ""):
+    if value in (None, "", (), {}):
         return "—"
     return f"`{_plain(value)}`"
 
