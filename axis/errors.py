@@ -36,7 +36,12 @@ class Entry:
     actor: Actor
     vi: str  # May hold one {detail}.
     en: str
-    next: str = ""
+    next: str  # What happens next, or what to do; in both languages, parted by " / ".
+
+    @property
+    def kind(self) -> str:
+        """The class: "transient" where trying again may help, "permanent" where it cannot."""
+        return "transient" if self.status.startswith("4") else "permanent"
 
 
 _FIX = "Sửa rồi gửi lại. / Correct it and submit again."
@@ -122,11 +127,11 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
-    "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),
+    "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", "Kiểm tra địa chỉ và đơn vị đang gọi. / Check the address, and which office calls."),
     "API.PARAMETER": Entry(
         "5.5.4", 400, _I, "Tham số không hợp lệ: {detail}", "A parameter is not valid: {detail}", _FIX
     ),
-    "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
+    "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", "Hỏi lại kích thước tệp rồi tải tiếp. / Ask for the size of the file and go on from there."),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
     "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
     "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),

@@ -21,7 +21,7 @@ from axis import flow
 from axis.broker import topology
 from axis.cli.main import root
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
-from axis.errors import CATALOGUE
+from axis.edxml import catalogue
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -40,6 +40,7 @@ def pages() -> dict[str, str]:
     """Return every page of the reference: name of the file, content."""
     makers: dict[str, Callable[[], Iterator[str]]] = {
         "errors.md": errors,
+        "statuses.md": statuses,
         "states.md": states,
         "settings.md": settings,
         "metrics.md": series,
@@ -143,10 +144,36 @@ def errors() -> Iterator[str]:
         "",
     )
     yield from _table(
-        ("Code", "HTTP", "RFC 3463", "Who must act", "Tiếng Việt", "English", "What happens next"),
+        _CODE_COLUMNS,
+        [_code_row(row) for row in catalogue.rows() if row.what == "error"],
+    )
+
+
+_CODE_COLUMNS = ("Code", "Class", "HTTP", "RFC 3463", "Who must act", "Tiếng Việt", "English", "What happens next")
+
+
+def _code_row(row: catalogue.Row) -> tuple[object, ...]:
+    return f"`{row.code}`", row.kind, row.http, row.status, row.who_must_act, row.vi, row.en, row.next
+
+
+def statuses() -> Iterator[str]:
+    """What an office may report about a document."""
+    yield from (
+        "# Statuses",
+        "",
+        "What an office reports about a document, in a receipt or in a status message of the national form. Transport says",
+        "that it came; business says what clerks do with it, and never moves a delivery; order is the answer to a recall, an",
+        "update or a take-back. The numbers are those of QCVN 102:2016; 07 to 12 and 14 are defined nowhere. HTTP is how an",
+        "answer tells of it: a status is never a no. See [protocol/receipts.md](../protocol/receipts.md) and, for errors,",
+        "[errors](errors.md).",
+        "",
+    )
+    yield from _table(
+        (*_CODE_COLUMNS, "Reason"),
         [
-            (f"`{code}`", entry.http, entry.status, entry.actor, entry.vi, entry.en, entry.next)
-            for code, entry in CATALOGUE.items()
+            (*_code_row(row), "must be given" if row.needs_reason else "")
+            for row in catalogue.rows()
+            if row.what == "status"
         ],
     )
 

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
+from axis.edxml import catalogue
 from axis.errors import AxisError, PermanentError, refuse
 from axis.gateway import files, problems
 from axis.gateway.desk import Desk
@@ -89,6 +90,7 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
+    _add_codes(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
     _describe(app)
@@ -235,6 +237,15 @@ def _add_offices(app: FastAPI) -> None:
         roll, _ = rooms.roll()
         # A whole province takes some milliseconds, in which others want to be served.
         said = await asyncio.to_thread(lambda: orjson.dumps(registry.since(roll, since)))
+        return Response(said, media_type="application/json")
+
+
+def _add_codes(app: FastAPI) -> None:
+    said = orjson.dumps({"codes": [row.as_dict() for row in catalogue.rows()]})
+
+    @app.get("/v1/codes")
+    async def list_codes(_office: Office) -> Response:
+        """List every code of an error and of a status: class, text in both languages, who must act, what happens next."""
         return Response(said, media_type="application/json")
 
 

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from axis import edxml, seal
+from axis.edxml import catalogue
 from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
@@ -80,6 +81,17 @@ async def test_offices_are_listed_once_and_then_only_what_is_new(sender: httpx.A
 async def test_offices_are_not_told_to_strangers(app: FastAPI) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
         _problem(await client.get("/v1/offices"), "API.AUTH")
+
+
+# --- the catalogue ---------------------------------------------------------------------
+
+
+async def test_codes_are_told_to_every_office_and_to_nobody_else(sender: httpx.AsyncClient, app: FastAPI) -> None:
+    said = (await sender.get("/v1/codes")).json()["codes"]
+    assert said == [row.as_dict() for row in catalogue.rows()]
+    assert {one["code"] for one in said} > {*CATALOGUE, "01", "16"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        _problem(await client.get("/v1/codes"), "API.AUTH")
 
 
 # --- attachments up -------------------------------------------------------------------
