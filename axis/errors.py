@@ -12,6 +12,7 @@ the same wherever a person meets it. Texts name no host, path or key of ours.
 Spec: RFC 3463 §2 (class.subject.detail in `status`); docs/protocol/errors.md.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -162,6 +163,22 @@ class Violation:
         return asdict(self)
 
 
+MOST_LINE_CHARS = 400
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
+_LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
+
+
+def fit(text: str, most: int) -> str:
+    """Return text without characters that XML cannot carry, and not longer than `most`."""
+    carried = _NOT_XML.sub("\ufffd", str(text))
+    return carried if len(carried) <= most else carried[: most - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """Return text as every surface can show it, the signed receipt too: one line, of a length that a person reads."""
+    return fit(_LINE_ENDS.sub(" ", str(text)), MOST_LINE_CHARS)
+
+
 def violation(
     code: str,
     detail: str = "",
@@ -183,10 +200,10 @@ def violation(
     return Violation(
         code=code,
         line=line,
-        path=path,
-        rule=rule or code,
-        vi=entry.vi.format(detail=detail if detail_vi is None else detail_vi),
-        en=entry.en.format(detail=detail),
+        path=one_line(path),
+        rule=one_line(rule or code),
+        vi=one_line(entry.vi.format(detail=detail if detail_vi is None else detail_vi)),
+        en=one_line(entry.en.format(detail=detail)),
         who_must_act=entry.actor,
         next=entry.next,
     )

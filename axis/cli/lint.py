@@ -8,9 +8,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from axis import clock, seal
+from axis import clock, registry, routing, seal
 from axis.cli import output
-from axis.cli.seal import load_trust
+from axis.cli.seal import ROLL, load_trust
 from axis.edxml import Received, values
 from axis.edxml.lint import Report
 from axis.edxml.lint import lint as lint_file
@@ -36,13 +36,13 @@ def lint(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Folder with ca.pem, crl.pem and certs/ or offices.toml: check the seal too.",
+            help="Folder with ca.pem, crl.pem and certs/ or offices.toml: check the seal too, and with a roll the addressees.",
         ),
     ] = None,
 ) -> None:
-    """Check a file against the schema, the business rules and, with --trust, the seal.
+    """Check a file against the schema, the business rules and, with --trust, the seal and the roll.
 
-    Needs no broker and no network. Exit code: 0 accepted, 1 refused, 2 wrong use.
+    Says what the axis would say. Needs no broker and no network. Exit code: 0 accepted, 1 refused, 2 wrong use.
 
     Example: axis lint 125-SKHCN.edxml --trust trust/
     """
@@ -59,12 +59,14 @@ def lint(
 
 def _report(file: Path, trust: Path | None) -> Report:
     check_seal = None if trust is None else _seal_checker(load_trust(trust))
+    roll = None if trust is None or not (trust / ROLL).exists() else registry.load_offices(trust / ROLL)
     with file.open("rb") as stream:
         return lint_file(
             iter(lambda: stream.read(_CHUNK_BYTES), b""),
             today=values.local_date(clock.now()),
             open_scratch=_scratch,
             check_seal=check_seal,
+            check_routes=None if roll is None else lambda message: routing.unserved(message, roll, clock.now()),
         )
 
 

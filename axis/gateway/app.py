@@ -19,7 +19,7 @@ from axis.edxml import catalogue
 from axis.errors import AxisError, PermanentError, refuse
 from axis.gateway import files, problems
 from axis.gateway.desk import Desk
-from axis.gateway.whole import receive_whole
+from axis.gateway.whole import Unfit, receive_whole
 from axis.intake import Intake
 from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
 from axis.registry import Registry
@@ -172,9 +172,11 @@ def _add_envelopes(app: FastAPI) -> None:
             sealed = await receive_whole(
                 files.patiently(request.receive), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
             )
+            acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
         except ClientDisconnect as error:
             raise HTTPException(408) from error
-        acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
+        except Unfit as unfit:
+            acceptance = await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
         body = {
             "envelope_id": acceptance.envelope_id,
             "duplicate": acceptance.duplicate,

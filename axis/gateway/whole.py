@@ -12,12 +12,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import BinaryIO, cast
 
 from axis import edxml
-from axis.edxml import AttachmentRef, Inline, Splitter
-from axis.edxml.split import unwrap
+from axis.edxml import AttachmentRef, Inline, Split, Splitter
+from axis.edxml.split import Beginning, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, refuse, violation
 from axis.spool import Blob, Spool, Staged
 
 _SIP_BYTES = 64 * 1024
+
+
+class Unfit(Exception):
+    """A message that cannot be taken in, and the bytes by whose digest that can be said."""
+
+    def __init__(self, refusal: Refusal, octets: bytes) -> None:
+        self.refusal, self.octets = refusal, octets
+        super().__init__(str(refusal))
 
 
 async def receive_whole(
@@ -38,7 +46,8 @@ async def receive_whole(
         attachment_bytes: Largest attachment.
 
     Raises:
-        Refusal: ENV.*, ATT.*
+        Unfit: ENV.*, ATT.*; what was received, as far as it was read apart.
+        Refusal: ENV.*, ATT.*; of a message that is too long to be read to its end for that.
         TransientError: SYS.SPOOL
     """
     staged: list[Staged] = []
@@ -47,20 +56,40 @@ async def receive_whole(
         staged.append(spool.stage())
         return staged[-1]
 
-    splitter = Splitter(open_sink)
     try:
-        async for chunk in _sips(chunks):
-            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
-            await asyncio.to_thread(splitter.feed, chunk)
-        split = await asyncio.to_thread(splitter.close)
+        split = await _split(chunks, Splitter(open_sink))
         if split.attachments:
             await judge(split.sealed)
-            await _store(split.sealed, split.attachments, spool, brought, attachment_bytes)
+            try:
+                await _store(split.sealed, split.attachments, spool, brought, attachment_bytes)
+            except Refusal as refusal:
+                raise Unfit(refusal, split.sealed) from refusal
         return split.sealed
     finally:
         for one in staged:
             with contextlib.suppress(OSError):
                 one.discard()
+
+
+async def _split(chunks: AsyncIterator[bytes], splitter: Splitter) -> Split:
+    """Read a stream to its end; one that is refused too, unless that takes long: a refusal names the digest of the whole."""
+    beginning = Beginning()
+    sips = _sips(chunks)
+    try:
+        async for sip in sips:
+            beginning.add(sip)
+            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
+            await asyncio.to_thread(splitter.feed, sip)
+        return await asyncio.to_thread(splitter.close)
+    except Refusal as refusal:
+        async for sip in sips:
+            beginning.add(sip)
+            if beginning.is_over:
+                break
+        if beginning.is_over:
+            raise
+        found = await asyncio.to_thread(beginning.refusal, refusal)
+        raise Unfit(found, bytes(beginning.octets)) from refusal
 
 
 async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -119,10 +148,9 @@ def _unpack(packed: Staged, plain: Staged, ref: AttachmentRef) -> None:
         for chunk in unwrap(cast("BinaryIO", packed.reader())):
             plain.write(chunk)
             if plain.size_bytes > ref.size_bytes:
-                raise refuse("ATT.DIGEST", ref.name, rule="attachment:size")
+                raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest")
     except Refusal as refusal:
-        if refusal.detail and "not a readable zip" in refusal.detail:
-            # It was no zip to begin with: then it is simply another file than the one that was sealed.
+        if is_no_zip(refusal):
             raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest") from refusal
         raise
 

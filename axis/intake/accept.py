@@ -100,7 +100,7 @@ class Intake:
             await self._require_attachments(examined, submitter)
             answer = await self._take_custody(examined, via)
         except Refusal as refusal:
-            return await self._refuse(sealed, refusal, submitter, via)
+            return await self.refuse(sealed, refusal, submitter=submitter, via=via)
         self._tell(answer, examined, via, time.perf_counter() - began)
         return answer
 
@@ -114,7 +114,7 @@ class Intake:
         try:
             await self._examining.add(_Came(sealed, submitter))
         except Refusal as refusal:
-            await self._refuse(sealed, refusal, submitter, via)
+            await self.refuse(sealed, refusal, submitter=submitter, via=via)
 
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
@@ -165,12 +165,23 @@ class Intake:
             via=one.via,
         )
 
-    async def _refuse(self, sealed: bytes, refusal: Refusal, submitter: str, via: str) -> Acceptance:
-        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give."""
-        known = await self.ledger.accepted_bytes(submitter, sha256(sealed).hexdigest())
+    async def refuse(self, octets: bytes, refusal: Refusal, *, submitter: str, via: str) -> Acceptance:
+        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give.
+
+        Args:
+            octets: What was handed in, as far as that could be read apart: the receipt names its digest.
+            refusal: Why it is refused.
+            submitter: OrganId of the office whose account it came over.
+            via: "amqp" or "http".
+
+        Raises:
+            Rejected: With the signed receipt.
+            TransientError: It cannot be kept now.
+        """
+        known = await self.ledger.accepted_bytes(submitter, sha256(octets).hexdigest())
         if known is not None:
             return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
-        rejection = rejection_of(sealed, refusal, submitter=submitter, voice=self.voice, at=self.now(), via=via)
+        rejection = rejection_of(octets, refusal, submitter=submitter, voice=self.voice, at=self.now(), via=via)
         xml = await self.ledger.reject(rejection)
         codes = [found.code for found in refusal.violations]
         metrics.ENVELOPES_REJECTED.labels(codes[0]).inc()

@@ -6,6 +6,6 @@ be served takes nothing away from the others.
 Spec: docs/protocol/intake.md.
 """
 
-from axis.routing.resolve import Resolution, Route, require_active, resolve
+from axis.routing.resolve import Resolution, Route, require_active, resolve, unserved
 
-__all__ = ["Resolution", "Route", "require_active", "resolve"]
+__all__ = ["Resolution", "Route", "require_active", "resolve", "unserved"]
