@@ -14,7 +14,7 @@ from typing import Any
 
 from axis import clock
 from axis.broker import PrivateNode
-from axis.errors import AxisError, Refusal
+from axis.errors import Refusal
 from axis.flow.expect import Unmet
 from axis.flow.script import Flow, Written, read_flow
 from axis.flow.stage import Accounts, Stage, admit, staged
@@ -116,8 +116,9 @@ async def run_one(flow: Flow, accounts: Accounts, folder: Path) -> Result:
                 done += 1
             if failure is None:
                 failure = await _look_at_the_books(stage)
-    except AxisError as error:
-        failure = Failure(step=0, line=1, do="", expected={}, came={}, problem=str(error), receipts=())
+    except Exception as error:  # The others go on.
+        problem = f"{type(error).__name__}: {error}"
+        failure = Failure(step=0, line=1, do="", expected={}, came={}, problem=problem, receipts=())
     return Result(
         file=flow.file,
         title_vi=flow.title_vi,
@@ -139,7 +140,7 @@ async def _take(stage: Stage, written: Written) -> Failure | None:
         problem, expected, came = "", unmet.expected, unmet.came
     except AssertionError as error:
         problem = str(error)
-    except (AxisError, ValueError, OSError) as error:
+    except Exception as error:  # Whatever it is, it is this flow's; the others go on.
         problem = f"{type(error).__name__}: {error}"
     else:
         return None

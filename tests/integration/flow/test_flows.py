@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ async def test_flow_comes_out_as_it_says(file: Path, accounts: Accounts, tmp_pat
     assert result.failure is None, explanation(result)
     assert result.done == result.steps
     assert result.seconds < MOST_S
+
+
+async def test_flow_that_cannot_be_played_says_so(wrong: flow.Flow, accounts: Accounts, tmp_path: Path) -> None:
+    roll = replace(wrong, groups=({"code": "H56.05", "name": "trùng mã (ví dụ)"},))
+    result = await run_one(roll, accounts, tmp_path)
+    assert result.failure is not None
+    assert (result.passed, result.done, result.failure.step) == (False, 0, 0)
+    assert "H56.05" in explanation(result)
 
 
 async def test_expectation_that_fails_is_explained(wrong: flow.Flow, accounts: Accounts, tmp_path: Path) -> None:
