@@ -1,6 +1,7 @@
 """The document axis. A document walks through these rooms, in this order:
 
     edxml/      1 READING     bytes -> Received: hardened parse, attachments split off, schema, rules
+    contents/     BESIDE IT    what a document carries that is more than a file: dossier, task, invitation
     seal/       2 THE SEAL    Received -> Verified: who said it, and that nobody changed it
     registry/   3 THE ROLL    which offices there are, under which names, who may write to whom
     routing/    4 SORTING     a verified message -> one route for each addressee
@@ -30,6 +31,37 @@ are loaded when they are first used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from axis.contents import (
+        ApplicantType,
+        Assignee,
+        Channel,
+        Content,
+        DocumentRef,
+        Dossier,
+        DossierFee,
+        DossierFile,
+        DossierPaper,
+        DossierProgress,
+        DossierResult,
+        DossierStatus,
+        DossierStep,
+        DossierSupplement,
+        Guest,
+        Invitation,
+        Judgement,
+        Part,
+        Task,
+        TaskCompletion,
+        TaskProgress,
+        TaskStatus,
+        Timeliness,
+        TimelinessReason,
+        judge_dossier,
+        judge_task,
+    )
+    from axis.contents import read as read_content
+    from axis.contents import render as render_content
+    from axis.contents.calendar import ics_of
     from axis.edxml import (
         AttachmentRef,
         Business,
@@ -45,24 +77,58 @@ if TYPE_CHECKING:
     from axis.edxml.rules import name_problem
     from axis.errors import AxisError, PermanentError, Refusal, TransientError, Violation
     from axis.office import (
+        Agreed,
         Attachment,
+        Declined,
         Delivered,
         Document,
         File,
         Notice,
         Office,
         OfficeSettings,
+        Order,
+        OrderKind,
         Permanent,
         Progress,
         Refused,
         Registered,
         StatusReport,
         Submission,
+        Target,
         Unavailable,
     )
     from axis.receipts import Level
 
 _ROOMS = {
+    "axis.contents": (
+        "ApplicantType",
+        "Assignee",
+        "Channel",
+        "Content",
+        "DocumentRef",
+        "Dossier",
+        "DossierFee",
+        "DossierFile",
+        "DossierPaper",
+        "DossierProgress",
+        "DossierResult",
+        "DossierStatus",
+        "DossierStep",
+        "DossierSupplement",
+        "Guest",
+        "Invitation",
+        "Judgement",
+        "Part",
+        "Task",
+        "TaskCompletion",
+        "TaskProgress",
+        "TaskStatus",
+        "Timeliness",
+        "TimelinessReason",
+        "judge_dossier",
+        "judge_task",
+    ),
+    "axis.contents.calendar": ("ics_of",),
     "axis.edxml": (
         "AttachmentRef",
         "Business",
@@ -77,41 +143,72 @@ _ROOMS = {
     "axis.edxml.rules": ("name_problem",),
     "axis.errors": ("AxisError", "PermanentError", "Refusal", "TransientError", "Violation"),
     "axis.office": (
+        "Agreed",
         "Attachment",
+        "Declined",
         "Delivered",
         "Document",
         "File",
         "Notice",
         "Office",
         "OfficeSettings",
+        "Order",
+        "OrderKind",
         "Permanent",
         "Progress",
         "Refused",
         "Registered",
         "StatusReport",
         "Submission",
+        "Target",
         "Unavailable",
     ),
     "axis.receipts": ("Level",),
 }
-_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+_HOMES = {name: (room, name) for room, names in _ROOMS.items() for name in names} | {
+    "Draft": ("axis.edxml", "Document"),
+    "read_content": ("axis.contents", "read"),
+    "render_content": ("axis.contents", "render"),
+}
 
 # A `Document` has come to this office; a `Draft` is one that it writes.
 __all__ = [
+    "Agreed",
+    "ApplicantType",
+    "Assignee",
     "Attachment",
     "AttachmentRef",
     "AxisError",
     "Business",
     "BusinessType",
+    "Channel",
+    "Content",
+    "Declined",
     "Delivered",
     "Document",
+    "DocumentRef",
+    "Dossier",
+    "DossierFee",
+    "DossierFile",
+    "DossierPaper",
+    "DossierProgress",
+    "DossierResult",
+    "DossierStatus",
+    "DossierStep",
+    "DossierSupplement",
     "Draft",
     "File",
+    "Guest",
+    "Invitation",
+    "Judgement",
     "Level",
     "Notice",
     "Office",
     "OfficeSettings",
+    "Order",
+    "OrderKind",
     "Organization",
+    "Part",
     "Permanent",
     "PermanentError",
     "Priority",
@@ -125,10 +222,22 @@ __all__ = [
     "Status",
     "StatusReport",
     "Submission",
+    "Target",
+    "Task",
+    "TaskCompletion",
+    "TaskProgress",
+    "TaskStatus",
+    "Timeliness",
+    "TimelinessReason",
     "TransientError",
     "Unavailable",
     "Violation",
+    "ics_of",
+    "judge_dossier",
+    "judge_task",
     "name_problem",
+    "read_content",
+    "render_content",
 ]
 
 
@@ -136,8 +245,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its room."""
     from importlib import import_module
 
-    if name == "Draft":
-        return import_module("axis.edxml").Document
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        room, there = _HOMES[name]
+        return getattr(import_module(room), there)
     raise AttributeError(f"module 'axis' has no attribute {name!r}")

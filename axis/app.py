@@ -28,6 +28,7 @@ from axis.broker import Broker, PrivateNode, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.errors import AxisError, PermanentError
@@ -208,7 +209,16 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             breaker_after=settings.dispatch.breaker_after,
             along=outbound.along,
         )
-        clockwork = Dispatch(outbound, answers, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
+        orders = Orders(
+            ledger=rooms.ledger,
+            broker=pipes,
+            answers=answers,
+            roll=rooms.roll,
+            patience=settings.dispatch.order_patience,
+            ring=bell.ring,
+            now=clock.now,
+        )
+        clockwork = Dispatch(outbound, answers, orders, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
         door = Router(
             ledger=rooms.ledger,
             broker=pipes,

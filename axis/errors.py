@@ -41,8 +41,8 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """The class: "transient" where trying again may help, "permanent" where it cannot."""
-        return "transient" if self.status.startswith("4") else "permanent"
+        """The class: "transient" where trying again may help, "permanent" where it cannot, "done" where nothing is wrong."""
+        return {"2": "done", "4": "transient", "5": "permanent"}[self.status[0]]
 
 
 _FIX = "Sửa rồi gửi lại. / Correct it and submit again."
@@ -98,6 +98,17 @@ CATALOGUE: dict[str, Entry] = {
     "ATT.NAME": Entry("5.6.0", 400, _O, "Tên tệp đính kèm không hợp lệ: {detail}", "An attachment name is not allowed: {detail}", _FIX),
     "ATT.ENCODING": Entry("5.6.0", 400, _I, "Không giải mã được tệp đính kèm: {detail}", "An attachment cannot be decoded: {detail}", _FIX),
     "ATT.ARCHIVE": Entry("5.6.0", 400, _O, "Tệp nén không hợp lệ: {detail}", "The archive is not acceptable: {detail}", _FIX),
+    # --- contents --------------------------------------------------------------
+    "CON.KIND": Entry("5.6.1", 400, _I, "Không biết loại nội dung: {detail}", "The kind of content is not known: {detail}", _FIX),
+    "CON.ONCE": Entry("5.6.0", 400, _I, "Mỗi loại nội dung chỉ được một tệp: {detail}", "There may be one content of a kind: {detail}", _FIX),
+    "CON.XML": Entry("5.6.0", 400, _I, "Tệp nội dung sai: {detail}", "The file of the content: {detail}", _FIX),
+    "CON.SCHEMA": Entry("5.6.0", 400, _I, "Nội dung kèm theo: {detail}", "In the content: {detail}", _FIX),
+    "CON.CODE": Entry("5.6.0", 400, _O, "Mã trong nội dung không hợp lệ: {detail}", "A code in the content is not valid: {detail}", _FIX),
+    "CON.INCOMPLETE": Entry("5.6.0", 400, _O, "Nội dung chưa đủ: {detail}", "The content is not complete: {detail}", _FIX),
+    "CON.DATE": Entry("5.6.0", 400, _O, "Ngày giờ trong nội dung không hợp lệ: {detail}", "A time in the content is not valid: {detail}", _FIX),
+    "CON.PARTY": Entry("5.7.1", 422, _O, "Đơn vị không đúng vai trong nội dung: {detail}", "An office has no such part in the content: {detail}", _FIX),
+    "CON.FILE": Entry("5.6.3", 422, _O, "Nội dung nêu tệp không có trong văn bản: {detail}", "The content names a file that does not travel with the document: {detail}", _FIX),
+    "CON.TRANSITION": Entry("5.6.0", 409, _O, "Hồ sơ không thể chuyển trạng thái như vậy: {detail}", "The dossier cannot come to that status: {detail}", _FIX),
     # --- business rules --------------------------------------------------------
     "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
     "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),
@@ -119,6 +130,11 @@ CATALOGUE: dict[str, Entry] = {
     # --- receipts ----------------------------------------------------------------
     "RCT.INVALID": Entry("5.6.0", 422, _I, "Biên nhận không hợp lệ: {detail}", "The receipt is not valid: {detail}", _FIX),
     "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
+    # --- orders ------------------------------------------------------------------
+    "ORD.FROZEN": Entry("5.5.1", 409, _A, "Văn bản đang chờ quyết định thu hồi, cập nhật hoặc thay thế: {detail}", "The document is frozen until an order about it is answered: {detail}", "Trả lời lệnh trước. / Answer the order first."),
+    "ORD.WITHDRAWN": Entry("5.5.1", 409, _N, "Văn bản đã được thu hồi: {detail}", "The document has been withdrawn: {detail}", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.ANSWER": Entry("5.5.4", 409, _I, "Câu trả lời không hợp với bản tin: {detail}", "This cannot be said about this message: {detail}", "Lệnh được trả lời một lần: đồng ý hoặc từ chối. / An order is answered once: Agreed or Declined."),
+    "ORD.NOTHING_SENT": Entry("5.5.0", 404, _O, "Đơn vị chưa gửi văn bản này: {detail}", "This office has not sent such a document: {detail}", "Kiểm tra lại mã văn bản. / Check the document id."),
     # --- delivery ----------------------------------------------------------------
     "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
     "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),
@@ -126,6 +142,13 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    # --- orders about an earlier document, and statuses ----------------------------
+    "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),
+    "ORD.UNKNOWN_DOCUMENT": Entry("5.5.0", 422, _O, "Không có văn bản mà lệnh này nói đến: {detail}", "The document that this order speaks of is not here: {detail}", _FIX),
+    "ORD.NOT_SENT_TO": Entry("5.1.1", 422, _O, "Văn bản chưa từng được gửi cho nơi nhận này: {detail}", "The document was never sent to this addressee: {detail}", _FIX),
+    "ORD.TAKEN_BACK": Entry("2.0.0", 200, _N, "Văn bản đã được lấy lại trước khi giao, theo {detail}.", "The document was taken back before it was delivered, by {detail}.", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOTHING_THERE": Entry("2.0.0", 200, _N, "Nơi nhận không có văn bản này nên lệnh không cần giao: {detail}", "The addressee does not have the document, so the order need not be delivered: {detail}", "Không cần làm gì. / Nothing is to be done."),
+    "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", "Kiểm tra địa chỉ và đơn vị đang gọi. / Check the address, and which office calls."),

@@ -68,6 +68,10 @@ class Dispatch(_Branch):
         max_length=5,
         description="Life of a delivery since acceptance, by priority 0 to 4; then it expires.",
     )
+    order_patience: timedelta = Field(
+        timedelta(minutes=10),
+        description="How long an order waits for the document that it speaks of; then it is refused.",
+    )
     notices_after: tuple[timedelta, ...] = Field(
         (timedelta(hours=1), timedelta(hours=24)),
         description="Age at which the originator is told that a delivery waits.",

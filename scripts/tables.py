@@ -5,7 +5,7 @@ exits with 1. A table that a person had to keep would be wrong within a month.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,11 +17,13 @@ from pydantic_core import PydanticUndefined
 
 from adapters.folder.options import FolderOptions
 from adapters.http.options import HttpOptions
-from axis import flow
+from axis import contents, flow
 from axis.broker import topology
 from axis.cli.main import root
+from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
 from axis.edxml import catalogue
+from axis.edxml.codes import STATUSES
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -42,6 +44,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors,
         "statuses.md": statuses,
         "states.md": states,
+        "contents.md": content_tables,
         "settings.md": settings,
         "metrics.md": series,
         "commands.md": commands,
@@ -139,8 +142,8 @@ def errors() -> Iterator[str]:
         "# Codes",
         "",
         "Every no carries one of these codes: in the signed receipt, the HTTP answer and the command line alike.",
-        "`{detail}` stands for what exactly is wrong. A status that begins with 4 is transient: it was not judged, and is",
-        "tried again; one that begins with 5 is final. See [protocol/errors.md](../protocol/errors.md).",
+        "`{detail}` stands for what exactly it is about. A status that begins with 4 is transient: it was not judged, and is",
+        "tried again; one that begins with 5 is final, with 2 nothing is wrong. See [protocol/errors.md](../protocol/errors.md).",
         "",
     )
     yield from _table(
@@ -203,6 +206,103 @@ def states() -> Iterator[str]:
     yield from _table(
         ("Move", "From", "To"),
         [(move, " or ".join(sorted(before)), after) for move, (before, after) in MOVES.items()],
+    )
+    yield from (
+        "## What clerks report",
+        "",
+        "Which status may follow which, in the `business` of a delivery. Any other is late: recorded, and changes nothing.",
+        "See [protocol/orders.md](../protocol/orders.md) 6.",
+        "",
+    )
+    yield from _table(
+        ("After", "about a document", "about an order"),
+        [
+            (
+                "nothing" if before is None else f"`{before}` {STATUSES[before].name}",
+                _codes(business.OF_DOCUMENT.get(before, ())),
+                _codes(business.OF_ORDER.get(before, ())),
+            )
+            for before in business.OF_ORDER
+        ],
+    )
+
+
+def _codes(codes: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in sorted(codes)) or "—"
+
+
+def content_tables() -> Iterator[str]:
+    """Kinds of contents, and what may become of a dossier and a task."""
+    yield from (
+        "# Contents",
+        "",
+        "What a document may carry that is more than a file. See [protocol/contents.md](../protocol/contents.md).",
+        "",
+        "## Kinds",
+        "",
+    )
+    yield from _table(
+        ("Kind", "ContentType", "Name", "Root", "What it is"),
+        [
+            (
+                f"`{one.kind}`",
+                f"`{contents.KINDS[one.kind].content_type}`",
+                f"`{contents.KINDS[one.kind].file_name}`",
+                f"`{one.element}`",
+                f"`{one.shape.type.__name__}`: {(one.shape.type.__doc__ or '').partition(': ')[2]}",
+            )
+            for one in contents.shapes.ROOTS
+        ],
+    )
+    yield from (
+        "## Statuses of a dossier",
+        "",
+        "A status may be said again, and steps may be left out; what no way leads to is refused. “Needs” is what",
+        "`DongBoHoSoMC` must hold; in `CapNhatTienDoHoSoMC` a status with a mark in the last column needs `NoiDungXuLy`. The",
+        "receiver is the organ in `MaHoSo` or one above or below it, a handler any other office.",
+        f"{', '.join(str(int(status)) for status in sorted(contents.dossier.ENDED))} end a dossier.",
+        "",
+    )
+    sample = contents.shapes.BY_TYPE[contents.Dossier].shape
+    elements = {field.name: field.element for field in sample.fields}
+    yield from _table(
+        ("Status", "Name", "After", "Said by", "Needs", "Says why"),
+        [
+            (
+                int(status),
+                state.name,
+                ", ".join([*(["the beginning"] if state.starts else []), *map(str, sorted(map(int, state.after)))]),
+                " or ".join(sorted(state.said_by)),
+                ", ".join(" or ".join(f"`{elements[name]}`" for name in group) for group in state.needs),
+                "yes" if state.needs_note else "",
+            )
+            for status, state in contents.dossier.STATES.items()
+        ],
+    )
+    yield from (
+        "## Statuses of a task",
+        "",
+        "Each office that a task was given to has its own. 1 is said by `GiaoNhiemVu`, 6 by `HoanThanhNhiemVu`, the rest by",
+        "`CapNhatNhiemVu`, which says why in `NoiDung` where the last column has a mark. A status may be said again.",
+        "",
+    )
+    yield from _table(
+        ("Status", "Name", "After", "Said by", "Says why"),
+        [
+            (
+                int(status),
+                state.name,
+                ", ".join(
+                    [
+                        *(["the beginning"] if contents.task.may_follow(None, status) else []),
+                        *map(str, sorted(map(int, state.after))),
+                    ]
+                ),
+                " or ".join(sorted(state.said_by)),
+                "yes" if state.needs_note else "",
+            )
+            for status, state in contents.task.STATES.items()
+        ],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 import structlog
 
@@ -15,6 +16,10 @@ from axis.telemetry import events
 from tests.postgres import PrivatePostgres
 
 DATABASES = ("sqlite", "postgresql")
+
+# How long an example takes says more about the machine than about us.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, ledger, receipts, seal
+from axis.contents import KINDS
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
@@ -153,12 +154,15 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
         yield opened
 
 
+_CONTENT_TYPES = {row.file_name: row.content_type for row in KINDS.values()}
+
+
 def _with(document: edxml.Document, files: Mapping[str, bytes]) -> edxml.Document:
     refs = tuple(
         AttachmentRef(
             content_id=f"a{number}",
             name=name,
-            content_type="application/pdf",
+            content_type=_CONTENT_TYPES.get(name, "application/pdf"),
             sha256=sha256(content).hexdigest(),
             size_bytes=len(content),
         )

@@ -4,7 +4,9 @@
     sending/    taken from drop/, on its way to the axis
     sent/       accepted; receipts of the axis and of addressees arrive beside each document
     rejected/   not accepted, with why.txt
-    inbox/      what has come, one folder each; a clerk answers with register.txt or refuse.txt
+    inbox/      what has come, one folder each; a clerk answers with register.txt or refuse.txt, an order with
+                agree.txt or decline.txt
+    withdrawn/  what was given up by order of its originator
     receipts/   receipts about documents that were not sent from here
     register.csv  the incoming register
 
@@ -20,7 +22,7 @@ from adapters.folder.incoming import Incoming
 from adapters.folder.options import FolderOptions
 from adapters.folder.outgoing import Outgoing
 from adapters.folder.places import Places
-from axis import Delivered, Document, Notice, Office, Registered, StatusReport
+from axis import Delivered, Document, Notice, Office, Order, Registered, StatusReport
 
 __all__ = ["attach"]
 
@@ -42,6 +44,11 @@ def attach(office: Office) -> None:
         places.make()
         return await incoming.receive(doc)
 
+    @office.on_order
+    async def ask(order: Order) -> Delivered:
+        places.make()
+        return await incoming.ask(order)
+
     @office.on_status
     async def note(report: StatusReport) -> None:
         places.make()
@@ -55,4 +62,9 @@ def attach(office: Office) -> None:
     @office.beside
     async def look() -> None:
         places.make()
-        await asyncio.gather(incoming.look_for_answers(), outgoing.take_drops(), outgoing.follow_submissions())
+        await asyncio.gather(
+            incoming.look_for_answers(),
+            outgoing.take_drops(),
+            outgoing.follow_submissions(),
+            outgoing.look_for_recalls(),
+        )

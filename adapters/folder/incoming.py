@@ -1,24 +1,49 @@
 """Incoming: a document becomes a folder in inbox/, and a clerk's file becomes a signed receipt.
 
 The folder appears whole under its name: the document as it was sealed, its
-files, and a page to read. `register.txt` holds the incoming number,
-`refuse.txt` the reason; when the receipt is signed, `answer.txt` says so.
+files, a page to read, and of an invitation an .ics. `register.txt` holds the
+incoming number, `refuse.txt` the reason; when the receipt is signed, `answer.txt`
+says so.
+
+An order is a folder there too, answered with `agree.txt` or `decline.txt`. Until
+then a page lies in the folder of the document that it is about, and that one is
+not answered; a document that is given up moves to withdrawn/.
 """
 
 import asyncio
 import csv
 import io
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from adapters.folder.enclosed import cancelled, contents_of, event_of, told_of
 from adapters.folder.options import FolderOptions
 from adapters.folder.places import Places, Settling, free_name, move, read_facts, safe_name, write_facts, write_whole
 from adapters.letters import VIETNAM, now
-from axis import Delivered, Document, Office, PermanentError, Refused, Registered
+from axis import (
+    Agreed,
+    Attachment,
+    Content,
+    Declined,
+    Delivered,
+    Document,
+    Office,
+    Order,
+    OrderKind,
+    PermanentError,
+    Refused,
+    Registered,
+)
 
 _FACTS = "document.json"
 _ANSWERED = "answer.txt"
+_FROZEN = "cho-quyet-dinh.txt"  # An order about the document waits for its answer.
+_WITHDRAWN = "da-thu-hoi.txt"
+_EVENT = "giay-moi.ics"
+_CANCELLED = "huy-giay-moi.ics"  # Takes out of a calendar what the other has put into it.
+_Page = Callable[[list[str], tuple[Content, ...]], str]  # From names of files, and what is to be told of contents.
 _COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
 
@@ -41,41 +66,74 @@ class Incoming:
         if self.options.register_by == "clerk":
             return Delivered()
         async with self._writing:
-            number = await asyncio.to_thread(self._number, doc)
+            number = await asyncio.to_thread(self._number, _facts(doc))
         answer = Registered(number)
         await asyncio.to_thread(_note_answer, folder, answer)
         return answer
 
+    async def ask(self, order: Order) -> Delivered:
+        """Keep an order for a clerk to decide, and say in the folders of its documents that they wait for that."""
+        if self.places.find("inbox", order.envelope_id) is None:
+            doc = order.document
+            name = f"{_ORDERS[order.kind]} {order.target.code} {order.originator.organ_id}"
+            facts = _order_facts(order) | (_facts(doc) if doc is not None else {})
+            await self._build(order.envelope_id, order.sealed, facts, name, doc, _order_page(order))
+        for folder in self._folders(target.envelope_id for target in order.targets):
+            await asyncio.to_thread(write_whole, folder / _FROZEN, _frozen_page(order).encode())
+        return Delivered()
+
     async def _keep(self, doc: Document) -> Path:
-        """Build the folder beside its place, and rename it there."""
-        building = self.places.inbox / f".{doc.envelope_id}"
+        name = f"{doc.promulgated_on:%Y-%m-%d} {doc.code} {doc.originator.organ_id}"
+        return await self._build(doc.envelope_id, doc.sealed, _facts(doc), name, doc, _page(doc))
+
+    async def _build(
+        self,
+        envelope_id: str,
+        sealed: bytes,
+        facts: dict[str, Any],
+        title: str,
+        doc: Document | None,
+        page: _Page,
+    ) -> Path:
+        """Build a folder beside its place, and rename it there."""
+        building = self.places.inbox / f".{envelope_id}"
         await asyncio.to_thread(building.mkdir, exist_ok=True)
+        attachments: tuple[Attachment, ...] = () if doc is None else doc.attachments
         names: list[str] = []
-        for attachment in doc.attachments:
+        for attachment in attachments:
             name = _free(safe_name(attachment.name), names)
             names.append(name)
             if not (building / name).exists():  # An earlier attempt may have brought it.
                 await attachment.save(building / name)
+        contents = () if doc is None else await contents_of(doc)
+        for event in event_of(contents):
+            names.append(_free(_EVENT, names))
+            await asyncio.to_thread(write_whole, building / names[-1], event)
         async with self._writing:
-            return await asyncio.to_thread(self._finish, building, doc, names)
+            files = [
+                {"name": name, "as_sent": one.name, "sha256": one.sha256, "bytes": one.size_bytes}
+                for name, one in zip(names, attachments, strict=False)  # An .ics is not of the document.
+            ]
+            whole = {**facts, "envelope_id": envelope_id, "files": files}
+            return await asyncio.to_thread(self._finish, building, sealed, whole, title, page(names, contents))
 
-    def _finish(self, building: Path, doc: Document, names: list[str]) -> Path:
-        write_whole(building / "document.edxml", doc.sealed)
-        write_facts(building / _FACTS, _facts(doc, names))
-        write_whole(building / "van-ban.txt", _page(doc, names).encode())
-        name = safe_name(f"{doc.promulgated_on:%Y-%m-%d} {doc.code} {doc.originator.organ_id}")
-        target = free_name(self.places.inbox, name)
-        self.places.remember("inbox", doc.envelope_id, target)  # Before the move: a crash between builds it again.
+    def _finish(self, building: Path, sealed: bytes, facts: dict[str, Any], title: str, page: str) -> Path:
+        write_whole(building / "document.edxml", sealed)
+        write_facts(building / _FACTS, facts)
+        write_whole(building / "van-ban.txt", page.encode())
+        target = free_name(self.places.inbox, safe_name(title))
+        # Before the move: a crash between builds it again.
+        self.places.remember("inbox", facts["envelope_id"], target)
         return move(building, target)
 
     # --- the incoming register ---------------------------------------------------------
 
-    def _number(self, doc: Document) -> str:
+    def _number(self, facts: Mapping[str, Any]) -> str:
         """Return the document's number in the register, giving it the next one of the year if it has none."""
         path = self.places.root / "register.csv"
         rows = _rows(path)
         for row in rows:
-            if row["envelope_id"] == doc.envelope_id:
+            if row["envelope_id"] == facts["envelope_id"]:
                 return row["number"]
         at = now().astimezone(VIETNAM)
         year = f"/{at.year}"
@@ -84,11 +142,11 @@ class Incoming:
         row = {
             "number": number,
             "registered_at": at.isoformat(timespec="seconds"),
-            "originator": doc.originator.organ_id,
-            "code": _cell(doc.code),
-            "promulgated_on": doc.promulgated_on.isoformat(),
-            "subject": _cell(doc.subject),
-            "envelope_id": doc.envelope_id,
+            "originator": facts["originator"],
+            "code": _cell(facts["code"]),
+            "promulgated_on": str(facts["promulgated_on"]),
+            "subject": _cell(facts["subject"]),
+            "envelope_id": facts["envelope_id"],
         }
         write_whole(path, _csv([*rows, row]))
         return number
@@ -101,32 +159,68 @@ class Incoming:
             if folder.name.startswith(".") or not folder.is_dir() or (folder / _ANSWERED).exists():
                 self._settling.pop(folder, None)
                 continue
-            answer = await asyncio.to_thread(self._answer, folder)
-            if answer is None:
-                continue
-            facts = await asyncio.to_thread(read_facts, folder / _FACTS)
-            if facts is not None:
-                await self._report(folder, facts["envelope_id"], answer)
+            if (folder / _FROZEN).exists():
+                continue  # What a clerk has written there counts when the order is answered, if it is declined.
+            written = await asyncio.to_thread(self._written, folder)
+            facts = None if written is None else await asyncio.to_thread(read_facts, folder / _FACTS)
+            if written is not None and facts is not None:
+                await self._report(folder, facts, *written)
 
-    def _answer(self, folder: Path) -> Registered | Refused | None:
-        """Return what a clerk has written and finished writing."""
-        if not any((folder / name).exists() for name in _ANSWERS):
+    def _written(self, folder: Path) -> tuple[str, str] | None:
+        """Return what a clerk has written and finished writing: the name of the file, and the text."""
+        if not any((folder / name).exists() for name in (*_ANSWERS, *_DECISIONS)):
             return None
         settling = self._settling.setdefault(folder, Settling(self.options.settle_s))
         for path in settling.settled(folder):
-            make = _ANSWERS.get(path.name)
-            text = "" if make is None else path.read_text(encoding="utf-8-sig", errors="replace").strip()
-            if make is not None and text:
-                return make(" ".join(text.split()))
+            if path.name in _ANSWERS or path.name in _DECISIONS:
+                text = " ".join(path.read_text(encoding="utf-8-sig", errors="replace").split())
+                if text:
+                    return path.name, text
         return None
 
-    async def _report(self, folder: Path, envelope_id: str, answer: Registered | Refused) -> None:
+    async def _report(self, folder: Path, facts: dict[str, Any], file: str, text: str) -> None:
+        answer = await self._meant(facts, file, text)
         try:
-            await self.office.report(envelope_id, answer)
+            await self.office.report(facts["envelope_id"], answer)
         except PermanentError as error:
-            await asyncio.to_thread(write_whole, folder / _ANSWERED, f"{error}\n".encode())
-        else:
-            await asyncio.to_thread(_note_answer, folder, answer)
+            if error.code != "ORD.FROZEN":  # Else it is looked at again.
+                await asyncio.to_thread(write_whole, folder / _ANSWERED, f"{error}\n".encode())
+            return
+        if isinstance(answer, Agreed | Declined):
+            targets = self._folders(target["envelope_id"] for target in facts["targets"])
+            await asyncio.to_thread(self._carry_out, answer, targets)
+        await asyncio.to_thread(_note_answer, folder, answer)
+
+    async def _meant(self, facts: dict[str, Any], file: str, text: str) -> Registered | Refused | Agreed | Declined:
+        """Return what a clerk's file says. What agrees to a document is its number, or lets the adapter count."""
+        if file in _ANSWERS:
+            return _ANSWERS[file](text)
+        brings = "subject" in facts
+        if file == "agree.txt" and brings and self.options.register_by == "adapter":
+            async with self._writing:
+                return Agreed(number=await asyncio.to_thread(self._number, facts))
+        return _DECISIONS[file](text, brings)
+
+    def _folders(self, envelope_ids: Iterable[str]) -> list[Path]:
+        """Return the folders of documents, of those that are still here."""
+        return [folder for one in envelope_ids if (folder := self.places.find("inbox", one)) is not None]
+
+    def _carry_out(self, decision: Agreed | Declined, folders: Sequence[Path]) -> None:
+        """Move away what is given up, or let it be answered again. Done twice, after a crash, it is done once."""
+        for folder in folders:
+            (folder / _FROZEN).unlink(missing_ok=True)
+            if isinstance(decision, Agreed):
+                self._withdraw(folder)
+
+    def _withdraw(self, folder: Path) -> None:
+        """Move away a document; one that was an order itself holds up nothing any more."""
+        facts = read_facts(folder / _FACTS) or {}
+        for waiting in self._folders(target["envelope_id"] for target in facts.get("targets", ())):
+            (waiting / _FROZEN).unlink(missing_ok=True)
+        for event in cancelled(folder):
+            write_whole(folder / _CANCELLED, event)
+        write_whole(folder / _WITHDRAWN, f"{_moment()}: đã thu hồi theo lệnh của nơi gửi\n".encode())
+        move(folder, free_name(self.places.withdrawn, folder.name))
 
 
 _ANSWERS: dict[str, Callable[[str], Registered | Refused]] = {
@@ -134,16 +228,40 @@ _ANSWERS: dict[str, Callable[[str], Registered | Refused]] = {
     "refuse.txt": lambda text: Refused(text[:_REASON_CHARS]),
 }
 
+# The number of what comes with an order, or a word about one that brings nothing.
+_DECISIONS: dict[str, Callable[[str, bool], Agreed | Declined]] = {
+    "agree.txt": lambda text, brings: Agreed(number=text[:_NUMBER_CHARS]) if brings else Agreed(text[:_REASON_CHARS]),
+    "decline.txt": lambda text, _brings: Declined(text[:_REASON_CHARS]),
+}
 
-def _note_answer(folder: Path, answer: Registered | Refused) -> None:
-    at = f"{now().astimezone(VIETNAM):%Y-%m-%d %H:%M:%S}"
-    said = f"đã vào sổ số đến {answer.number}" if isinstance(answer, Registered) else f"đã từ chối: {answer.reason}"
-    write_whole(folder / _ANSWERED, f"{at}: {said}\n".encode())
+_ORDERS = {
+    OrderKind.RECALL: "THU HỒI",
+    OrderKind.UPDATE: "CẬP NHẬT",
+    OrderKind.REPLACE: "THAY THẾ",
+    OrderKind.TAKE_BACK: "LẤY LẠI",
+}
+
+
+def _note_answer(folder: Path, answer: Registered | Refused | Agreed | Declined) -> None:
+    match answer:
+        case Registered():
+            said = f"đã vào sổ số đến {answer.number}"
+        case Refused():
+            said = f"đã từ chối: {answer.reason}"
+        case Agreed():
+            said = f"đã đồng ý, vào sổ số đến {answer.number}" if answer.number else f"đã đồng ý: {answer.note}"
+        case Declined():
+            said = f"đã từ chối lệnh: {answer.reason}"
+    write_whole(folder / _ANSWERED, f"{_moment()}: {said}\n".encode())
+
+
+def _moment() -> str:
+    return f"{now().astimezone(VIETNAM):%Y-%m-%d %H:%M:%S}"
 
 
 def _free(name: str, taken: list[str]) -> str:
     """Return a name that is neither taken nor one of ours."""
-    ours = {"document.edxml", _FACTS, "van-ban.txt", _ANSWERED, *_ANSWERS}
+    ours = {"document.edxml", _FACTS, "van-ban.txt", _ANSWERED, _FROZEN, _WITHDRAWN, _CANCELLED, *_ANSWERS, *_DECISIONS}
     folded = {one.casefold() for one in taken} | ours
     stem, dot, suffix = name.rpartition(".")
     free, number = name, 1
@@ -153,7 +271,7 @@ def _free(name: str, taken: list[str]) -> str:
     return free
 
 
-def _facts(doc: Document, names: list[str]) -> dict[str, object]:
+def _facts(doc: Document) -> dict[str, Any]:
     return {
         "envelope_id": doc.envelope_id,
         "digest": doc.digest,
@@ -167,28 +285,65 @@ def _facts(doc: Document, names: list[str]) -> dict[str, object]:
         "priority": int(doc.priority),
         "business": doc.business_type.name.lower(),
         "due_on": doc.due_on,
-        "files": [
-            {"name": name, "as_sent": one.name, "sha256": one.sha256, "bytes": one.size_bytes}
-            for name, one in zip(names, doc.attachments, strict=True)
-        ],
     }
 
 
-def _page(doc: Document, names: list[str]) -> str:
-    lines = [
+def _order_facts(order: Order) -> dict[str, Any]:
+    return {
+        "digest": order.digest,
+        "originator": order.originator.organ_id,
+        "originator_name": order.originator.name,
+        "order": order.kind.value,
+        "reason": order.reason,
+        "targets": [asdict(target) for target in order.targets],
+    }
+
+
+def _page(doc: Document) -> _Page:
+    """Return what writes the page of a document, once the names of its files are known."""
+    asks = ("Vào sổ: ghi số đến vào tệp register.txt trong thư mục này.", "Từ chối: ghi lý do vào tệp refuse.txt.")
+    return lambda names, contents: "\n".join((*_about(doc, names, contents), "", *asks, ""))
+
+
+def _order_page(order: Order) -> _Page:
+    """Return what writes the page of an order."""
+
+    def page(names: list[str], contents: tuple[Content, ...]) -> str:
+        brings = [] if order.document is None else ["", "Văn bản mới:", *_about(order.document, names, contents)]
+        agree = "ghi số đến của văn bản mới" if brings else "ghi “đồng ý”"
+        asks = (f"Đồng ý: {agree} vào tệp agree.txt trong thư mục này.", "Từ chối: ghi lý do vào tệp decline.txt.")
+        return "\n".join((*_ordered(order), *brings, "", *asks, ""))
+
+    return page
+
+
+def _frozen_page(order: Order) -> str:
+    return "\n".join((*_ordered(order), "", "Văn bản này chờ đơn vị trả lời lệnh trên, trong thư mục của lệnh.", ""))
+
+
+def _ordered(order: Order) -> list[str]:
+    return [
+        f"LỆNH {_ORDERS[order.kind]}",
+        f"Nơi gửi: {order.originator.name or order.originator.organ_id} ({order.originator.organ_id})",
+        *(
+            f"Về văn bản: {target.code or target.document_id}{f', số đến {target.number}' if target.number else ''}"
+            for target in order.targets
+        ),
+        f"Lý do: {order.reason}",
+    ]
+
+
+def _about(doc: Document, names: list[str], contents: tuple[Content, ...]) -> list[str]:
+    return [
         f"{doc.type_name} {doc.code} ngày {doc.promulgated_on:%d/%m/%Y}",
         f"Nơi gửi: {doc.originator.name or doc.originator.organ_id} ({doc.originator.organ_id})",
         f"Trích yếu: {doc.subject}",
         f"Người ký: {doc.signer_name}",
         *([f"Hạn trả lời: {doc.due_on:%d/%m/%Y}"] if doc.due_on else []),
+        *(line for content in contents for line in told_of(content)),
         "",
         *(f"Tệp: {name}" for name in names),
-        "",
-        "Vào sổ: ghi số đến vào tệp register.txt trong thư mục này.",
-        "Từ chối: ghi lý do vào tệp refuse.txt.",
-        "",
     ]
-    return "\n".join(lines)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -25,10 +25,12 @@ from adapters.folder.places import (
     write_whole,
 )
 from adapters.letters import Letter, now
-from axis import Draft, File, Level, Notice, Office, Refusal, StatusReport, Submission, Violation
+from axis import Draft, File, Level, Notice, Office, PermanentError, Refusal, StatusReport, Submission, Violation
 
 _FACTS = ".submission.json"
 _LETTER = "letter.toml"
+_RECALL, _RECALLED = "recall.txt", "recalled.txt"
+_REASON_CHARS = 500  # As the schema allows in BussinessDocReason.
 
 
 class _Unfit(Exception):
@@ -43,6 +45,7 @@ class Outgoing:
     places: Places
     options: FolderOptions
     _settling: Settling = field(init=False)
+    _recalling: dict[Path, Settling] = field(default_factory=dict, init=False)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -149,6 +152,37 @@ class Outgoing:
         if submission is not None:
             self.places.remember("submission", submission.id, target)
         move(folder, target)
+
+    # --- taking it back ---------------------------------------------------------------------
+
+    async def look_for_recalls(self) -> None:
+        """Order to give up what a clerk has written a reason for, in the folder of what was sent."""
+        for folder in await asyncio.to_thread(self._to_be_recalled):
+            reason = await asyncio.to_thread(self._reason, folder)
+            facts = await asyncio.to_thread(read_facts, folder / _FACTS)
+            if reason and facts is not None:
+                await self._recall(folder, facts["envelope_id"], reason)
+
+    def _to_be_recalled(self) -> list[Path]:
+        return [path.parent for path in self.places.sent.glob(f"*/{_RECALL}") if not (path.parent / _RECALLED).exists()]
+
+    def _reason(self, folder: Path) -> str:
+        """Return what a clerk has written and finished writing."""
+        settling = self._recalling.setdefault(folder, Settling(self.options.settle_s))
+        written = [path for path in settling.settled(folder) if path.name == _RECALL]
+        return " ".join(written[0].read_text(encoding="utf-8-sig", errors="replace").split()) if written else ""
+
+    async def _recall(self, folder: Path, envelope_id: str, reason: str) -> None:
+        """Send the order; what is said about it comes beside the document. After a crash it is sent twice, and means once."""
+        try:
+            submission_id = await self.office.recall(envelope_id, reason=reason[:_REASON_CHARS])
+        except PermanentError as error:
+            said = str(error)
+        else:
+            await asyncio.to_thread(self.places.remember, "submission", submission_id, folder)
+            said = f"đã gửi lệnh thu hồi: {submission_id}"
+        self._recalling.pop(folder, None)
+        await asyncio.to_thread(write_whole, folder / _RECALLED, f"{said}\n".encode())
 
     # --- what is said about it ------------------------------------------------------------
 

@@ -21,7 +21,7 @@ _HALF = (".part", ".partial", ".tmp", ".crdownload", ".filepart", "~")
 _UNSAFE = re.compile(r"[^\w .,()+=@-]", re.UNICODE)
 _HIDING = re.compile(r"^[ .]+")
 _NAME_CHARS, _SUFFIX_CHARS = 80, 20
-_FOLDERS = ("drop", "sending", "sent", "rejected", "inbox", "receipts", ".index")
+_FOLDERS = ("drop", "sending", "sent", "rejected", "inbox", "withdrawn", "receipts", ".index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Places:
     sent: Path
     rejected: Path
     inbox: Path
+    withdrawn: Path
     receipts: Path
     index: Path  # What belongs to what; hidden from clerks.
 

@@ -12,7 +12,7 @@ from adapters.http.interface import Interface
 from adapters.http.options import HttpOptions
 from adapters.http.store import Store
 from adapters.http.system import System
-from axis import Delivered, Document, Notice, Office, Refused, Registered, StatusReport
+from axis import Agreed, Declined, Delivered, Document, Notice, Office, Order, Refused, Registered, StatusReport
 
 __all__ = ["attach"]
 
@@ -32,6 +32,12 @@ def attach(office: Office) -> None:
     async def receive(doc: Document) -> Registered | Refused | Delivered:
         facts = await store.keep(doc)
         return await system.announce(doc.envelope_id, facts)
+
+    @office.on_order
+    async def pass_on_order(order: Order) -> Agreed | Declined | Delivered:
+        if order.document is not None:
+            await store.keep(order.document)  # The system reads it before it answers.
+        return await system.announce_order(order)
 
     @office.on_status
     async def pass_on_status(report: StatusReport) -> None:

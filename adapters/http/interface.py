@@ -5,7 +5,8 @@
     GET  /documents/{envelope}                 a document that came
     GET  /documents/{envelope}/envelope        as it was sealed
     GET  /documents/{envelope}/files/{sha256}  one of its files, with ranges
-    POST /documents/{envelope}/answer          registered, refused or progress, after it was delivered
+    POST /documents/{envelope}/answer          registered, refused or progress, after it was delivered; an order: agreed, declined
+    POST /submissions/{id}/recall              the order to give up what was sent
     GET  /healthz
 
 The system shows its token. Every refusal is a problem document with a code of
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -39,7 +40,9 @@ from adapters.http.options import HttpOptions, secret_in
 from adapters.http.store import Store
 from adapters.letters import Letter, now
 from axis import (
+    Agreed,
     AxisError,
+    Declined,
     File,
     Office,
     PermanentError,
@@ -60,17 +63,17 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _Answer(BaseModel):
-    """What the system says about a document later."""
+    """What the system says later about a document or an order."""
 
     model_config = ConfigDict(extra="forbid")
 
-    answer: Literal["registered", "refused", "progress"]
+    answer: Literal["registered", "refused", "progress", "agreed", "declined"]
     number: str = ""
     reason: str = ""
     status_code: str = ""
     note: str = ""
 
-    def report(self) -> Registered | Refused | Progress:
+    def report(self) -> Registered | Refused | Progress | Agreed | Declined:
         """Return it as the office says it.
 
         Raises:
@@ -81,8 +84,21 @@ class _Answer(BaseModel):
                 return Registered(self.number, self.note)
             case "refused":
                 return Refused(self.reason)
+            case "agreed":
+                return Agreed(self.note, self.number)
+            case "declined":
+                return Declined(self.reason)
             case _:
                 return Progress(self.status_code, self.note)
+
+
+class _Recall(BaseModel):
+    """Why something that was sent is to be given up, and by whom."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1)
+    addressees: list[str] | None = Field(None, min_length=1)  # All whom it was sent to, if it is not given.
 
 
 class _Server(uvicorn.Server):
@@ -133,6 +149,7 @@ class Interface:
         routes = [
             ("POST", "/documents", self.send),
             ("GET", "/submissions/{submission_id}", self.submission),
+            ("POST", "/submissions/{submission_id}/recall", self.recall),
             ("GET", "/documents/{envelope_id}", self.document),
             ("GET", "/documents/{envelope_id}/envelope", self.envelope),
             ("GET", "/documents/{envelope_id}/files/{sha256}", self.file),
@@ -203,6 +220,16 @@ class Interface:
         settings = self.office.settings
         draft = letter.draft(office=settings.code, office_name=settings.name, at=now())
         return await self.office.send(draft, files)
+
+    async def recall(self, request: Request) -> Response:
+        """Order the addressees of something that was sent to give it up."""
+        try:
+            asked = _Recall.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise HTTPException(400, _wrong(error)) from error
+        sent = request.path_params["submission_id"]
+        submission_id = await self.office.recall(sent, reason=asked.reason, addressees=asked.addressees)
+        return JSONResponse({"submission_id": submission_id}, status_code=202)
 
     async def answer(self, request: Request) -> Response:
         """Take what the system says about a document that it was given; the same twice is once."""

@@ -13,16 +13,20 @@ import json
 import ssl
 from base64 import b64encode
 from binascii import Error as Base64Error
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
 from standardwebhooks import Webhook
 
 from adapters.http.options import HttpOptions, secret_in
+from adapters.http.store import facts_of
 from axis import (
+    Agreed,
+    Declined,
     Delivered,
     Notice,
+    Order,
     Permanent,
     PermanentError,
     Refused,
@@ -35,6 +39,7 @@ _CONNECT_S = 5.0
 _MOST_ANSWER_BYTES = 64 * 1024
 # The system says that this document can never be taken. All else, wrong keys and paths too, is mended on our side.
 _NEVER = frozenset({400, 409, 410, 413, 415, 422})
+_NOT_AS_AGREED = "hệ thống của đơn vị trả lời sai quy ước / its answer is not as agreed"
 
 
 @dataclass(slots=True)
@@ -64,7 +69,29 @@ class System:
         answer = await self._post("document.received", envelope_id, facts)
         if answer.status_code in _NEVER:
             raise Permanent(_says(answer))
-        return _answer(answer)
+        return _answer(_agreed_form(answer))
+
+    async def announce_order(self, order: Order) -> Agreed | Declined | Delivered:
+        """Tell the system of an order and return its answer.
+
+        Raises:
+            Unavailable: Not now.
+            Permanent: The system can never take it.
+        """
+        facts = {
+            "envelope_id": order.envelope_id,
+            "digest": order.digest,
+            "originator": {"office": order.originator.organ_id, "name": order.originator.name},
+            "order": order.kind.value,
+            "reason": order.reason,
+            "targets": [asdict(target) for target in order.targets],
+            "document": None if order.document is None else facts_of(order.document),
+            "envelope": b64encode(order.sealed).decode(),
+        }
+        answer = await self._post("order.received", order.envelope_id, facts)
+        if answer.status_code in _NEVER:
+            raise Permanent(_says(answer))
+        return _decision(_agreed_form(answer))
 
     async def tell_receipt(self, notice: Notice) -> None:
         """Tell the system what was said about a document of its own.
@@ -145,8 +172,8 @@ def _says(answer: httpx.Response) -> str:
     return f"{status}: {reason}" if isinstance(reason, str) and reason.strip() else status
 
 
-def _answer(answer: httpx.Response) -> Registered | Refused | Delivered:
-    """Return what the system says about a document.
+def _agreed_form(answer: httpx.Response) -> dict[str, Any]:
+    """Return what the system says, {} if it says nothing.
 
     Raises:
         Unavailable: It could not take it now, or speaks in another way than was agreed.
@@ -154,11 +181,23 @@ def _answer(answer: httpx.Response) -> Registered | Refused | Delivered:
     if not answer.is_success:
         raise Unavailable(_says(answer))
     if not answer.content.strip():
-        return Delivered()
+        return {}
     try:
-        if len(answer.content) > _MOST_ANSWER_BYTES:
-            raise ValueError("too long")
-        said = answer.json()
+        said = answer.json() if len(answer.content) <= _MOST_ANSWER_BYTES else None
+    except ValueError as error:
+        raise Unavailable(_NOT_AS_AGREED) from error
+    if not isinstance(said, dict):
+        raise Unavailable(_NOT_AS_AGREED)
+    return said
+
+
+def _answer(said: dict[str, Any]) -> Registered | Refused | Delivered:
+    """Return what the system says about a document.
+
+    Raises:
+        Unavailable: It speaks in another way than was agreed.
+    """
+    try:
         match said.get("answer"):
             case "registered":
                 return Registered(str(said["number"]), str(said.get("note", "")))
@@ -168,5 +207,25 @@ def _answer(answer: httpx.Response) -> Registered | Refused | Delivered:
                 return Delivered()
             case _:
                 raise ValueError("unknown answer")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise Unavailable("hệ thống của đơn vị trả lời sai quy ước / its answer is not as agreed") from error
+    except (ValueError, KeyError) as error:
+        raise Unavailable(_NOT_AS_AGREED) from error
+
+
+def _decision(said: dict[str, Any]) -> Agreed | Declined | Delivered:
+    """Return what the system says about an order.
+
+    Raises:
+        Unavailable: It speaks in another way than was agreed.
+    """
+    try:
+        match said.get("answer"):
+            case "agreed":
+                return Agreed(str(said.get("note", "")), str(said.get("number", "")))
+            case "declined":
+                return Declined(str(said["reason"]))
+            case "delivered" | None:
+                return Delivered()
+            case _:
+                raise ValueError("unknown answer")
+    except (ValueError, KeyError) as error:
+        raise Unavailable(_NOT_AS_AGREED) from error

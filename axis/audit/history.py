@@ -95,7 +95,9 @@ def _untold(story: Story) -> Iterator[tuple[str, str, str]]:
 
 def _repeated(story: Story) -> Iterator[tuple[str, str, str]]:
     """Find what the axis has said twice, and says once."""
-    said = Counter((one.level, one.addressee or "") for one in story.receipts if one.level in _ONCE)
+    said = Counter(
+        (one.level, one.addressee or "") for one in story.receipts if one.level in _ONCE and one.issuer != one.addressee
+    )
     for (level, addressee), times in said.items():
         if times > 1:
             yield "I3", addressee, f"{level} was said {times} times"

@@ -64,6 +64,11 @@ class Incoming:
     died_in: str  # Queue that gave it up, for a dead letter; else "".
     returned: bool = field(default=False, init=False)
 
+    @property
+    def was_handed_out(self) -> bool:
+        """Whether a reader has had it before, and may have done its work with it."""
+        return self.redelivered or self.delivery_count > 0
+
     def give_back(self) -> None:
         """Return it to the queue; that counts towards the delivery limit."""
         self.returned = True
@@ -246,6 +251,47 @@ class Broker:
                         if found[queue] is None:
                             break
         return found
+
+    async def take_out(
+        self, queue: str, is_meant: Callable[[Incoming], bool], *, exchange: str, routing_key: str, most: int
+    ) -> list[Incoming]:
+        """Take some messages out of a queue, wherever in it they wait, and return them.
+
+        The queue is led round once: each message that is not meant is published behind the others before it is
+        acked in front, so that it is there twice before it is there once. What a reader has been handed cannot be
+        reached.
+
+        Args:
+            queue: Must exist.
+            is_meant: Whether a message is to be taken out.
+            exchange: Through which the others come back,
+            routing_key: and with which key.
+            most: A queue that is longer stays as it is.
+
+        Raises:
+            TransientError: SYS.BROKER; what was led round until then stays so.
+        """
+        taken: list[Incoming] = []
+        with _dead_line_is_transient():
+            async with (await self._consuming.connection()).channel() as channel:
+                depth = await _depth(channel, queue) or 0
+                if depth > most:
+                    return []
+                line = cast("Line", await channel.get_underlay_channel())
+                for _ in range(depth):
+                    async with asyncio.timeout(_PUBLISH_S):
+                        message = await line.basic_get(queue)
+                    if not isinstance(message.delivery, spec.Basic.GetOk):
+                        break  # A reader was faster.
+                    incoming = _incoming(message)
+                    if is_meant(incoming):
+                        taken.append(incoming)
+                    else:
+                        # What begins with x- the broker has written: it begins anew.
+                        headers = {name: one for name, one in incoming.headers.items() if not name.startswith("x-")}
+                        await self.publish(exchange, routing_key, incoming.body, type=incoming.type, headers=headers)
+                    await line.basic_ack(_tag(message))
+        return taken
 
     async def declare(self, wanted: Topology) -> None:
         """Make what is missing of a topology.

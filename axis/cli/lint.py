@@ -3,12 +3,13 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
-from axis import clock, registry, routing, seal
+from axis import clock, contents, registry, routing, seal
 from axis.cli import output
 from axis.cli.seal import ROLL, load_trust
 from axis.edxml import Received, values
@@ -27,7 +28,7 @@ def lint(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="An edXML file, sealed or not, with or without its attachments inside.",
+            help="An edXML file, sealed or not, with or without its attachments inside; or the file of a content.",
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -42,7 +43,8 @@ def lint(
 ) -> None:
     """Check a file against the schema, the business rules and, with --trust, the seal and the roll.
 
-    Says what the axis would say. Needs no broker and no network. Exit code: 0 accepted, 1 refused, 2 wrong use.
+    Says what the axis would say. The file of a dossier, a task or an invitation is told by its root, and held against the
+    schema and the rules of its kind. Needs no broker and no network. Exit code: 0 accepted, 1 refused, 2 wrong use.
 
     Example: axis lint 125-SKHCN.edxml --trust trust/
     """
@@ -58,16 +60,31 @@ def lint(
 
 
 def _report(file: Path, trust: Path | None) -> Report:
+    today = values.local_date(clock.now())
+    with file.open("rb") as stream:
+        row = contents.row_in(stream.read(contents.HEAD_BYTES))
+        if row is not None:
+            stream.seek(0)
+            return _report_on_content(stream.read(contents.MAX_CONTENT_BYTES + 1), row.kind, today)
     check_seal = None if trust is None else _seal_checker(load_trust(trust))
     roll = None if trust is None or not (trust / ROLL).exists() else registry.load_offices(trust / ROLL)
     with file.open("rb") as stream:
         return lint_file(
             iter(lambda: stream.read(_CHUNK_BYTES), b""),
-            today=values.local_date(clock.now()),
+            today=today,
             open_scratch=_scratch,
             check_seal=check_seal,
-            check_routes=None if roll is None else lambda message: routing.unserved(message, roll, clock.now()),
+            check_routes=None if roll is None else lambda message: routing.wrong_with(message, roll, clock.now()),
+            check_contents=lambda document, fetch: contents.violations_of(document, fetch, today=today),
         )
+
+
+def _report_on_content(xml: bytes, kind: contents.Kind, today: date) -> Report:
+    try:
+        contents.examine(xml, today=today)
+    except Refusal as refusal:
+        return Report(kind, refusal.violations)
+    return Report(kind, ())
 
 
 def _scratch() -> BinaryIO:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "send": ("send", "Send a document, and show the signed answer."),
     "track": ("track", "Show where a document is, addressee by addressee."),
     "lint": ("lint", "Check a file against the schema, the business rules and, with --trust, the seal."),
+    "content": ("content", "The file of a dossier, a task or an invitation: show, ics."),
     "seal": ("seal", "Sign envelopes; check the seals of envelopes and receipts."),
     "pki": ("pki", "Make a certificate authority; issue and revoke office certificates."),
     "offices": ("offices", "The roll of offices: list, check, load."),

@@ -46,7 +46,15 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
             {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest}
             for one in said
         ],
+        "family": [await _related(book, one) for one in await book.family(envelope.envelope_id)],
     }
+
+
+async def _related(book: ledger.Ledger, relation: ledger.Relation) -> dict[str, Any]:
+    """Return a relation with the numbers that people know the two documents by."""
+    speaker, about = await book.envelope(relation.envelope_id), await book.envelope(relation.about)
+    codes = {"code": speaker and speaker.code, "about_code": about and about.code}
+    return asdict(relation) | codes
 
 
 def _show(story: dict[str, Any]) -> None:
@@ -74,5 +82,11 @@ def _show(story: dict[str, Any]) -> None:
     for one in story["receipts"]:
         output.console.print(
             f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}",
+            markup=False,
+        )
+    for one in story["family"]:
+        for_whom = f"  → {', '.join(one['addressees'])}" if one["addressees"] else ""
+        output.console.print(
+            f"  {one['code']} ({one['envelope_id'][:6]})  {one['kind']}  {one['about_code']} ({one['about'][:6]}){for_whom}",
             markup=False,
         )

@@ -17,9 +17,10 @@ from datetime import datetime, timedelta
 
 from axis import receipts, seal
 from axis.batches import Batches
+from axis.dispatch import business
 from axis.dispatch.along import Along, alone
 from axis.dispatch.retry import RetrySchedule, is_news
-from axis.dispatch.states import BUSINESS, TERMINAL, State, after
+from axis.dispatch.states import WAITING, State, after
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
 from axis.receipts import Level, Receipt, SignedReceipt
@@ -96,6 +97,8 @@ class Answers:
             office = roll.find(said.issuer)
             if office is None or office.code != came.submitter or said.addressee != came.submitter:
                 raise refuse("RCT.INVALID", f"{said.issuer} ≠ {came.submitter}")
+            if said.status_code in business.OF_ORIGINATOR:
+                raise refuse("RCT.INVALID", f"StatusCode: {said.status_code}")
         except AxisError as error:
             return error
         return signed
@@ -103,9 +106,10 @@ class Answers:
     async def _record(self, asked: Sequence[Asked]) -> Sequence[Recorded | Exception]:
         return await self.along(self.ledger.record(asked))
 
-    def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime) -> ReceiptEntry:
-        """Return the one commit that this receipt makes."""
+    def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime, also: str | None = None) -> ReceiptEntry:
+        """Return the one commit that this receipt makes; `also` names who is told of it beside the originator."""
         said = signed.receipt
+        told = dict.fromkeys((row.originator, *([also] if also else [])))
         state = _state_after(signed, row)
         wait = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
         tells = said.level is not Level.DEFERRED or self._is_news(row, now)
@@ -122,12 +126,12 @@ class Answers:
                 xml=signed.xml,
             ),
             new_state=state.value if state is not None else None,
-            business=said.status_code if said.level in BUSINESS else None,
+            business=said.status_code if _stands(said, row) else None,
             code=said.code,
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
             next_at=now + wait if state is State.DEFERRED else None,
-            notices=(Notice(target=row.originator, receipt_digest=signed.digest),) if tells else (),
+            notices=tuple(Notice(target=office, receipt_digest=signed.digest) for office in told) if tells else (),
             event=f"receipt.{said.level.value}" + ("" if state is not None else ".late"),
             at=now,
             office_answered=own_word and not deferred,
@@ -172,14 +176,54 @@ class Answers:
         if self._is_news(row, now):
             await self._say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
 
-    async def _say(self, about: DeliveryRow, level: Level, code: str, now: datetime, *, detail: str = "") -> None:
-        """Sign a receipt of the axis about a delivery that still waits, and record it."""
+    async def take_back(self, row: DeliveryRow, now: datetime, *, by: str, told: str, removed: bool) -> None:
+        """Take a delivery back that waits, with a signed receipt.
+
+        Args:
+            row: The delivery.
+            now: Now.
+            by: Document id of the order.
+            told: Who ordered it; told beside the originator, whose heir it may be.
+            removed: Its only message was taken out of the inbox; otherwise what may have been published stays as it is.
+        """
+
+        def cannot_be_there(now: DeliveryRow) -> bool:
+            state = State(now.state)
+            if state is State.QUEUED:
+                return not now.attempts
+            # The office has said, signed, that it has not taken it, or could not.
+            return state in (State.DEFERRED, State.DEAD) or (removed and state is State.SENT and now.attempts == 1)
+
+        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=told)
+
+    async def end_order(self, row: DeliveryRow, now: datetime, *, about: str) -> None:
+        """End the delivery of an order that has nothing left to do at its addressee, with a signed receipt."""
+        await self._say(row, Level.RECALLED, "ORD.NOTHING_THERE", now, detail=about)
+
+    async def refuse_order(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
+        """Refuse an order, or a status, for one addressee, with a signed receipt."""
+        await self._say(
+            row, Level.REJECTED, code, now, detail=detail, where=lambda now: State(now.state) is State.QUEUED
+        )
+
+    async def _say(
+        self,
+        about: DeliveryRow,
+        level: Level,
+        code: str,
+        now: datetime,
+        *,
+        detail: str = "",
+        where: Callable[[DeliveryRow], bool] = lambda now: State(now.state) in WAITING,
+        also: str | None = None,
+    ) -> None:
+        """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
         entry = CATALOGUE[code]
         said: list[Receipt] = []
 
         def decide(row: DeliveryRow | None) -> ReceiptEntry | None:
-            if row is None or State(row.state) in TERMINAL:
-                return None  # It has ended meanwhile.
+            if row is None or not where(row):
+                return None  # It has ended, or moved, meanwhile.
             signed = self.voice.say(
                 level=level,
                 originator=row.originator,
@@ -196,7 +240,7 @@ class Answers:
                 who_must_act=entry.actor,
             )
             said.append(signed.receipt)
-            return self._entry(signed, row, now)
+            return self._entry(signed, row, now, also)
 
         asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=decide)
         recorded = await self._recording.add(asked)
@@ -220,6 +264,11 @@ def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:
         raise refuse("RCT.INVALID", f"DocumentId: {said.document_id[:80]}")
     if said.previous is None:
         raise refuse("RCT.INVALID", "Previous")
+
+
+def _stands(said: Receipt, row: DeliveryRow) -> bool:
+    """Tell whether what a receipt reports is to stand as the last word of the addressee's clerks."""
+    return business.stands(said.level, said.status_code, row.business, is_order=business.is_order(row))
 
 
 def _state_after(signed: SignedReceipt, row: DeliveryRow) -> State | None:

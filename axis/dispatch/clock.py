@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from axis import clock, ledger
 from axis.dispatch.answers import Answers
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.telemetry import events
@@ -59,12 +60,13 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
 
 
 class Dispatch:
-    """The running clock: attempts, notices, silence and expiry."""
+    """The running clock: attempts, notices, orders, silence and expiry."""
 
     def __init__(
         self,
         outbound: Outbound,
         answers: Answers,
+        orders: Orders,
         book: ledger.Ledger,
         *,
         poll: timedelta,
@@ -74,6 +76,7 @@ class Dispatch:
         self._bell = bell
         self._outbound = outbound
         self._answers = answers
+        self._orders = orders
         self._ledger = book
         self._poll = poll
         self._now = now
@@ -83,6 +86,7 @@ class Dispatch:
         """Run the loops until the block ends; what was begun is finished or safely due again."""
         loops = [
             asyncio.create_task(keep_doing("dispatch.outbound", self._send, self._bell, self._poll)),
+            asyncio.create_task(keep_doing("dispatch.orders", self._orders.go_round, Bell(), self._poll)),
             asyncio.create_task(keep_doing("dispatch.silence", self._tend, Bell(), _TEND_EVERY)),
         ]
         try:

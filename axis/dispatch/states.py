@@ -69,7 +69,15 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     },
     Level.FAILED: dict.fromkeys(WAITING, State.DEAD) | dict.fromkeys(TERMINAL, LATE),
     Level.EXPIRED: dict.fromkeys(WAITING, State.EXPIRED) | dict.fromkeys(TERMINAL, LATE),
-    Level.RECALLED: dict.fromkeys(WAITING, State.RECALLED) | dict.fromkeys(TERMINAL, LATE),
+    # The axis, or an addressee that had not taken it, says so of what waits; an addressee says it of the copy that it has
+    # withdrawn, and transport stays delivered: it was.
+    Level.RECALLED: {
+        **dict.fromkeys(WAITING, State.RECALLED),
+        State.DELIVERED: State.DELIVERED,
+        State.RECALLED: State.RECALLED,
+        State.REFUSED: LATE,
+        State.EXPIRED: LATE,
+    },
     # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
     Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED}
     | dict.fromkeys(frozenset(State) - {State.QUEUED, State.REFUSED}, LATE),
@@ -83,9 +91,6 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
     "put back": (frozenset({State.SENT}), State.QUEUED),
     "replay": (frozenset({State.DEAD}), State.QUEUED),
 }
-
-# Receipt levels that state what the office's clerks did; the edXML status code they carry becomes `business`.
-BUSINESS = frozenset({Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
 
 
 def after(state: State, level: Level) -> State | None:

@@ -21,7 +21,7 @@ class Row:
 
     code: str
     what: str  # error, or status.
-    kind: str  # Its class: transient, permanent; transport, business, order.
+    kind: str  # Its class: done, transient, permanent; transport, business, order.
     http: int
     status: str  # RFC 3463, as receipts carry it.
     vi: str

@@ -57,7 +57,7 @@ def faults(
 def _content(received: Received, today: date, also: Callable[[Message], Iterable[Violation]]) -> tuple[Violation, ...]:
     """Return what is wrong with the content, if the message can be read: behind the gate it can."""
     try:
-        message = read_trees(received.kind, _parts(received))
+        message = read_trees(received.kind, parts_of(received))
     except Refusal as refusal:
         return refusal.violations
     return with_lines((*check(message, today=today), *also(message))[:MOST], received)
@@ -68,7 +68,7 @@ def with_lines(found: Iterable[Violation], received: Received) -> tuple[Violatio
     return tuple(_with_line(one, received) for one in found)
 
 
-def _parts(received: Received) -> dict[str, etree._Element]:
+def parts_of(received: Received) -> dict[str, etree._Element]:
     """Return the parts to read; one that is missing says nothing, and the schema says that it is missing."""
     parts = {name: received.part(name) for name in PARTS[received.kind]}
     return {name: etree.Element(name) if part is None else part for name, part in parts.items()}

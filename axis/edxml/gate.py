@@ -21,7 +21,7 @@ from xmlschema.validators import facets
 from axis.edxml import schemas
 from axis.edxml.model import Kind
 from axis.edxml.parse import Received
-from axis.edxml.values import EDXML, PROFILE, collapse, parse_date, parse_timestamp, q
+from axis.edxml.values import PREFIXES, collapse, parse_date, parse_timestamp, q
 from axis.errors import Refusal, Violation, violation
 
 _SCHEMA = {Kind.DOCUMENT: "document-1", Kind.STATUS: "status-1"}
@@ -197,13 +197,6 @@ def _date_violations(root: etree._Element) -> Iterator[Violation]:
             )
 
 
-_PREFIX = {
-    EDXML: "edXML:",
-    PROFILE: "axp:",
-    "http://www.w3.org/2000/09/xmldsig#": "ds:",
-    "http://www.w3.org/2001/XMLSchema-instance": "xsi:",
-    "urn:axis:receipt:1": "rct:",
-}
 _CLARK = re.compile(r"\{[^{}\s]+\}[\w.-]+")
 
 
@@ -230,7 +223,7 @@ def _short(tag: object) -> str:
     if not text.startswith("{"):
         return text.replace("e:", "edXML:", 1) if text.startswith("e:") else text  # The prefix of our own XSDs.
     namespace, local = text[1:].split("}", 1)
-    return f"{_PREFIX.get(namespace, '')}{local}"
+    return f"{PREFIXES.get(namespace, '')}{local}"
 
 
 def _plain(reason: str) -> str:

@@ -5,27 +5,36 @@ shape, dates, business rules, addressees and the inline files are all reported a
 once, sealed or not. The words are those of the signed receipt.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO
 
-from axis.edxml.faults import faults, misshapes
-from axis.edxml.model import AttachmentRef, Document, Kind, Message
+from axis.edxml.faults import faults, misshapes, parts_of, with_lines
+from axis.edxml.model import AttachmentRef, Document, Message
 from axis.edxml.parse import Received, parse
+from axis.edxml.read import read_trees
 from axis.edxml.split import Beginning, Inline, Splitter, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, violation
 
 _CHUNK_BYTES = 256 * 1024
 
 
+Fetch = Callable[[AttachmentRef], bytes | None]  # An inline file as the manifest means it; None if it is not there.
+
+
+def _no_contents(_document: Document, _fetch: Fetch) -> tuple[Violation, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What lint found."""
 
-    kind: Kind | None  # None: it could not be told.
+    kind: StrEnum | None  # Of message, or of content; None: it could not be told.
     violations: tuple[Violation, ...]
 
     @property
@@ -49,6 +58,7 @@ def lint(
     open_scratch: Callable[[], BinaryIO],
     check_seal: Callable[[Received], tuple[Violation, ...]] | None = None,
     check_routes: Callable[[Message], tuple[Violation, ...]] | None = None,
+    check_contents: Callable[[Document, Fetch], tuple[Violation, ...]] = _no_contents,
 ) -> Report:
     """Report on one file, sealed or not, with or without inline attachments.
 
@@ -58,6 +68,7 @@ def lint(
         open_scratch: Makes a temporary binary file for each inline attachment.
         check_seal: What the seal room finds wrong; None leaves the seal alone.
         check_routes: What the sorting room finds wrong; None leaves the addressees alone.
+        check_contents: What is wrong with the contents of a document, as far as their files are inside it.
     """
     with ExitStack() as scratches:
         splitter = Splitter(lambda: scratches.enter_context(open_scratch()))
@@ -85,8 +96,34 @@ def lint(
             return (*routes, *inline_violations(message, split.attachments))
 
         found = faults(received, misshapes(received), today=today, also=also)
+        enclosed = _enclosed_violations(received, split.attachments, check_contents)
     said = {(one.code, one.vi) for one in found}  # What the seal room says too is said once, with its place.
-    return Report(received.kind, (*(one for one in seal if (one.code, one.vi) not in said), *found))
+    return Report(received.kind, (*(one for one in seal if (one.code, one.vi) not in said), *found, *enclosed))
+
+
+def _enclosed_violations(
+    received: Received, carried: tuple[Inline, ...], check_contents: Callable[[Document, Fetch], tuple[Violation, ...]]
+) -> tuple[Violation, ...]:
+    """Return what is wrong with the contents; of a message that cannot be read, that is said already."""
+    try:
+        message = read_trees(received.kind, parts_of(received))
+    except Refusal:
+        return ()
+    if not isinstance(message, Document):
+        return ()
+    files = {file.content_id: file for file in carried}
+    return with_lines(check_contents(message, lambda ref: _file_of(ref, files)), received)
+
+
+def _file_of(ref: AttachmentRef, files: Mapping[str, Inline]) -> bytes | None:
+    """Return an inline file as the manifest means it, plain or out of its zip; None if it is not here."""
+    file = files.get(ref.content_id)
+    if file is None or difference(ref, file):
+        return None
+    packed: BinaryIO = file.sink  # type: ignore[assignment]  # open_scratch made it.
+    packed.seek(0)
+    plain = packed.read()
+    return plain if sha256(plain).hexdigest() == ref.sha256 else b"".join(unwrap(packed))
 
 
 def inline_violations(message: Message, carried: tuple[Inline, ...]) -> tuple[Violation, ...]:

@@ -59,6 +59,7 @@ _EXECUTABLE = frozenset(
         "wsh",
     ]
 )
+_REMOVED = 1  # Receiver/ReceiverType, by our reading: 0 gets the update, 1 is to have the document no longer.
 T = TypeVar("T")
 _FIRST_DAY = date(1945, 9, 2)  # No document of this state is older.
 
@@ -170,6 +171,12 @@ def _business(document: Document, _today: date) -> Iterator[Violation]:
                 "RULE.BUSINESS", "an update names the document and what changes",
                 detail_vi="cập nhật phải nêu văn bản và nội dung thay đổi",
                 path=_BUSINESS, rule="rule:business.update-parts",
+            )  # fmt: skip
+        case BusinessType.UPDATE if order.update and any(kind == _REMOVED for _, kind in order.update.receivers):
+            yield violation(
+                "RULE.BUSINESS", "an office that is to have the document no longer gets a recall",
+                detail_vi="nơi nhận không còn được giữ văn bản thì phải gửi lệnh thu hồi",
+                path=f"{_BUSINESS}/edXML:BussinessDocumentInfo/edXML:ReceiverList", rule="rule:business.remove-by-recall",
             )  # fmt: skip
         case BusinessType.REPLACE if not order.replacements:
             yield violation(

@@ -38,7 +38,8 @@ def fresh_gatekeeper(name: str) -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(str(path(name))))
 
 
-_GATEKEEPERS = {name: fresh_gatekeeper(name) for name in ("document-1", "status-1", "receipt-1")}
+_NAMES = ("document-1", "status-1", "receipt-1", "dossier-1", "task-1", "invitation-1")
+_GATEKEEPERS = {name: fresh_gatekeeper(name) for name in _NAMES}
 
 
 @cache

@@ -19,6 +19,18 @@ VIETNAM = timezone(timedelta(hours=7))
 
 NSMAP = {"edXML": EDXML, "axp": PROFILE, "ds": DSIG}
 
+# How a path names what comes from a namespace, whatever prefix its writer chose.
+PREFIXES = {
+    EDXML: "edXML:",
+    PROFILE: "axp:",
+    DSIG: "ds:",
+    "http://www.w3.org/2001/XMLSchema-instance": "xsi:",
+    "urn:axis:receipt:1": "rct:",
+    "urn:axis:dossier:1": "dos:",
+    "urn:axis:task:1": "tsk:",
+    "urn:axis:invitation:1": "inv:",
+}
+
 # `000.00.05.H56`, level 1 at the right (QCVN 102:2016), with the shorter shapes seen in use.
 _RIGHT = r"(?:[0-9A-Za-z]{2,3}\.){1,3}[A-Z][A-Z0-9]{1,2}"
 # `H56.05.02`, level 1 at the left (Decision 20/2020), `H37.DN.001` for enterprises.

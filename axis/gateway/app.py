@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import orjson
@@ -30,6 +30,7 @@ EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
 
 _XML = "application/xml"
+_NEVER_GIVEN = frozenset({"refused", "recalled"})  # What was refused at the door, or taken back before it was there.
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -220,6 +221,18 @@ def _add_envelopes(app: FastAPI) -> None:
             ]
         }  # fmt: skip
 
+    @app.get("/v1/envelopes/{envelope_id}/family")
+    async def show_family(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
+        """Say which envelopes recall, update, replace or answer which, as far as the caller may see them."""
+        await _visible(rooms, envelope_id, office)
+        related = await rooms.ledger.family(envelope_id)
+        ids = {envelope_id, *(one.envelope_id for one in related), *(one.about for one in related)}
+        members = {one: found for one in sorted(ids) if (found := await _seen(rooms, one, office)) is not None}
+        return {
+            "envelopes": [_member(envelope) for envelope in members.values()],
+            "relations": [asdict(one) for one in related if one.envelope_id in members and one.about in members],
+        }
+
     @app.get("/v1/receipts")
     async def compare(
         rooms: Rooms, office: Office, envelope: Annotated[list[EnvelopeIdText], Query(min_length=1, max_length=100)]
@@ -260,10 +273,30 @@ async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[Envelo
     envelope = await rooms.ledger.envelope(envelope_id)
     rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
     if envelope is not None and envelope.originator != office:
-        rows = [row for row in rows if row.addressee == office and row.state != "refused"]
+        rows = [row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN]
     if envelope is None or not rows:
         raise PermanentError("API.NOT_FOUND")
     return envelope, rows
+
+
+async def _seen(rooms: _Rooms, envelope_id: str, office: str) -> EnvelopeRow | None:
+    """Return an envelope if an office may see it."""
+    try:
+        return (await _visible(rooms, envelope_id, office))[0]
+    except PermanentError:
+        return None
+
+
+def _member(envelope: EnvelopeRow) -> dict[str, Any]:
+    return {
+        "envelope_id": envelope.envelope_id,
+        "originator": envelope.originator,
+        "document_id": envelope.document_id,
+        "business_type": envelope.business_type,
+        "code": envelope.code,
+        "subject": envelope.subject,
+        "accepted_at": envelope.accepted_at,
+    }
 
 
 def _delivery(row: DeliveryRow) -> dict[str, Any]:

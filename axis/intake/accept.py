@@ -18,11 +18,14 @@ from uuid import uuid4
 
 from axis import clock, seal
 from axis.batches import Batches
+from axis.contents import Content
 from axis.dispatch.along import Along, alone
+from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, violation
 from axis.intake.custody import custody_of, rejection_of
+from axis.intake.enclosed import impossible, require_contents
 from axis.intake.examine import Examined, examine
-from axis.ledger import Conflict, Custody, CustodyAnswer, Known, Ledger, Taken
+from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
@@ -61,6 +64,7 @@ class _Examined:
 
     examined: Examined
     via: str
+    enclosed: tuple[Content, ...]  # The contents that it carries.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,10 @@ class Intake:
         try:
             examined = await self._examining.add(_Came(sealed, submitter))
             await self._require_attachments(examined, submitter)
-            answer = await self._take_custody(examined, via)
+            enclosed = await require_contents(
+                examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now())
+            )
+            answer = await self._take_custody(_Examined(examined, via, enclosed))
         except Refusal as refusal:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via)
         self._tell(answer, examined, via, time.perf_counter() - began)
@@ -138,17 +145,19 @@ class Intake:
         if missing:
             raise Refusal(missing)
 
-    async def _take_custody(self, examined: Examined, via: str) -> Acceptance:
-        custody, answer = await self._committing.add(_Examined(examined, via))
+    async def _take_custody(self, one: _Examined) -> Acceptance:
+        custody, answer = await self._committing.add(one)
         match answer:
             case Taken():
                 return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
             case Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
-                if via == "amqp":  # Over HTTP the answer itself carries it.
+                if one.via == "amqp":  # Over HTTP the answer itself carries it.
                     await self.ledger.notify_again(envelope_id, custody.originator, self.now())
                 return Acceptance(envelope_id, xml, duplicate=True)
             case Conflict():
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
+            case Impossible(before=before):
+                raise impossible(one.enclosed, before)
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
@@ -163,6 +172,7 @@ class Intake:
             at=self.now(),
             lifetimes=self.lifetimes,
             via=one.via,
+            enclosed=one.enclosed,
         )
 
     async def refuse(self, octets: bytes, refusal: Refusal, *, submitter: str, via: str) -> Acceptance:

@@ -5,24 +5,34 @@ for each addressee, the acceptance receipt, a rejection receipt for each
 addressee that cannot be served, and the notices that carry them home.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from axis import edxml, ledger
-from axis.edxml import Document, Message
-from axis.errors import Refusal
+from axis.contents import Content
+from axis.edxml import BusinessType, Document, Message
+from axis.errors import CATALOGUE, Refusal
+from axis.intake.enclosed import dossier_said
 from axis.intake.examine import Examined
-from axis.ledger import AttachmentRow, Custody, NewDelivery, Notice, Rejection
+from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
-from axis.routing import Route
+from axis.routing import JUDGED, TAKE_BACK, Link, LinkKind, Route
 
+_HELD = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
 _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
 
 
 def custody_of(
-    examined: Examined, *, envelope_id: str, voice: Voice, at: datetime, lifetimes: Sequence[timedelta], via: str
+    examined: Examined,
+    *,
+    envelope_id: str,
+    voice: Voice,
+    at: datetime,
+    lifetimes: Sequence[timedelta],
+    via: str,
+    enclosed: Sequence[Content],
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -59,12 +69,13 @@ def custody_of(
         if route.violation is not None
     }
     said = [accepted, *refusals.values()]
+    held = {_waits_for(link) for link in examined.links if link.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
     return Custody(
         envelope_id=envelope_id,
         originator=resolution.originator.code,
         document_id=_business_key(message, received.document_id),
-        business_type=int(message.business_type) if isinstance(message, Document) else 0,
+        business_type=int(_business_type(message)),
         kind=received.kind.value,
         digest=verified.digest,
         sealed=received.sealed,
@@ -79,9 +90,11 @@ def custody_of(
             AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
             for ref in examined.attachments
         ),
-        deliveries=tuple(_delivery(route, at) for route in resolution.routes),
+        deliveries=tuple(_delivery(route, at, held) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
+        links=tuple(_link(link, at) for link in examined.links),
+        dossier=dossier_said(enclosed, _business_type(message)),
     )
 
 
@@ -135,8 +148,34 @@ def _verdict(route: Route, addressed: Mapping[str, Sequence[str]]) -> Verdict:
     return Verdict(code, verdict, route.explanation_vi, " ".join(addressed.get(code, ())))
 
 
-def _delivery(route: Route, at: datetime) -> NewDelivery:
+def _waits_for(link: Link) -> str:
+    """Return the addressee of the message for whom the link is to be judged first."""
+    return link.originator if link.kind is LinkKind.STATUS else link.addressee
+
+
+def _link(link: Link, at: datetime) -> NewLink:
+    return NewLink(
+        kind=link.kind.value,
+        originator=link.originator,
+        document_id=link.document_id,
+        addressee=link.addressee,
+        status_code=link.status_code,
+        due_at=at,
+    )
+
+
+def _delivery(route: Route, at: datetime, held: Collection[str]) -> NewDelivery:
     wrong = route.violation
+    if wrong is None and _code(route) in held:
+        waits = CATALOGUE[HELD]
+        return NewDelivery(
+            addressee=_code(route),
+            state="queued",
+            code=HELD,
+            reason=waits.vi,
+            who_must_act=waits.actor,
+            next_at=at + _HELD,
+        )
     return NewDelivery(
         addressee=_code(route),
         state="queued" if wrong is None else "refused",
@@ -145,6 +184,13 @@ def _delivery(route: Route, at: datetime) -> NewDelivery:
         who_must_act="nobody" if wrong is None else str(wrong.who_must_act),
         next_at=at if wrong is None else None,
     )
+
+
+def _business_type(message: Message) -> BusinessType:
+    """Return what a message asks for; a status that takes a document back is an order to recall it."""
+    if isinstance(message, Document):
+        return message.business_type
+    return BusinessType.RECALL if message.status_code == TAKE_BACK else BusinessType.NEW
 
 
 def _business_key(message: Message, document_id: str) -> str:

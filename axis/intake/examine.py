@@ -12,9 +12,9 @@ import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from axis import edxml, registry, routing, seal
+from axis import contents, edxml, registry, routing, seal
 from axis.edxml import AttachmentRef, Document, values
-from axis.errors import Refusal, violation
+from axis.errors import Refusal, Violation, violation
 
 _FROM = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader/edXML:From/edXML:OrganId"
 
@@ -25,6 +25,7 @@ class Examined:
 
     verified: seal.Verified
     resolution: routing.Resolution
+    links: tuple[routing.Link, ...]  # What it is to earlier documents.
 
     @property
     def attachments(self) -> tuple[AttachmentRef, ...]:
@@ -50,14 +51,23 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     received = edxml.parse(sealed)
     _require_own_voice(received, submitter, roll)
     verified = seal.verify(received, trust, at=at)
-    today = values.local_date(at)
+    message, today = verified.message, values.local_date(at)
     shape = edxml.misshapes(received)
-    if not shape and not edxml.check(verified.message, today=today):
+    if not shape and not edxml.check(message, today=today):
         with contextlib.suppress(Refusal):
-            resolution = routing.resolve(verified.message, roll, at)
-            if any(route.served for route in resolution.routes):
-                return Examined(verified, resolution)
-    raise Refusal(edxml.faults(received, shape, today=today, also=lambda message: routing.unserved(message, roll, at)))
+            resolution = routing.resolve(message, roll, at)
+            if not routing.amiss(message, resolution, roll) and not _unlisted(message):
+                return Examined(verified, resolution, routing.links(message, resolution, roll))
+
+    def also(said: edxml.Message) -> tuple[Violation, ...]:
+        return (*routing.wrong_with(said, roll, at), *_unlisted(said))
+
+    raise Refusal(edxml.faults(received, shape, today=today, also=also))
+
+
+def _unlisted(message: edxml.Message) -> tuple[Violation, ...]:
+    """Return what is wrong with the contents as the manifest lists them."""
+    return tuple(contents.check_manifest(message.attachments)) if isinstance(message, Document) else ()
 
 
 def _require_own_voice(received: edxml.Received, submitter: str, roll: registry.Registry) -> None:

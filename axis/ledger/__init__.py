@@ -11,6 +11,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
+from axis.ledger.deliveries import HELD
 from axis.ledger.engine import migrate
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
@@ -21,23 +22,30 @@ from axis.ledger.values import (
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DossierSaid,
+    DossierStepRow,
+    DueLink,
     DueNotice,
     EnvelopeRow,
     Failure,
     Figures,
+    Impossible,
     Known,
     LaneRow,
     NewDelivery,
+    NewLink,
     Notice,
     Outcome,
     ReceiptEntry,
     ReceiptRow,
     Recorded,
     Rejection,
+    Relation,
     Taken,
 )
 
 __all__ = [
+    "HELD",
     "Asked",
     "AttachmentRow",
     "Attempt",
@@ -47,21 +55,27 @@ __all__ = [
     "Custody",
     "CustodyAnswer",
     "DeliveryRow",
+    "DossierSaid",
+    "DossierStepRow",
+    "DueLink",
     "DueNotice",
     "EnvelopeRow",
     "Event",
     "Failure",
     "Figures",
+    "Impossible",
     "Known",
     "LaneRow",
     "Ledger",
     "NewDelivery",
+    "NewLink",
     "Notice",
     "Outcome",
     "ReceiptEntry",
     "ReceiptRow",
     "Recorded",
     "Rejection",
+    "Relation",
     "Standing",
     "Story",
     "Taken",

@@ -4,7 +4,7 @@ Each method is one transaction; what happens inside stands in the module of its
 subject.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, stories
+from axis.ledger import custody, deliveries, dossiers, links, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
+from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
@@ -24,6 +25,8 @@ from axis.ledger.values import (
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DossierStepRow,
+    DueLink,
     DueNotice,
     EnvelopeRow,
     Figures,
@@ -32,6 +35,7 @@ from axis.ledger.values import (
     ReceiptRow,
     Recorded,
     Rejection,
+    Relation,
     Row,
 )
 
@@ -81,6 +85,10 @@ class Ledger:
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
         return await self._database.write(lambda c: custody.reject(c, rejection))
+
+    async def dossier_steps(self, code: str) -> list[DossierStepRow]:
+        """Return what was told of a dossier, by office, the earliest first."""
+        return await self._database.read(lambda c: dossiers.steps_of(c, code))
 
     async def notify_again(self, envelope_id: str, target: str, at: datetime) -> None:
         """Send the acceptance of an envelope once more."""
@@ -150,6 +158,44 @@ class Ledger:
         """Remove notices that the broker has confirmed."""
         await self._database.write(lambda c: deliveries.notices_sent(c, ids))
 
+    # --- what envelopes say of earlier documents -----------------------------------
+
+    async def links_waiting(self, now: datetime) -> bool:
+        """Tell, without locking anything, whether a link is due."""
+        return await self._database.read(lambda c: links.waiting(c, now))
+
+    async def links_due(self, now: datetime, limit: int) -> list[DueLink]:
+        """Claim links to act on now."""
+        return await self._database.write(lambda c: links.due(c, now, limit))
+
+    async def put_off_links(self, some: Sequence[DueLink], until: datetime, held_until: datetime) -> None:
+        """Act on links later; what waits for them is held longer than that."""
+        await self._database.write(lambda c: links.put_off(c, some, until, held_until))
+
+    async def settle_links(
+        self, some: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime
+    ) -> None:
+        """Note that links of one envelope have been acted on, and let it go to some offices."""
+        await self._database.write(lambda c: links.settle(c, some, about, released, now))
+
+    async def copies(
+        self, originators: Collection[str], document_id: str, *, but: str = ""
+    ) -> list[DeliveryRow] | None:
+        """Return the deliveries of a document, oldest first; None if it is not here."""
+        return await self._database.read(lambda c: links.copies(c, originators, document_id, but=but))
+
+    async def orders_about(self, about: Collection[str], addressees: Collection[str]) -> list[DeliveryRow]:
+        """Return the deliveries, to some offices, of the orders about some envelopes, oldest first."""
+        return await self._database.read(lambda c: links.orders_about(c, about, addressees))
+
+    async def take_status(self, row: DeliveryRow, status_code: str, *, moves: bool, by: str, at: datetime) -> bool:
+        """Write down that a status message spoke of a delivery; False if the delivery has moved meanwhile."""
+        return await self._database.write(lambda c: links.take_status(c, row, status_code, moves=moves, by=by, at=at))
+
+    async def family(self, envelope_id: str) -> list[Relation]:
+        """Return which envelopes speak of which in the family of one."""
+        return await self._database.read(lambda c: links.family(c, envelope_id))
+
     async def replay(self, delivery_id: int, *, by: str, reason: str, now: datetime) -> bool:
         """Send a dead letter on its way again; False if it is none."""
         return await self._database.write(lambda c: deliveries.replay(c, delivery_id, by, reason, now))
@@ -169,7 +215,7 @@ class Ledger:
 
     async def _insert_once(self, table: sa.Table, *rows: Row) -> None:
         """Insert rows that may be there already."""
-        await self._database.write(lambda c: c.execute(custody.insert_once(c, table), list(rows)))
+        await self._database.write(lambda c: c.execute(insert_once(c, table), list(rows)))
 
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""

@@ -2,31 +2,24 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from axis.ledger import tables as t
-from axis.ledger.values import Conflict, Custody, CustodyAnswer, Known, Notice, ReceiptRow, Rejection, Row, Taken
-
-
-def insert_once(connection: sa.Connection, table: sa.Table, *, returning: str = "") -> Any:
-    """Return an INSERT that leaves alone what is there already.
-
-    Args:
-        connection: Says for which database.
-        table: Into which table.
-        returning: A column of the rows that were new.
-    """
-    return _insert_once(connection.dialect.name, table, returning)
-
-
-@cache
-def _insert_once(dialect: str, table: sa.Table, returning: str) -> Any:
-    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
-    return statement.returning(table.c[returning]) if returning else statement
+from axis.ledger.dossiers import take_steps
+from axis.ledger.insert import insert_once
+from axis.ledger.values import (
+    Conflict,
+    Custody,
+    CustodyAnswer,
+    Impossible,
+    Known,
+    Notice,
+    ReceiptRow,
+    Rejection,
+    Row,
+    Taken,
+)
 
 
 def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAnswer]:
@@ -34,16 +27,24 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     statement = insert_once(connection, t.envelopes, returning="id")
     taken = set((connection.execute(statement, [_envelope(one) for one in batch])).scalars())
     fresh = [one for one in batch if one.envelope_id in taken]
+    impossible = take_steps(connection, fresh)
+    if impossible:
+        connection.execute(sa.delete(t.envelopes).where(t.envelopes.c.id.in_(impossible)))
+        fresh = [one for one in fresh if one.envelope_id not in impossible]
     for table, rows in (
         (t.envelope_attachments, [row for one in fresh for row in _attachments(one)]),
         (t.deliveries, [row for one in fresh for row in _deliveries(one)]),
+        (t.links, [row for one in fresh for row in _links(one)]),
         (t.receipts, [receipt_row(receipt, one.envelope_id) for one in fresh for receipt in one.receipts]),
         (t.outbox, [notice_row(notice, one.accepted_at) for one in fresh for notice in one.notices]),
         (t.events, [_event(one) for one in fresh]),
     ):
         if rows:
             connection.execute(sa.insert(table), rows)
-    return [Taken() if one.envelope_id in taken else _known(connection, one) for one in batch]
+    refused = {one.key: Impossible(impossible[one.envelope_id]) for one in batch if one.envelope_id in impossible}
+    kept = {one.envelope_id for one in fresh}
+    # The same envelope may be twice in a batch: what the one that was put in is told is true of the other.
+    return [Taken() if one.envelope_id in kept else refused.get(one.key) or _known(connection, one) for one in batch]
 
 
 def _known(connection: sa.Connection, custody: Custody) -> CustodyAnswer:
@@ -78,8 +79,8 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused never gave its addressee anything.
-        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state != "refused"
+        # A delivery that was refused, or taken back, never gave its addressee anything.
+        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state.not_in(("refused", "recalled"))
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
@@ -232,6 +233,22 @@ def _deliveries(one: Custody) -> list[Row]:
             "updated_at": one.accepted_at,
         }
         for delivery in one.deliveries
+    ]
+
+
+def _links(one: Custody) -> list[Row]:
+    return [
+        {
+            "envelope_id": one.envelope_id,
+            "number": number,
+            "kind": link.kind,
+            "originator": link.originator,
+            "document_id": link.document_id,
+            "addressee": link.addressee,
+            "status_code": link.status_code,
+            "due_at": link.due_at,
+        }
+        for number, link in enumerate(one.links)
     ]
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import insert_once, notice_row, receipt_row
+from axis.ledger.custody import notice_row, receipt_row
+from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     Attempt,
@@ -29,13 +30,15 @@ from axis.ledger.values import (
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
+HELD = "ORD.WAITS"  # Code of a delivery that is held until what it speaks of is known.
+
 _d, _e, _l = t.deliveries.c, t.envelopes.c, t.lanes.c
 _ROW = (
     sa.select(
         _d.id.label("delivery_id"),
         _d.envelope_id, _d.addressee, _d.state, _d.business, _d.attempts, _d.code, _d.reason, _d.who_must_act,
         _d.next_at, _d.told_at, _d.chain_head, _d.priority, _d.accepted_at, _d.expires_at, _d.updated_at,
-        _e.originator, _e.document_id, _e.digest,
+        _e.originator, _e.document_id, _e.digest, _e.business_type,
     )
     .join(t.envelopes, _e.id == _d.envelope_id)
 )  # fmt: skip
@@ -61,7 +64,10 @@ def due(connection: sa.Connection, now: datetime) -> bool:
 
 
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
-_ATTEMPT_DUE = sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW).limit(1)
+_NOT_HELD = sa.or_(_d.code.is_(None), _d.code != HELD)
+_ATTEMPT_DUE = (
+    sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _NOT_HELD).limit(1)
+)
 _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 
 
@@ -74,6 +80,7 @@ _DUE = (
         _d.state.in_(("queued", "deferred")),
         _d.next_at <= _NOW,
         _d.expires_at > _NOW,  # What is over is expired, not attempted.
+        _NOT_HELD,
         sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
         sa.or_(_l.open_until.is_(None), _l.open_until <= _NOW),
     )
@@ -412,7 +419,12 @@ def _ensure_lane(connection: sa.Connection, office: str) -> None:
 def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
     connection.execute(
         sa.update(t.deliveries)
-        .where(_d.addressee == office, _d.state.in_(("queued", "deferred")), _d.next_at > now)
+        .where(
+            _d.addressee == office,
+            _d.state.in_(("queued", "deferred")),
+            _d.next_at > now,
+            _NOT_HELD,  # What is held waits for a document, not for the office.
+        )
         .values(next_at=now)
     )
 

@@ -137,6 +137,25 @@ sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_wait
 # An office's lane.
 sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)
 
+links = sa.Table(
+    "links",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # What the envelope is to the document: see routing.links.
+    sa.Column("originator", sa.Text, nullable=False),  # Whose document it is, by code.
+    sa.Column("document_id", sa.Text, nullable=False),
+    sa.Column("addressee", sa.Text, nullable=False),  # Whose delivery of it is meant; "" for all.
+    sa.Column("status_code", sa.Text),
+    sa.Column("due_at", Moment),  # When it is to be acted on; null: it has been.
+    sa.Column("about", sa.String(32)),  # The envelope of that document, once it is found.
+    # The family of a document: who speaks of it.
+    sa.Index("ix_links_about", "about"),
+)
+# What is to be acted on; a link that was acted on leaves it.
+_is_due = links.c.due_at.is_not(None)
+sa.Index("ix_links_due_at", links.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
+
 receipts = sa.Table(
     "receipts",
     METADATA,
@@ -175,6 +194,30 @@ outbox = sa.Table(
     sa.Column("due_at", Moment, nullable=False),
     # What is due; a notice that was published is gone.
     sa.Index("ix_outbox_due_at", "due_at"),
+)
+
+# Where a dossier stands, by what one office has told of it. The row is what those wait for who tell of it at the same time.
+dossiers = sa.Table(
+    "dossiers",
+    METADATA,
+    sa.Column("originator", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+dossier_steps = sa.Table(
+    "dossier_steps",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("originator", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("move", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("due_at", Moment),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Index("ix_dossier_steps_code", "code"),
 )
 
 rejections = sa.Table(

@@ -51,6 +51,69 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewLink:
+    """What an envelope is to an earlier document; see `routing.links`."""
+
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    due_at: datetime  # When it is to be acted on.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLink:
+    """A link to act on now, with what one needs to know of its envelope."""
+
+    envelope_id: str
+    number: int
+    kind: str
+    originator: str
+    document_id: str
+    addressee: str
+    status_code: str | None
+    sender: str  # Originator of the envelope.
+    sent_as: str  # Document id of the envelope.
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """That one envelope speaks of another, in the family of a document."""
+
+    envelope_id: str
+    kind: str
+    about: str  # Envelope id.
+    addressees: tuple[str, ...]  # For whom; none for a reply.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierSaid:
+    """What an envelope tells of a dossier; see `contents.dossier`."""
+
+    code: str
+    status: int
+    at: datetime | None  # When it came to be so; None: it does not say.
+    not_before: datetime  # The dossier cannot have come to anything earlier.
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierStepRow:
+    """A step of a dossier, as an office told it."""
+
+    envelope_id: str
+    originator: str
+    code: str
+    status: int
+    move: str
+    at: datetime
+    due_at: datetime | None
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Everything that becomes true when an envelope is accepted."""
 
@@ -72,6 +135,8 @@ class Custody:
     deliveries: tuple[NewDelivery, ...]
     receipts: tuple[ReceiptRow, ...]  # The acceptance first.
     notices: tuple[Notice, ...]
+    links: tuple[NewLink, ...] = ()
+    dossier: DossierSaid | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -99,7 +164,14 @@ class Conflict:
     envelope_id: str
 
 
-CustodyAnswer = Taken | Known | Conflict
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """What the envelope tells of a dossier cannot follow what its office told before."""
+
+    before: int  # The status that stands.
+
+
+CustodyAnswer = Taken | Known | Conflict | Impossible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +225,7 @@ class DeliveryRow:
     originator: str
     document_id: str
     digest: str
+    business_type: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

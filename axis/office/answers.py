@@ -4,6 +4,9 @@ A handler returns one of these; the counter makes signed receipts of it. A
 refusal is an answer of the business and is never retried. An exception means
 "not now": it is retried, and its text stays in the office, because receipts are
 read by others. Only Permanent and Unavailable carry words that leave it.
+
+An order is answered with Agreed or Declined, at once or later; Delivered says
+that a clerk will decide.
 """
 
 import json
@@ -62,6 +65,29 @@ class Progress:
             raise ValueError(f"status {self.status_code} ({known.name}) needs a note")
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The office does what the order says. With a number: what came with it is in the incoming register."""
+
+    note: str = ""
+    number: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "number", str(self.number).strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The office does not do what the order says, for this reason. The originator reads it."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", str(self.reason).strip())
+        if not self.reason:
+            raise ValueError("an order is declined with a reason")
+
+
 class Permanent(Exception):
     """Trying again cannot help: a person must act. The reason is read by others."""
 
@@ -79,22 +105,21 @@ class Unavailable(Exception):
 
 
 Answer = Registered | Refused | Delivered
-Report = Registered | Refused | Progress
+Decision = Agreed | Declined | Delivered
+Report = Registered | Refused | Progress | Agreed | Declined
+Said = Answer | Decision | Report
 
-_KINDS: Mapping[str, type[Registered | Refused | Delivered | Progress]] = {
-    "registered": Registered,
-    "refused": Refused,
-    "delivered": Delivered,
-    "progress": Progress,
+_KINDS: Mapping[str, type[Said]] = {
+    one.__name__.lower(): one for one in (Registered, Refused, Delivered, Progress, Agreed, Declined)
 }
 
 
-def dump(answer: Answer | Report) -> str:
+def dump(answer: Said) -> str:
     """Write an answer as it is kept in the office's state."""
     return json.dumps({"kind": type(answer).__name__.lower(), **asdict(answer)}, ensure_ascii=False)
 
 
-def load(text: str) -> Answer | Report:
+def load(text: str) -> Said:
     """Read what `dump` wrote."""
     fields = json.loads(text)
     return _KINDS[fields.pop("kind")](**fields)

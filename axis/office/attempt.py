@@ -3,16 +3,19 @@
 It is received and verified, compared with what was answered before, put on
 record before the handler sees it, handed over, and answered with signed
 receipts that are kept in one commit and then published. The message is acked
-when `take` returns. A crash at any line leads back here with the same envelope:
+when `take` returns. An order waits until nobody is at work on its targets. A crash at any line leads back here with the same envelope:
 it is then answered with the very same bytes, or tried again, alone, and counted.
 
-Spec: docs/protocol/deliveries.md; design laws 3 and 5.
+Spec: docs/protocol/deliveries.md, office-orders.md; design laws 3 and 5.
 """
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
 from axis import edxml, seal
@@ -20,13 +23,16 @@ from axis.broker import Incoming
 from axis.clock import Clock
 from axis.errors import Refusal, TransientError, refuse
 from axis.office import answers, metrics
-from axis.office.answers import Delivered, Permanent, Refused, Registered, Unavailable
+from axis.office.answers import Agreed, Declined, Delivered, Permanent, Refused, Registered, Unavailable
+from axis.office.copies import Carries
 from axis.office.courier import Courier
 from axis.office.document import Attachment, Document, StatusReport
 from axis.office.handlers import Handlers
+from axis.office.order import NOT_ITS_ORIGINATOR, Asked, Order, agreed_without, asked_of, order_of, withdrawn_by
+from axis.office.orders import Orders, targets_of
 from axis.office.pipes import Gateway
-from axis.office.speech import About, Deferred, Failed, Outcome, Unsealed, say
-from axis.office.state import Begun, State
+from axis.office.speech import About, Deferred, Failed, Outcome, Unsealed, Withdrawn, say
+from axis.office.state import Begun, Coming, State
 from axis.office.suspects import Suspects
 from axis.office.trust import LiveTrust
 from axis.receipts.voice import Voice
@@ -40,6 +46,22 @@ _NO_STATUS = "Đơn vị này không nhận bản tin trạng thái edXML. / Thi
 _Content = Document | StatusReport | Outcome  # What can be handed over, or what is to be said without it.
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """An envelope that was read."""
+
+    about: About
+    content: _Content
+    coming: Coming
+    asked: Asked | None = None  # What it orders.
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Ids of the documents that nobody else may be at work on meanwhile."""
+        own = (self.about.document_id,) if self.coming.carries is Carries.DOCUMENT else ()
+        return frozenset((*own, *self.coming.targets))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempts:
     """Answers envelopes with the office's handlers."""
@@ -48,12 +70,14 @@ class Attempts:
     trust: LiveTrust
     state: State
     courier: Courier
+    orders: Orders
     gateway: Gateway
     handlers: Handlers
     answer_within: timedelta
     now: Clock
     suspects: Suspects = field(default_factory=Suspects)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
+    _at_work: set[str] = field(default_factory=set, init=False)  # Envelope ids.
 
     async def take(self, message: Incoming) -> None:
         """Answer one envelope; when this returns, the answer cannot be lost.
@@ -63,30 +87,61 @@ class Attempts:
         """
         began = time.perf_counter()
         attempt = int(message.headers["attempt"])
-        about, content = self._open(message, attempt)
-        turn = self._turns.setdefault(about.envelope_id, asyncio.Lock())
-        async with turn:  # The broker may hand out an envelope again while its first attempt still runs.
-            said = await self._answer(message, content, about, attempt, alone=False)
-            if said is None:
-                said = await self._answer(message, content, about, attempt, alone=True) or ()
+        opened = self._open(message, attempt)
+        # The broker may hand out an envelope again while its first attempt still runs.
+        async with self._turn(opened.about.envelope_id), self._documents(opened.touches):
+            self._at_work.add(opened.about.envelope_id)
+            try:
+                said = await self._answer(message, opened, attempt, alone=False)
+                if said is None:
+                    said = await self._answer(message, opened, attempt, alone=True) or ()
+            finally:
+                self._at_work.discard(opened.about.envelope_id)
         metrics.ATTEMPT_SECONDS.observe(time.perf_counter() - began)
         await self.courier.send(said)
 
+    @contextlib.asynccontextmanager
+    async def deciding(self, order_id: str, document_ids: Iterable[str]) -> AsyncIterator[None]:
+        """Keep others from the targets of an order while it is decided otherwise than by its attempt."""
+        if order_id in self._at_work:  # Its attempt keeps them away, and may be waiting for us.
+            yield
+            return
+        async with self._documents(document_ids):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _documents(self, document_ids: Iterable[str]) -> AsyncIterator[None]:
+        """Hold the turns of documents while the block runs; all take them in one order, so nobody waits in a ring."""
+        async with contextlib.AsyncExitStack() as stack:
+            for document_id in sorted(document_ids):
+                await stack.enter_async_context(self._turn(f"document {document_id}"))
+            yield
+
+    def _turn(self, key: str) -> asyncio.Lock:
+        return self._turns.setdefault(key, asyncio.Lock())
+
     async def _answer(
-        self, message: Incoming, content: _Content, about: About, attempt: int, *, alone: bool
+        self, message: Incoming, opened: _Opened, attempt: int, *, alone: bool
     ) -> tuple[bytes, ...] | None:
         """Make one attempt and return what was said; None if it is to be made alone."""
         async with self.suspects.turn(alone=alone):
-            begun = await self.state.begin(about, attempt, self.now(), alone=alone)
+            begun = await self.state.begin(
+                opened.about,
+                attempt,
+                self.now(),
+                alone=alone,
+                coming=opened.coming,
+                may_order=self.trust.may_order,
+            )
             if begun.is_suspect:
                 return None
             if begun.repeat:
                 return begun.repeat
-            outcome = await self._outcome(content, begun, about, attempt)
-            previous = message.headers.get("previous-receipt") or begun.head
-            return await self._keep(outcome, about, previous, attempt)
+            outcome = await self._outcome(opened, begun, attempt)
+            previous = opened.coming.previous or begun.head
+            return await self._keep(outcome, opened, begun, previous, attempt)
 
-    def _open(self, message: Incoming, attempt: int) -> tuple[About, _Content]:
+    def _open(self, message: Incoming, attempt: int) -> _Opened:
         """Read and verify an envelope; what is wrong with it is an outcome."""
         envelope_id, digest = str(message.headers["envelope-id"]), str(message.headers["envelope-digest"])
         received = edxml.parse(message.body)
@@ -96,41 +151,64 @@ class Attempts:
             originator=self.trust.canonical(received.originator),
             document_id=received.document_id,
         )
+        previous = message.headers.get("previous-receipt") or None
+        unknown = Coming(carries=Carries.UNKNOWN, previous=previous)
         try:
             verified = seal.verify(received, self.trust.trust, at=self.now())
             if verified.digest != digest:
                 raise refuse("SIG.DIGEST", f"{verified.digest[:12]} ≠ {digest[:12]}")
         except TransientError as error:
-            return about, Deferred(error.entry.vi.format(detail=error.detail))
+            return _Opened(about=about, content=Deferred(error.entry.vi.format(detail=error.detail)), coming=unknown)
         except Refusal as refusal:
             # Law 5: the axis knows every signer; that we do not know one means that our trust folder is behind.
             is_unknown = refusal.code == "KEY.UNKNOWN_SIGNER"
-            return about, Deferred(refusal.violations[0].vi) if is_unknown else Unsealed(refusal)
+            content = Deferred(refusal.violations[0].vi) if is_unknown else Unsealed(refusal)
+            return _Opened(about=about, content=content, coming=unknown)
         said = verified.message
+        asked = asked_of(said, is_for_others=self._is_for_others)
+        came: dict[str, Any] = {
+            "envelope_id": envelope_id,
+            "digest": digest,
+            "attempt": attempt,
+            "sealed": message.body,
+        }
+        targets = () if asked is None else asked.document_ids
         if isinstance(said, edxml.Status):
-            return about, StatusReport(
-                envelope_id=envelope_id, digest=digest, attempt=attempt, sealed=message.body, message=said
+            coming = Coming(
+                carries=Carries.STATUS if asked is None else Carries.ORDER, previous=previous, targets=targets
             )
-        return about, Document(
-            envelope_id=envelope_id,
-            digest=digest,
-            attempt=attempt,
-            sealed=message.body,
-            message=said,
-            attachments=tuple(Attachment(ref, self.gateway) for ref in said.attachments),
+            return _Opened(about=about, content=StatusReport(**came, message=said), coming=coming, asked=asked)
+        carries = Carries.DOCUMENT if asked is None or asked.brings else Carries.ORDER
+        attachments = tuple(Attachment(ref, self.gateway) for ref in said.attachments)
+        return _Opened(
+            about=about,
+            content=Document(**came, message=said, attachments=attachments),
+            coming=Coming(carries=carries, code=said.code, previous=previous, targets=targets),
+            asked=asked,
         )
 
-    async def _outcome(self, content: _Content, begun: Begun, about: About, attempt: int) -> Outcome:
+    def _is_for_others(self, organ_id: str) -> bool:
+        return self.trust.means_another(organ_id, self.voice.organ_id)
+
+    async def _outcome(self, opened: _Opened, begun: Begun, attempt: int) -> Outcome:
         """Return what comes of an attempt. Every exception ends here."""
+        about, content, asked = opened.about, opened.content, opened.asked
+        if begun.withdrawn_by is not None:
+            return Withdrawn(withdrawn_by(begun.withdrawn_by))
         if begun.unanswered >= MOST_UNANSWERED:
             return Failed("DLV.POISON", f"{begun.unanswered} lần / attempts")
         if not isinstance(content, Document | StatusReport):
             return content
         if begun.twin is not None:
             return answers.load(begun.twin)
+        if begun.is_foreign:
+            return NOT_ITS_ORIGINATOR
+        order = None if asked is None or not begun.held else order_of(content, asked, targets_of(begun.held))
+        if asked is not None and order is None and not asked.brings:
+            return agreed_without(begun.copies[0].level if begun.copies else None)
         try:
             async with asyncio.timeout(self.answer_within.total_seconds()):
-                return await self._call(content)
+                return await self._call(order or content)
         except asyncio.CancelledError:
             await self.state.release(about.envelope_id)  # It is we who stop; the document did nothing wrong.
             raise
@@ -144,7 +222,9 @@ class Attempts:
             events.attempt_failed(envelope_id=about.envelope_id, attempt=attempt, error=error)
             return Deferred(_TOO_SLOW if isinstance(error, TimeoutError) else _NOT_NOW)
 
-    async def _call(self, content: Document | StatusReport) -> Outcome:
+    async def _call(self, content: Document | StatusReport | Order) -> Outcome:
+        if isinstance(content, Order):
+            return await self._call_about_order(content)
         if isinstance(content, StatusReport):
             if self.handlers.status is None:
                 return Refused(_NO_STATUS)
@@ -157,13 +237,33 @@ class Attempts:
             raise TypeError(f"a handler returns Registered, Refused or Delivered, not {type(answer).__name__}")
         return answer
 
-    async def _keep(self, outcome: Outcome, about: About, previous: str | None, attempt: int) -> tuple[bytes, ...]:
-        """Sign what is to be said and keep it in one commit."""
-        at = self.now()
-        signed = say(outcome, about, voice=self.voice, previous=previous, attempt=attempt, at=at)
-        answer = answers.dump(outcome) if isinstance(outcome, Registered | Refused | Delivered) else None
-        await self.state.keep(about.envelope_id, signed, attempt=attempt, answer=answer, at=at)
-        level = signed[-1].receipt.level
+    async def _call_about_order(self, order: Order) -> Outcome:
+        if self.handlers.order is None:
+            return Delivered()  # A person decides; `Office.report` says it.
+        answer: object = await self.handlers.order(order)
+        if not isinstance(answer, Agreed | Declined | Delivered):
+            raise TypeError(f"an order is answered with Agreed, Declined or Delivered, not {type(answer).__name__}")
+        return answer
+
+    async def _keep(
+        self, outcome: Outcome, opened: _Opened, begun: Begun, previous: str | None, attempt: int
+    ) -> tuple[bytes, ...]:
+        """Sign what is to be said and keep it in one commit.
+
+        Raises:
+            TransientError: SYS.STATE; the order was answered meanwhile, and the attempt is to begin anew.
+        """
+        at, about = self.now(), opened.about
+        if begun.held:
+            kept = await self.orders.settle(outcome, about, begun.held, previous=previous, attempt=attempt, at=at)
+            if kept is None:
+                raise TransientError("SYS.STATE")
+            said = [list(words.signed) for words in kept]
+        else:
+            said = [say(outcome, about, voice=self.voice, previous=previous, attempt=attempt, at=at)]
+            answer = answers.dump(outcome) if isinstance(outcome, answers.Said) else None
+            await self.state.keep(about.envelope_id, said[0], attempt=attempt, answer=answer, at=at)
+        level = said[0][-1].receipt.level
         metrics.ATTEMPTS.labels(level).inc()
         events.attempt_answered(envelope_id=about.envelope_id, attempt=attempt, level=level)
-        return tuple(one.xml for one in signed)
+        return tuple(one.xml for signed in said for one in signed)

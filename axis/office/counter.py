@@ -11,7 +11,7 @@ Spec: docs/protocol/broker.md; design laws 3 and 5.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -22,18 +22,21 @@ from axis.broker import Incoming, topology
 from axis.clock import Clock
 from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import answers, metrics
-from axis.office.answers import Progress, Report
+from axis.office.answers import Agreed, Declined, Progress, Report
 from axis.office.attempt import Attempts
 from axis.office.compare import Compare
+from axis.office.copies import OrderState
 from axis.office.courier import Courier
 from axis.office.handlers import Handlers
 from axis.office.hearing import Hearing
+from axis.office.orders import Orders
 from axis.office.outbound import Outbound
 from axis.office.pipes import Consumer, Gateway, Pipes
 from axis.office.settings import OfficeSettings
 from axis.office.speech import say
-from axis.office.state import State
+from axis.office.state import Kept, State, Words
 from axis.office.trust import LiveTrust
+from axis.receipts import Level, SignedReceipt
 from axis.receipts.voice import Voice
 from axis.telemetry import events
 
@@ -59,6 +62,7 @@ class Counter:
     pipes: Pipes
     courier: Courier
     attempts: Attempts
+    orders: Orders
     hearing: Hearing
     outbound: Outbound
     compare: Compare
@@ -90,6 +94,7 @@ class Counter:
             voice = Voice(settings.code, key)
             courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
             hearing = Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now)
+            orders = Orders(voice=voice, state=state, trust=trust)
             counter = cls(
                 settings=settings,
                 handlers=handlers,
@@ -103,11 +108,13 @@ class Counter:
                     trust=trust,
                     state=state,
                     courier=courier,
+                    orders=orders,
                     gateway=gateway,
                     handlers=handlers,
                     answer_within=settings.answer_within,
                     now=now,
                 ),
+                orders=orders,
                 hearing=hearing,
                 compare=Compare(state=state, gateway=gateway, hearing=hearing, now=now),
                 outbound=Outbound(
@@ -146,26 +153,58 @@ class Counter:
 
     async def report(self, envelope_id: str, report: Report) -> None:
         """Say more about an envelope that was taken before; see `Office.report`."""
-        kept = await self.state.envelope(envelope_id)
-        if kept is None:
-            raise PermanentError("RCT.UNKNOWN", envelope_id)
-        text = answers.dump(report)
+        signed = None
+        while signed is None:  # Something else was said about it just now: look again.
+            kept = await self.state.envelope(envelope_id, self.trust.may_order)
+            if kept is None:
+                raise PermanentError("RCT.UNKNOWN", envelope_id)
+            if isinstance(report, Agreed | Declined):
+                signed = await self._decide(kept, report)
+            else:
+                signed = await self._say_more(kept, report)
+        await self.courier.send([one.xml for one in signed])
+
+    async def _say_more(self, kept: Kept, report: Report) -> Sequence[SignedReceipt] | None:
+        """Sign and keep news of a document; None if it is not as it was."""
+        about, text = kept.about, answers.dump(report)
+        if kept.order in (OrderState.OPEN, OrderState.DECLINED):
+            raise PermanentError("ORD.ANSWER", about.envelope_id)
         if kept.answer == text:
-            return  # Said before; it is on its way if it has not arrived.
+            return ()  # Said before; it is on its way if it has not arrived.
+        if kept.level == Level.RECALLED:
+            raise PermanentError("ORD.WITHDRAWN", about.envelope_id)
+        if kept.frozen_by is not None:
+            raise PermanentError("ORD.FROZEN", kept.frozen_by)
         at = self.now()
         signed = say(
-            report,
-            kept.about,
-            voice=self.voice,
-            previous=kept.head,
-            attempt=None,
-            at=at,
-            delivered_before=kept.delivered,
+            report, about, voice=self.voice, previous=kept.head, attempt=None, at=at, delivered_before=kept.delivered
         )
         # What a register says about a document outlives the news of the work on it.
         answer = None if isinstance(report, Progress) else text
-        await self.state.keep(envelope_id, signed, attempt=None, answer=answer, at=at)
-        await self.courier.send([one.xml for one in signed])
+        words = Words(envelope_id=about.envelope_id, signed=signed, head=kept.head, answer=answer)
+        return signed if await self.state.keep_report(words, at, self.trust.may_order) else None
+
+    async def _decide(self, kept: Kept, decision: Agreed | Declined) -> Sequence[SignedReceipt] | None:
+        """Sign and keep the answer to an order; None if it is not as it was."""
+        about = kept.about
+        if kept.order is not OrderState.OPEN:
+            said_before = OrderState.AGREED if isinstance(decision, Agreed) else OrderState.DECLINED
+            if kept.order is said_before:
+                return ()
+            raise PermanentError("ORD.ANSWER", about.envelope_id)
+        if kept.frozen_by is not None and isinstance(decision, Agreed):
+            raise PermanentError("ORD.FROZEN", kept.frozen_by)
+        async with self.attempts.deciding(about.envelope_id, {copy.about.document_id for copy in kept.copies}):
+            words = await self.orders.settle(
+                decision,
+                about,
+                kept.held,
+                previous=kept.head,
+                attempt=None,
+                at=self.now(),
+                delivered_before=kept.delivered,
+            )
+        return None if words is None else [one for some in words for one in some.signed]
 
     async def _until_kept(self, message: Incoming) -> None:
         """Take a message from the inbox; it is acked when it is safe, and waits here while it cannot be."""

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from axis import edxml
+from axis import contents, edxml
+from axis.contents import Content
 from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
-from axis.errors import TransientError
+from axis.errors import TransientError, refuse
 from axis.office.pipes import Gateway
 from axis.private import open_alone, sync_folder
 
@@ -147,6 +148,28 @@ class Document:
     sealed: bytes  # The envelope as the originator sealed it: keep it as evidence.
     message: edxml.Document  # Everything that it says.
     attachments: tuple[Attachment, ...]
+
+    async def contents(self) -> tuple[Content, ...]:
+        """Fetch and return what it carries beside its files: a dossier, a task, an invitation; of most documents nothing.
+
+        They are among the attachments too. One of a kind that this version does not know is an attachment alone.
+
+        Raises:
+            Refusal: CON.*, ATT.SIZE; it is not what it says it is.
+            TransientError: As `Attachment.stream`.
+        """
+        found = []
+        for attachment in self.attachments:
+            row = contents.row_of(attachment.ref)
+            if row is None:
+                continue
+            if attachment.size_bytes > contents.MAX_CONTENT_BYTES:
+                raise refuse("ATT.SIZE", attachment.name, rule="rule:content.size")
+            content = contents.read(await attachment.read())
+            if contents.root_of(content).kind is not row.kind:
+                raise refuse("CON.KIND", attachment.name, rule="rule:content.root")
+            found.append(content)
+        return tuple(found)
 
     @property
     def originator(self) -> Organization:

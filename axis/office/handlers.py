@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from axis.errors import Violation
-from axis.office.answers import Answer
+from axis.office.answers import Answer, Decision
 from axis.office.document import Document, StatusReport
+from axis.office.order import Order
 from axis.receipts import Level, SignedReceipt
 
 
@@ -89,6 +90,7 @@ class Notice:
 
 
 OnDocument = Callable[[Document], Awaitable[Answer]]
+OnOrder = Callable[[Order], Awaitable[Decision]]
 OnStatus = Callable[[StatusReport], Awaitable[None]]
 OnReceipt = Callable[[Notice], Awaitable[None]]
 Beside = Callable[[], Awaitable[None]]
@@ -99,6 +101,7 @@ class Handlers:
     """What has been registered so far."""
 
     document: OnDocument | None = None
+    order: OnOrder | None = None
     status: OnStatus | None = None
     receipt: OnReceipt | None = None
     beside: list[Beside] = field(default_factory=list)

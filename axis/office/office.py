@@ -27,13 +27,16 @@ import uvloop
 from axis import clock, edxml, garbage, seal
 from axis.broker import Broker
 from axis.clock import Clock
+from axis.contents import Content
+from axis.edxml.values import local_date
 from axis.errors import AxisError
-from axis.office import metrics
+from axis.office import drafts, metrics
 from axis.office.answers import Report
 from axis.office.counter import Counter
 from axis.office.document import Document, StatusReport
 from axis.office.gateway import GatewayClient
-from axis.office.handlers import Beside, Handlers, OnDocument, OnReceipt, OnStatus
+from axis.office.handlers import Beside, Handlers, OnDocument, OnOrder, OnReceipt, OnStatus
+from axis.office.order import Order
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File
 from axis.office.settings import OfficeSettings
@@ -81,6 +84,15 @@ class Office:
         self._handlers.document = handler
         return handler
 
+    def on_order(self, handler: OnOrder) -> OnOrder:
+        """Register the function that takes orders about documents that came; it returns Agreed, Declined or Delivered.
+
+        Until an order is answered, its document is frozen. Without this function every order is Delivered, and waits
+        for `report`.
+        """
+        self._handlers.order = handler
+        return handler
+
     def on_status(self, handler: OnStatus) -> OnStatus:
         """Register the function that takes edXML status messages of other offices. Without it they are refused."""
         self._handlers.status = handler
@@ -98,21 +110,29 @@ class Office:
 
     # --- what an integrator calls ---------------------------------------------------------
 
-    async def report(self, about: Document | StatusReport | str, report: Report) -> None:
-        """Say more about a document that was Delivered: Registered, Refused or Progress.
+    async def report(self, about: Document | StatusReport | Order | str, report: Report) -> None:
+        """Say more about a document that was Delivered - Registered, Refused, Progress - or answer an order.
 
         Args:
-            about: The document, or its envelope id.
-            report: What is to be said; saying the same twice is saying it once.
+            about: The document, the order, or its envelope id.
+            report: What is to be said; saying the same twice is saying it once. Agreed or Declined: about an order.
 
         Raises:
-            PermanentError: RCT.UNKNOWN; this office has not been given such an envelope.
+            PermanentError: RCT.UNKNOWN; this office has not been given such an envelope. ORD.FROZEN; an order about it
+                is to be answered first. ORD.WITHDRAWN; it was given up. ORD.ANSWER; an order is answered once, with
+                Agreed or Declined, and nothing else is.
             TransientError: SYS.STATE; nothing was said.
         """
         await self._open.report(about if isinstance(about, str) else about.envelope_id, report)
 
-    async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File | Path] = ()) -> str:
-        """Seal a document with its files and send it.
+    async def send(
+        self,
+        document: edxml.Document | edxml.Status,
+        files: Sequence[File | Path] = (),
+        *,
+        contents: Sequence[Content] = (),
+    ) -> str:
+        """Seal a document with its files, and contents that it carries beside them, and send it.
 
         It is safe when this returns, and on its way; `submission` and
         `on_receipt` tell what becomes of it.
@@ -121,11 +141,11 @@ class Office:
             The id of the submission.
 
         Raises:
-            Refusal: It cannot be sealed.
+            Refusal: It cannot be sealed, or a content breaks a rule.
             OSError: A file cannot be read.
             TransientError: SYS.STATE; nothing was promised.
         """
-        return await self._open.outbound.send(document, _as_files(files))
+        return await self._open.outbound.send(document, _as_files(files), contents)
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File | Path] = ()) -> str:
         """Send an edXML message, sealed or not, with its files inside it, beside it, or both.
@@ -142,6 +162,99 @@ class Office:
             TransientError: SYS.STATE; nothing was promised.
         """
         return await self._open.outbound.submit(envelope, _as_files(files))
+
+    async def recall(self, sent: str, *, reason: str, addressees: Sequence[str] | None = None) -> str:
+        """Order addressees to give up a document that was sent from here; receipts about the order tell their answers.
+
+        Args:
+            sent: Its DocumentId, or the id of its submission or envelope.
+            reason: Why; the addressees read it.
+            addressees: OrganIds of those who are to give it up; None: all whom it was sent to.
+
+        Returns:
+            The id of the submission of the order.
+
+        Raises:
+            PermanentError: ORD.NOTHING_SENT
+            Refusal, TransientError: As `send`.
+        """
+        document = await self._open.outbound.sent(sent)
+        today = local_date(self._open.now())
+        return await self.send(drafts.recall(document, reason=reason, addressees=addressees, on=today))
+
+    async def take_back(self, sent: str, addressee: str, *, reason: str) -> str:
+        """Ask one addressee to give a document up, as `recall` does, in a status message (13).
+
+        Args:
+            sent: Its DocumentId, or the id of its submission or envelope.
+            addressee: OrganId.
+            reason: Why; the addressee reads it.
+
+        Returns:
+            The id of the submission.
+
+        Raises:
+            PermanentError: ORD.NOTHING_SENT
+            Refusal, TransientError: As `send`.
+        """
+        document = await self._open.outbound.sent(sent)
+        return await self.send(drafts.take_back(document, addressee=addressee, reason=reason, at=self._open.now()))
+
+    async def update(
+        self,
+        document_id: str,
+        document: edxml.Document,
+        files: Sequence[File | Path] = (),
+        *,
+        reason: str = "",
+        receivers_changed: bool = False,
+        contents: Sequence[Content] = (),
+    ) -> str:
+        """Send a document that takes the place of one whose content, or whose receivers, have changed.
+
+        Args:
+            document_id: Of what it takes the place of.
+            document: What is to be valid from now on, with a DocumentId of its own.
+            files: Its files.
+            reason: Why; the addressees read it.
+            receivers_changed: Whether it goes to others than that.
+            contents: What it carries beside its files.
+
+        Returns:
+            The id of the submission.
+
+        Raises:
+            Refusal, OSError, TransientError: As `send`.
+        """
+        updated = drafts.update(document, of=document_id, reason=reason, receivers_changed=receivers_changed)
+        return await self.send(updated, files, contents=contents)
+
+    async def replace(
+        self,
+        document_ids: Sequence[str],
+        document: edxml.Document,
+        files: Sequence[File | Path] = (),
+        *,
+        reason: str = "",
+        contents: Sequence[Content] = (),
+    ) -> str:
+        """Send a document that replaces one or more others, for all whom it is sent to.
+
+        Args:
+            document_ids: Of what it replaces.
+            document: What is to be valid from now on.
+            files: Its files.
+            reason: Why; the addressees read it.
+            contents: What it carries beside its files.
+
+        Returns:
+            The id of the submission.
+
+        Raises:
+            Refusal, OSError, TransientError: As `send`.
+        """
+        replacing = drafts.replacement(document, of=document_ids, reason=reason)
+        return await self.send(replacing, files, contents=contents)
 
     async def submission(self, submission_id: str) -> Submission | None:
         """Return what has become of a submission."""

@@ -25,8 +25,10 @@ from axis import edxml, seal
 from axis.batches import Batches
 from axis.broker import topology
 from axis.clock import Clock
+from axis.contents import Content
+from axis.edxml import values
 from axis.errors import AxisError, PermanentError, TransientError
-from axis.office import metrics, prepare
+from axis.office import drafts, metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
 from axis.office.state import Due, State
@@ -96,17 +98,34 @@ class Outbound:
         """Where copies of large files wait."""
         return self.state.folder / OUTGOING
 
-    async def send(self, document: edxml.Document | edxml.Status, files: Sequence[File]) -> str:
+    async def send(
+        self, document: edxml.Document | edxml.Status, files: Sequence[File], enclosed: Sequence[Content]
+    ) -> str:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
             return await self._keep(partial(prepare.of_status, document, signer=self.key))
         with self._own_folder() as folder:
-            return await self._keep(partial(prepare.of_document, document, files, signer=self.key, folder=folder))
+            today = values.local_date(self.now())
+            return await self._keep(
+                partial(prepare.of_document, document, files, enclosed, signer=self.key, folder=folder, today=today)
+            )
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
         """Keep an edXML message to be sent; see `Office.submit`."""
         with self._own_folder() as folder:
             return await self._keep(partial(prepare.of_envelope, envelope, files, signer=self.key, folder=folder))
+
+    async def sent(self, key: str) -> edxml.Document:
+        """Return the newest document that was sent under a key; see `State.sent`.
+
+        Raises:
+            PermanentError: ORD.NOTHING_SENT
+        """
+        found = await self.state.sent(key)
+        document = next((one for one in map(drafts.document_in, found) if one is not None), None)
+        if document is None:
+            raise PermanentError("ORD.NOTHING_SENT", key)
+        return document
 
     @contextlib.contextmanager
     def _own_folder(self) -> Iterator[Path]:

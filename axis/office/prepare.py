@@ -11,6 +11,7 @@ Spec: docs/protocol/envelope.md; QCVN 102:2016 (AttachmentEncoded).
 import mimetypes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,8 @@ from uuid import uuid4
 
 from lxml import etree
 
-from axis import edxml, seal
+from axis import contents, edxml, seal
+from axis.contents import Content
 from axis.edxml import AttachmentRef, Received, Splitter, limits
 from axis.edxml.parse import load
 from axis.edxml.split import Inline, unwrap
@@ -62,17 +64,47 @@ class Prepared:
     files: tuple[FileRow, ...]
 
 
-def of_document(document: edxml.Document, files: Sequence[File], *, signer: seal.SigningKey, folder: Path) -> Prepared:
-    """Render and seal a document with its files; its own manifest is replaced.
+def of_document(
+    document: edxml.Document,
+    files: Sequence[File],
+    enclosed: Sequence[Content] = (),
+    *,
+    signer: seal.SigningKey,
+    folder: Path,
+    today: date,
+) -> Prepared:
+    """Render and seal a document with its files and contents; its own manifest is replaced.
 
     Raises:
-        Refusal: It cannot be sealed.
+        Refusal: It cannot be sealed, or a content breaks a rule.
         OSError: A file cannot be read or copied.
     """
+    files = [*files, *map(_file_of, enclosed)]
     kept = [_keep(file, folder) for file in files]
     refs = tuple(_ref(number, file, row) for number, (file, row) in enumerate(zip(files, kept, strict=True), 1))
-    unsealed = edxml.render(replace(document, attachments=refs))
-    return _sealed(unsealed, signer, kept)
+    whole = replace(document, attachments=refs)
+    _require_rules(enclosed, whole, today)
+    return _sealed(edxml.render(whole), signer, kept)
+
+
+def _file_of(content: Content) -> File:
+    row = contents.KINDS[contents.root_of(content).kind]
+    return File(row.file_name, contents.render(content), row.content_type)
+
+
+def _require_rules(enclosed: Sequence[Content], document: edxml.Document, today: date) -> None:
+    """Refuse here what the axis would refuse of contents, as far as it can be told here."""
+    if not enclosed:
+        return
+    carrier = contents.Carrier(document)
+    found = [*contents.check_manifest(document.attachments)]
+    for content in enclosed:
+        try:
+            contents.examine(contents.render(content), today=today, carrier=carrier)
+        except Refusal as refusal:
+            found += refusal.violations
+    if found:
+        raise Refusal(found)
 
 
 def of_status(status: edxml.Status, *, signer: seal.SigningKey) -> Prepared:
@@ -241,11 +273,21 @@ def _ref(number: int, file: File, row: FileRow) -> AttachmentRef:
     return AttachmentRef(
         content_id=f"a{number}",
         name=file.name,
-        content_type=file.content_type or guessed or "application/octet-stream",
+        content_type=file.content_type or _content_type(file) or guessed or "application/octet-stream",
         sha256=row.sha256,
         size_bytes=row.size_bytes,
         description=file.description,
     )
+
+
+def _content_type(file: File) -> str:
+    """Return the media type of a file that is a content by its name and its beginning, or ""."""
+    if not contents.is_content_name(file.name):
+        return ""
+    if isinstance(file.content, bytes):
+        return contents.content_type_of(file.name, file.content[: contents.HEAD_BYTES])
+    with file.content.open("rb") as source:
+        return contents.content_type_of(file.name, source.read(contents.HEAD_BYTES))
 
 
 def _sealed(unsealed: bytes, signer: seal.SigningKey, files: Iterable[FileRow]) -> Prepared:

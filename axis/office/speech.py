@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from axis.errors import CATALOGUE, Refusal
-from axis.office.answers import Delivered, Progress, Refused, Registered
+from axis.office.answers import Agreed, Declined, Delivered, Progress, Refused, Registered
 from axis.receipts import Level, SignedReceipt
 from axis.receipts.voice import Voice
 
@@ -50,7 +50,14 @@ class Unsealed:
     refusal: Refusal
 
 
-Outcome = Registered | Refused | Delivered | Progress | Deferred | Failed | Unsealed
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The office has given the document up, or will not take it, because its originator ordered so."""
+
+    reason: str
+
+
+Outcome = Registered | Refused | Delivered | Progress | Agreed | Declined | Deferred | Failed | Unsealed | Withdrawn
 _Saying = dict[str, Any]
 
 
@@ -123,6 +130,21 @@ def _progress(outcome: Progress) -> Sequence[_Saying]:
     return [{"level": Level.PROGRESS, **stated}]
 
 
+def _agreed(outcome: Agreed) -> Sequence[_Saying]:
+    agreed = {"level": Level.PROGRESS, "status": "2.0.0", "status_code": "15", "reason": outcome.note}
+    registered = {"level": Level.REGISTERED, "status": "2.0.0", "status_code": "03", "number": outcome.number}
+    return [*_delivered(), agreed, *([registered] if outcome.number else [])]
+
+
+def _declined(outcome: Declined) -> Sequence[_Saying]:
+    declined = {"level": Level.PROGRESS, "status": "2.0.0", "status_code": "16", "reason": outcome.reason}
+    return [*_delivered(), declined]
+
+
+def _withdrawn(outcome: Withdrawn) -> Sequence[_Saying]:
+    return [{"level": Level.RECALLED, "status": "2.0.0", "status_code": "15", "reason": outcome.reason}]
+
+
 def _deferred(outcome: Deferred) -> Sequence[_Saying]:
     return [_of_catalogue(Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE", outcome.detail)]
 
@@ -162,6 +184,9 @@ _SAYINGS: Mapping[type, Callable[[Any], Sequence[_Saying]]] = {
     Registered: _registered,
     Refused: _refused,
     Progress: _progress,
+    Agreed: _agreed,
+    Declined: _declined,
+    Withdrawn: _withdrawn,
     Deferred: _deferred,
     Failed: _failed,
     Unsealed: _unsealed,

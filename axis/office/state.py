@@ -1,6 +1,7 @@
 """State: what an office must not forget, in one small file.
 
     envelopes    what came, how often it was tried, what was answered
+    orders       what was ordered about which documents, and whether it is decided; it stands when they come later
     said         receipts of ours, byte for byte, with the time they were published
     heard        receipts of others about what we sent, until the handler took them
     submissions  what we sent, until the axis accepted or rejected it
@@ -23,11 +24,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
 
 from axis.batches import Batches
 from axis.errors import PermanentError, TransientError
+from axis.office import copies
+from axis.office.copies import FINAL, Carries, Copy, MayOrder, OrderState
 from axis.office.speech import About
 from axis.receipts import Level, SignedReceipt
 
@@ -35,9 +39,6 @@ T = TypeVar("T")
 
 COMPARE_AFTER = timedelta(seconds=30)  # What was said just now is still on its way.
 _MOST = 64  # Works that share one transaction.
-
-# After one of these the office has answered for good: the handler is not called again.
-FINAL = frozenset({Level.DELIVERED, Level.REGISTERED, Level.REFUSED, Level.PROGRESS})
 
 _SCHEMA = (
     """
@@ -86,6 +87,18 @@ _SCHEMA = (
     CREATE INDEX heard_waiting ON heard (seq) WHERE taken_at IS NULL;
     CREATE INDEX heard_put_off ON heard (next_at, envelope_id) WHERE taken_at IS NULL;
     """,
+    """
+    ALTER TABLE envelopes ADD COLUMN kind TEXT NOT NULL DEFAULT 'document';
+    ALTER TABLE envelopes ADD COLUMN code TEXT NOT NULL DEFAULT '';
+    ALTER TABLE envelopes ADD COLUMN previous TEXT;
+    CREATE INDEX envelopes_document ON envelopes (document_id);
+    CREATE TABLE orders (
+        envelope_id TEXT NOT NULL REFERENCES envelopes, target TEXT NOT NULL, originator TEXT NOT NULL,
+        state TEXT NOT NULL, PRIMARY KEY (envelope_id, target)
+    ) STRICT;
+    CREATE INDEX orders_target ON orders (target);
+    CREATE INDEX submissions_document ON submissions (document_id);
+    """,
 )  # One script for each version of the schema; a new version adds one.
 
 
@@ -100,6 +113,13 @@ _DUE = (
 _NEWEST = (
     "seq = (SELECT max(seq) FROM (SELECT seq FROM submissions WHERE digest = ?"
     " UNION ALL SELECT seq FROM submissions WHERE sealed_digest = ?))"
+)
+
+
+_SENT = (
+    "SELECT sealed, state FROM submissions WHERE seq IN (SELECT seq FROM submissions WHERE id = ?"
+    " UNION ALL SELECT seq FROM submissions WHERE envelope_id = ? UNION ALL SELECT seq FROM submissions WHERE document_id = ?)"
+    " ORDER BY seq DESC"
 )
 
 
@@ -121,6 +141,16 @@ class AboutBoth:
     is_submission: bool  # It is ours: what others say about it is for us to hear.
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """What an envelope is found to be when an attempt at it begins."""
+
+    carries: Carries = Carries.DOCUMENT
+    code: str = ""  # Number and notation.
+    previous: str | None = None  # Head of its chain, as the axis tells it.
+    targets: tuple[str, ...] = ()  # Ids of the documents that it is an order about.
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """What is known when an attempt begins."""
@@ -130,6 +160,14 @@ class Begun:
     unanswered: int = 0  # Attempts before this one that ended without any answer.
     head: str | None = None  # Digest of our last receipt about it.
     twin: str | None = None  # The final answer to the same content under another envelope id.
+    withdrawn_by: str | None = None  # Document id of an order that stands: it is not to be taken.
+    copies: tuple[Copy, ...] = ()  # Of the targets of an order, the newest first.
+    is_foreign: bool = False  # The targets are here, and another office has sent them.
+
+    @property
+    def held(self) -> tuple[Copy, ...]:
+        """The copies that there are to withdraw."""
+        return tuple(copy for copy in self.copies if copy.is_held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +179,25 @@ class Kept:
     head: str | None
     answer: str | None
     delivered: bool  # We have said that we have custody.
+    order: OrderState | None  # How it stands, if it is an order.
+    frozen_by: str | None  # Envelope id of an order about it that is not decided.
+    copies: tuple[Copy, ...]  # Of the targets of an order, the newest first.
+
+    @property
+    def held(self) -> tuple[Copy, ...]:
+        """The copies that there are to withdraw."""
+        return tuple(copy for copy in self.copies if copy.is_held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Receipts about one envelope that are kept together with others."""
+
+    envelope_id: str
+    signed: Sequence[SignedReceipt]
+    head: str | None  # Digest of the receipt about it that was known last when these were signed.
+    attempt: int | None = None  # The attempt that they answer.
+    answer: str | None = None  # The office's own words, if it answered; see `answers.dump`.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,18 +293,32 @@ class State:
 
     # --- what came -------------------------------------------------------------------
 
-    async def begin(self, about: About, attempt: int, at: datetime, *, alone: bool = False) -> Begun:
+    async def begin(
+        self,
+        about: About,
+        attempt: int,
+        at: datetime,
+        *,
+        alone: bool = False,
+        coming: Coming | None = None,
+        may_order: MayOrder = eq,
+    ) -> Begun:
         """Put an attempt on record before it is made, or find that it was answered.
+
+        With an order, its targets are looked up, and frozen if they are here, in the same commit.
 
         Args:
             about: The envelope.
             attempt: Its number.
             at: Now.
             alone: Nothing else runs. An envelope whose attempt has died before begins only so.
+            coming: What it is; an ordinary document if nothing is said.
+            may_order: Whether one office may order about what another has sent.
 
         Raises:
             AssertionError: The axis gave one id to two contents.
         """
+        what = coming or Coming()
 
         def work(db: sqlite3.Connection) -> Begun:
             db.execute(
@@ -266,8 +337,22 @@ class State:
                 "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
                 (about.envelope_digest, about.envelope_id),
             ).fetchone()
-            db.execute("UPDATE envelopes SET unanswered = unanswered + 1 WHERE envelope_id = ?", (about.envelope_id,))
-            return Begun(unanswered=row["unanswered"], head=row["head"], twin=None if twin is None else twin["answer"])
+            db.execute(
+                "UPDATE envelopes SET unanswered = unanswered + 1, kind = ?, code = ?, previous = ? WHERE envelope_id = ?",
+                (what.carries, what.code, what.previous, about.envelope_id),
+            )
+            withdrawn_by = copies.standing(db, about, may_order) if what.carries is Carries.DOCUMENT else None
+            if withdrawn_by is not None:
+                copies.make_void(db, about.envelope_id)
+            found, is_foreign = copies.ordered(db, about, () if withdrawn_by is not None else what.targets, may_order)
+            return Begun(
+                unanswered=row["unanswered"],
+                head=row["head"],
+                twin=None if twin is None else twin["answer"],
+                withdrawn_by=withdrawn_by,
+                copies=found,
+                is_foreign=is_foreign,
+            )
 
         return await self._commit(work)
 
@@ -288,31 +373,76 @@ class State:
         answer: str | None,
         at: datetime,
     ) -> None:
-        """Keep the receipts of an attempt, or of a later report, in one commit.
+        """Keep the receipts of an attempt in one commit.
 
         Args:
             envelope_id: What they are about.
             signed: In the order of their chain.
-            attempt: The attempt that they answer; None for a report.
+            attempt: The attempt that they answer.
             answer: The office's own words, if it answered; see `answers.dump`.
             at: Now.
         """
+        words = Words(envelope_id=envelope_id, signed=signed, head=None, attempt=attempt, answer=answer)
+        await self._commit(lambda db: _keep(db, words, at))
 
-        def work(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "INSERT INTO said (digest, envelope_id, attempt, level, xml, said_at) VALUES (?, ?, ?, ?, ?, ?)",
-                [(one.digest, envelope_id, attempt, one.receipt.level, one.xml, _text(at)) for one in signed],
-            )
-            db.execute(
-                "UPDATE envelopes SET unanswered = 0, answered_attempt = coalesce(?, answered_attempt), level = ?,"
-                " answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
-                (attempt, signed[-1].receipt.level, answer, signed[-1].digest, envelope_id),
-            )
-            _compare_soon(db, envelope_id, at)
+    async def keep_report(self, words: Words, at: datetime, may_order: MayOrder = eq) -> bool:
+        """Keep the receipts of a report in one commit; False, and nothing kept, if they no longer fit.
 
-        await self._commit(work)
+        They do not if something else was said about the envelope since they were signed, or an order froze it.
+        """
 
-    async def envelope(self, envelope_id: str) -> Kept | None:
+        def work(db: sqlite3.Connection) -> bool:
+            if (
+                copies.head_of(db, words.envelope_id) != words.head
+                or copies.frozen_by(db, words.envelope_id, may_order) is not None
+            ):
+                return False
+            _keep(db, words, at)
+            return True
+
+        return await self._commit(work)
+
+    async def keep_order(
+        self,
+        order: Words,
+        withdrawn: Sequence[Words],
+        *,
+        state: OrderState,
+        at: datetime,
+        may_order: MayOrder = eq,
+    ) -> bool:
+        """Keep the answer to an open order and what it does, in one commit; False, and nothing kept, if it no longer fits.
+
+        It does not if the order has been answered meanwhile, or its targets are not those that were judged.
+
+        Args:
+            order: What is said about the order.
+            withdrawn: What is said about the copies that are given up: all that are held, if it is agreed.
+            state: How the order stands then.
+            at: Now.
+            may_order: Whether one office may order about what another has sent.
+        """
+
+        def work(db: sqlite3.Connection) -> bool:
+            held = {
+                copy.about.envelope_id for copy in copies.copies_of(db, order.envelope_id, may_order) if copy.is_held
+            }
+            if copies.order_state(db, order.envelope_id) is not OrderState.OPEN:
+                return False
+            if state is OrderState.AGREED and held != {words.envelope_id for words in withdrawn}:
+                return False
+            if any(copies.head_of(db, words.envelope_id) != words.head for words in withdrawn):
+                return False
+            _keep(db, order, at)
+            db.execute("UPDATE orders SET state = ? WHERE envelope_id = ?", (state, order.envelope_id))
+            for words in withdrawn:
+                _keep(db, words, at)
+                copies.make_void(db, words.envelope_id)
+            return True
+
+        return await self._commit(work)
+
+    async def envelope(self, envelope_id: str, may_order: MayOrder = eq) -> Kept | None:
         """Return what is known of an envelope."""
 
         def work(db: sqlite3.Connection) -> Kept | None:
@@ -322,18 +452,15 @@ class State:
             delivered = db.execute(
                 "SELECT 1 FROM said WHERE envelope_id = ? AND level = ?", (envelope_id, Level.DELIVERED)
             ).fetchone()
-            about = About(
-                envelope_id=envelope_id,
-                envelope_digest=row["digest"],
-                originator=row["originator"],
-                document_id=row["document_id"],
-            )
             return Kept(
-                about=about,
+                about=copies.about_in(row),
                 level=row["level"],
-                head=row["head"],
+                head=row["head"] or row["previous"],
                 answer=row["answer"],
                 delivered=delivered is not None,
+                order=copies.order_state(db, envelope_id),
+                frozen_by=copies.frozen_by(db, envelope_id, may_order),
+                copies=copies.copies_of(db, envelope_id, may_order),
             )
 
         return await self._commit(work)
@@ -623,6 +750,18 @@ class State:
         """Return what became of a submission."""
         return await self._submission("id = ?", submission_id)
 
+    async def sent(self, key: str) -> list[bytes]:
+        """Return what was sealed and sent under a submission's id, an envelope's id or a DocumentId, the newest first.
+
+        What the axis has not taken is not among it.
+        """
+
+        def work(db: sqlite3.Connection) -> list[bytes]:
+            rows = db.execute(_SENT, (key, key, key))
+            return [row["sealed"] for row in rows if row["state"] not in ("rejected", "failed")]
+
+        return await self._commit(work)
+
     async def submission_of(self, digest: str) -> Submission | None:
         """Return the newest submission that a receipt names: by its signed content, or by its bytes."""
         return await self._submission(_NEWEST, digest, digest)
@@ -685,6 +824,21 @@ class State:
             return dict(row)
 
         return await self._commit(work)
+
+
+def _keep(db: sqlite3.Connection, words: Words, at: datetime) -> None:
+    """Write receipts about one envelope, and what the office's answer is now."""
+    db.executemany(
+        "INSERT INTO said (digest, envelope_id, attempt, level, xml, said_at) VALUES (?, ?, ?, ?, ?, ?)",
+        [(one.digest, words.envelope_id, words.attempt, one.receipt.level, one.xml, _text(at)) for one in words.signed],
+    )
+    last = words.signed[-1]
+    db.execute(
+        "UPDATE envelopes SET unanswered = 0, answered_attempt = coalesce(?, answered_attempt), level = ?,"
+        " answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
+        (words.attempt, last.receipt.level, words.answer, last.digest, words.envelope_id),
+    )
+    _compare_soon(db, words.envelope_id, at)
 
 
 def _compare_soon(db: sqlite3.Connection, envelope_id: str, at: datetime) -> None:

@@ -16,7 +16,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +25,10 @@ from uuid import uuid4
 
 from axis import clock, edxml, receipts, seal
 from axis.broker import Incoming
-from axis.edxml import AttachmentRef, Organization, values
-from axis.errors import PermanentError, Refusal, TransientError
+from axis.contents import KINDS, Content, render, root_of, violations_of
+from axis.edxml import AttachmentRef, BusinessType, Organization, values
+from axis.errors import PermanentError, Refusal, TransientError, Violation
+from axis.office import drafts
 from axis.office.answers import Report
 from axis.office.office import Office
 from axis.office.settings import OfficeSettings
@@ -222,25 +224,67 @@ class TestAxis:
         }
         return edxml.Document(**good | fields)
 
-    def seal(self, document: edxml.Message, files: Mapping[str, bytes] | None = None) -> bytes:
-        """Return a message sealed by the sender; its files are at the gateway."""
+    def order(
+        self,
+        about: edxml.Document,
+        kind: BusinessType = BusinessType.RECALL,
+        *,
+        reason: str = "Gửi nhầm (ví dụ)",
+        **fields: Any,
+    ) -> edxml.Document:
+        """Return an order of the sender about a document of its own.
+
+        Args:
+            about: As made by `document`.
+            kind: RECALL, or UPDATE or REPLACE with another document.
+            reason: Its reason.
+            fields: Of what takes the document's place, as `document` takes them; or of the recall.
+        """
+        if kind is BusinessType.RECALL:
+            today = values.local_date(clock.now())
+            return replace(drafts.recall(about, reason=reason, addressees=None, on=today), **fields)
+        other = self.document(**fields)
+        if kind is BusinessType.UPDATE:
+            return drafts.update(other, of=about.document_id, reason=reason, receivers_changed=False)
+        return drafts.replacement(other, of=[about.document_id], reason=reason)
+
+    def take_back(self, about: edxml.Document, *, reason: str = "Gửi nhầm (ví dụ)") -> edxml.Status:
+        """Return the sender's status message 13 about a document of its own."""
+        return drafts.take_back(about, addressee=self.code, reason=reason, at=clock.now())
+
+    def seal(
+        self,
+        document: edxml.Message,
+        files: Mapping[str, bytes] | None = None,
+        contents: Sequence[Content] = (),
+    ) -> bytes:
+        """Return a message sealed by the sender; its files and contents are at the gateway."""
         if isinstance(document, edxml.Document):
             refs = []
-            for number, (name, content) in enumerate((files or {}).items(), 1):
+            enclosed = [(KINDS[root_of(one).kind], render(one)) for one in contents]
+            given = [(name, "application/octet-stream", content) for name, content in (files or {}).items()]
+            given += [(row.file_name, row.content_type, content) for row, content in enclosed]
+            for number, (name, content_type, content) in enumerate(given, 1):
                 digest = sha256(content).hexdigest()
                 self.gateway.files[digest] = content
-                refs.append(AttachmentRef(f"a{number}", name, "application/octet-stream", digest, len(content)))
+                refs.append(AttachmentRef(f"a{number}", name, content_type, digest, len(content)))
             document = replace(document, attachments=tuple(refs))
         return seal.seal(edxml.render(document), self.key(self.sender))
 
-    async def deliver(self, document: edxml.Message | bytes, files: Mapping[str, bytes] | None = None) -> Delivery:
+    async def deliver(
+        self,
+        document: edxml.Message | bytes,
+        files: Mapping[str, bytes] | None = None,
+        contents: Sequence[Content] = (),
+    ) -> Delivery:
         """Deliver a document, with its first attempt, and return what the office said.
 
         Args:
             document: As made by `document`, or bytes that are sealed already, well or badly.
             files: Attachments by name.
+            contents: What it carries beside them.
         """
-        sealed = document if isinstance(document, bytes) else self.seal(document, files)
+        sealed = document if isinstance(document, bytes) else self.seal(document, files, contents)
         received = edxml.parse(sealed)
         digest = seal.digest_of(received)
         envelope_id = uuid4().hex
@@ -338,7 +382,10 @@ class TestAxis:
             received = edxml.parse(sealed)
             verified = seal.verify(received, self.trust, at=at)
             edxml.gate(received)
-            violations = edxml.check(verified.message, today=values.local_date(at))
+            violations = [
+                *edxml.check(verified.message, today=values.local_date(at)),
+                *self._enclosed(verified.message, at),
+            ]
             if violations:
                 raise Refusal(violations)
         except Refusal as refusal:
@@ -363,6 +410,12 @@ class TestAxis:
         await self._bring("receipt", sent.answer.xml, {"envelope-id": sent.envelope_id})
         self.sent.append(sent)
         self._arrived.set()
+
+    def _enclosed(self, message: edxml.Message, at: datetime) -> tuple[Violation, ...]:
+        """Return what is wrong with the contents of a message, as the axis would say it."""
+        if not isinstance(message, edxml.Document):
+            return ()
+        return violations_of(message, lambda ref: self.gateway.files[ref.sha256], today=values.local_date(at))
 
     def _rejection(self, sealed: bytes, refusal: Refusal) -> SignedReceipt:
         first = refusal.violations[0]

@@ -59,6 +59,30 @@ class LiveTrust:
         office = None if self._roll is None else self._roll.find(organ_id)
         return frozenset({organ_id} if office is None else office.forms)
 
+    def may_order(self, organ_id: str, originator: str) -> bool:
+        """Tell whether an office may order about what another has sent: it is the same, or the roll names it as a successor.
+
+        Args:
+            organ_id: Who orders, in canonical form.
+            originator: Who sent the document.
+        """
+        wanted, seen = [self.canonical(originator)], set[str]()
+        while wanted:
+            code = wanted.pop()
+            if code == organ_id:
+                return True
+            office = None if self._roll is None or code in seen else self._roll.find(code)
+            seen.add(code)
+            wanted += () if office is None else map(self.canonical, office.successors)
+        return False
+
+    def means_another(self, organ_id: str, than: str) -> bool:
+        """Tell whether an identifier surely means another office: no group, no closed office that `than` took over from."""
+        if organ_id in self.forms(than):
+            return False
+        office = None if self._roll is None else self._roll.find(organ_id)
+        return self._roll is None or (office is not None and than not in map(self.canonical, office.successors))
+
 
 def _changed(folder: Path) -> Iterator[tuple[str, int]]:
     for path in sorted([*folder.glob("*.pem"), folder / _ROLL, *folder.glob("certs/*.pem")]):

@@ -32,7 +32,7 @@ class Level(StrEnum):
     PROGRESS = "progress"  # News of the business: assigned, in work, done.
     DEFERRED = "deferred"  # Not yet; attempts go on.
     EXPIRED = "expired"  # The lifetime of the delivery is over.
-    RECALLED = "recalled"  # The originator took it back before it was delivered.
+    RECALLED = "recalled"  # The originator took it back: before it was delivered, or the addressee gave it up.
     FAILED = "failed"  # A dead letter: a person must act.
 
 
@@ -56,7 +56,7 @@ SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
         Level.PROGRESS: _ADDRESSEE,
         Level.DEFERRED: _AXIS | _ADDRESSEE,
         Level.EXPIRED: _AXIS,
-        Level.RECALLED: _AXIS,
+        Level.RECALLED: _AXIS | _ADDRESSEE,
         Level.FAILED: _AXIS | _ADDRESSEE,
     }
 )
@@ -74,6 +74,9 @@ _CLASSES = {
     Level.RECALLED: "25",
     Level.FAILED: "45",
 }
+
+# What an addressee says with `recalled`: it agreed. Without a code it is the axis's word, about what still waited.
+_AGREED = "15"
 
 # Levels that may be about the envelope as a whole.
 _ABOUT_ALL = frozenset({Level.ACCEPTED, Level.REJECTED})
@@ -157,6 +160,8 @@ class Receipt:
                 raise ValueError("a digest is 64 lower-case hex digits")
         if self.status_code is not None and not _STATUS_CODE.fullmatch(self.status_code):
             raise ValueError(f"not an edXML status code: {self.status_code}")
+        if self.level is Level.RECALLED and self.party is Party.ADDRESSEE and self.status_code != _AGREED:
+            raise ValueError(f"an addressee says “{self.level}” with status code {_AGREED}")
         if self.code and not _CODE.fullmatch(self.code):
             raise ValueError(f"not a code of the catalogue: {self.code}")
         if self.attempt is not None and self.attempt < 0:

@@ -193,6 +193,26 @@ class Registry:
         """Return every office, by code."""
         return tuple(self.by_code[code] for code in sorted(self.by_code))
 
+    def line_of(self, code: str) -> frozenset[str]:
+        """Return an office and every closed one that it took over from, near or far, by code: whose affairs are now its own."""
+        found, asked = {code}, [code]
+        while asked:
+            new = self._predecessors.get(asked.pop(), frozenset()) - found
+            found |= new
+            asked += new
+        return frozenset(found)
+
+    @cached_property
+    def _predecessors(self) -> Mapping[str, frozenset[str]]:
+        """Which offices each took over from directly."""
+        gone: dict[str, set[str]] = {}
+        for office in self.by_code.values():
+            for successor in office.successors:
+                heir = self.find(successor)
+                if heir is not None:
+                    gone.setdefault(heir.code, set()).add(office.code)
+        return {heir: frozenset(codes) for heir, codes in gone.items()}
+
     def members(self, group: Group) -> tuple[Office, ...]:
         """Return every office that belongs to a group, by code, whatever day it is."""
         return self._members.get(group.code, ())

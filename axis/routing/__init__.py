@@ -1,11 +1,26 @@
 """SORTING (room 4): a verified message and the roll become routes, one for each addressee.
 
 Pure, and able to say why. Each addressee is decided by itself: one that cannot
-be served takes nothing away from the others.
+be served takes nothing away from the others. `links` tells what a message is to
+earlier documents.
 
-Spec: docs/protocol/intake.md.
+Spec: docs/protocol/intake.md, orders.md.
 """
 
-from axis.routing.resolve import Resolution, Route, require_active, resolve, unserved
+from axis.routing.links import EMPTY_HANDED, JUDGED, TAKE_BACK, Link, LinkKind, amiss, links, wrong_with
+from axis.routing.resolve import Resolution, Route, require_active, resolve
 
-__all__ = ["Resolution", "Route", "require_active", "resolve", "unserved"]
+__all__ = [
+    "EMPTY_HANDED",
+    "JUDGED",
+    "TAKE_BACK",
+    "Link",
+    "LinkKind",
+    "Resolution",
+    "Route",
+    "amiss",
+    "links",
+    "require_active",
+    "resolve",
+    "wrong_with",
+]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from axis.edxml import Kind, Message
 from axis.edxml import Status as StatusMessage
 from axis.edxml.values import local_date
-from axis.errors import Refusal, Violation, refuse, violation
+from axis.errors import Violation, refuse, violation
 from axis.registry import AXIS_TIER, MOST_ADDRESSEES, Group, Office, Registry, Rule, Standing
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
@@ -80,17 +80,6 @@ def resolve(message: Message, registry: Registry, at: datetime) -> Resolution:
     if len(routes) > MOST_ADDRESSEES:
         raise refuse("ENV.TOO_COMPLEX", f"{len(routes)} > {MOST_ADDRESSEES}", rule="route:addressees")
     return Resolution(originator, tuple(routes.values()), tuple(repeats))
-
-
-def unserved(message: Message, registry: Registry, at: datetime) -> tuple[Violation, ...]:
-    """Return why nobody can be served with a message; nothing, if somebody can."""
-    try:
-        routes = resolve(message, registry, at).routes
-    except Refusal as refusal:
-        return refusal.violations
-    if any(route.served for route in routes):
-        return ()
-    return tuple(route.violation for route in routes if route.violation is not None)
 
 
 def _originator(written: str, registry: Registry, day: date) -> Office:

@@ -155,6 +155,11 @@ def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
 
 
+def inbox_searched(*, office: str, taken_out: int) -> None:
+    """An inbox was led round, and what an order takes back was taken out of it."""
+    _log.info("inbox.searched", office=office, taken_out=taken_out)
+
+
 def clock_set_right(*, room: str, moved: int) -> None:
     """Something was to wait longer than anything may: a clock had been ahead. It is due now."""
     _log.warning("clock.set_right", room=room, moved=moved)

@@ -69,7 +69,7 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
     key, voice = home.province.signer(SENDER), Voice(COMMUNE, home.province.signer(COMMUNE))
     document = home.document()
     file = [File("125.pdf", content)]
-    sealed = of_document(document, file, signer=key, folder=folder).sealed
+    sealed = of_document(document, file, signer=key, folder=folder, today=AT.date()).sealed
 
     def judge() -> None:
         examine(sealed, submitter=SENDER, roll=home.roll, trust=trust, at=AT)
@@ -78,7 +78,13 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
 
     def decide() -> None:
         custody_of(
-            examined, envelope_id=uuid4().hex, voice=home.intake.voice, at=AT, lifetimes=(LIFETIME,) * 5, via="amqp"
+            examined,
+            envelope_id=uuid4().hex,
+            voice=home.intake.voice,
+            at=AT,
+            lifetimes=(LIFETIME,) * 5,
+            via="amqp",
+            enclosed=(),
         )
 
     about = About(
@@ -99,7 +105,9 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
     digest = _ms(lambda: sha256(content).digest())
     return {
         "document sealed, its file digested": Step(
-            1, _ms(lambda: of_document(document, file, signer=key, folder=folder)), digest + canonical + sign
+            1,
+            _ms(lambda: of_document(document, file, signer=key, folder=folder, today=AT.date())),
+            digest + canonical + sign,
         ),
         "envelope parsed, verified, judged": Step(2, _ms(judge), parsed + canonical + valid + check),
         "custody decided, acceptance signed": Step(1, _ms(decide), sign),

@@ -12,8 +12,8 @@ import contextlib
 import os
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from axis import audit
+from axis import audit, edxml
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.clock import Bell, Dispatch
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.intake import Allowance
-from axis.office.answers import Answer, Delivered, Refused, Registered, Unavailable
+from axis.office.answers import Agreed, Answer, Declined, Delivered, Refused, Registered, Unavailable
 from axis.office.attempt import Attempts
 from axis.office.compare import Compare
 from axis.office.courier import Courier
 from axis.office.document import Document
 from axis.office.handlers import Handlers
 from axis.office.hearing import Hearing
+from axis.office.order import Order
+from axis.office.orders import Orders as OfficeOrders
 from axis.office.state import State
 from axis.receipts import bundle
 from axis.receipts.voice import Voice
@@ -45,7 +48,7 @@ from tests.house import AXIS, COMMUNE, SENDER, House, house
 _ANSWER_WITHIN = timedelta(minutes=5)
 _NUMBERS = st.integers(0, 5)
 _SPANS = st.sampled_from([timedelta(0), timedelta(seconds=15), timedelta(minutes=6), timedelta(hours=2)])
-_ENDED = ("delivered", "refused", "expired")
+_ENDED = ("delivered", "refused", "recalled", "expired")
 _ROUNDS = 60  # Of quiet, in which everything must come to its end.
 
 
@@ -96,6 +99,17 @@ class Carrier:
         """Return how many messages wait."""
         return len(self.queues[queue])
 
+    async def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many messages wait in each."""
+        return {queue: len(self.queues[queue]) for queue in queues}
+
+    async def take_out(self, queue: str, is_meant: Callable[[Incoming], bool], **_: Any) -> list[Incoming]:
+        """Take some messages out."""
+        waiting = self.queues[queue]
+        taken = [one for one in waiting if is_meant(one)]
+        self.queues[queue] = [one for one in waiting if not is_meant(one)]
+        return taken
+
 
 @dataclass(frozen=True)
 class _Gateway:
@@ -122,16 +136,28 @@ class _Believed:
     def canonical(self, code: str) -> str:
         return code
 
+    def may_order(self, who: str, originator: str) -> bool:
+        return who == originator
+
+    def is_for_others(self, code: str) -> bool:
+        return code != COMMUNE
+
 
 @dataclass
 class System:
-    """The office's own document system: the model. It knows a document that it has seen by the envelope's id."""
+    """The office's own document system: the model. It knows a document that it has seen by the envelope's id.
+
+    It decides about an order for a document once, and stays with that.
+    """
 
     mood: str = "registers"
     dies: str = ""  # "before" or "after" the next effect.
     register: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     shelved: set[str] = field(default_factory=set)  # Taken, and not decided.
+    agrees: bool = True  # To orders.
+    withdrawn: set[str] = field(default_factory=set)  # Given up by order: in the register, and struck out.
+    kept: set[str] = field(default_factory=set)  # An order about it was declined.
     asked: Counter[str] = field(default_factory=Counter)
     excuses: Counter[str] = field(default_factory=Counter)  # Times that it may be asked again.
 
@@ -147,6 +173,22 @@ class System:
         if dies == "after":
             raise _Died
         return answer
+
+    async def obey(self, order: Order) -> Agreed | Declined:
+        """Strike a document out, or keep it."""
+        dies, self.dies = self.dies, ""
+        if dies == "before":
+            raise _Died
+        assert order.target.envelope_id in self.register.keys() | self.shelved
+        if order.target.envelope_id in self.withdrawn or (self.agrees and order.target.envelope_id not in self.kept):
+            self.withdrawn |= {one.envelope_id for one in order.targets}
+        else:
+            self.kept.add(order.target.envelope_id)
+        if dies == "after":
+            raise _Died
+        if order.target.envelope_id in self.withdrawn:
+            return Agreed()
+        return Declined("Đã thi hành (ví dụ)")
 
     def _act(self, envelope_id: str) -> Answer:
         if envelope_id in self.register:
@@ -177,13 +219,24 @@ class Machine:
         self.home, self.folder = home, folder
         self.carrier, self.system = Carrier(), System()
         self.accepted: dict[str, bytes] = {}  # Envelopes by id.
+        self.documents: dict[str, edxml.Document] = {}
+        self.recalled: dict[str, str] = {}  # Id of a recall, and of the envelope that it is about.
         self.heard: dict[str, set[str]] = defaultdict(set)  # Levels of receipts that came home.
         pipes: Any = self.carrier
         outbound = Outbound(
             ledger=home.ledger, broker=pipes, answer_within=_ANSWER_WITHIN, batch=50, ring=lambda: None, now=home.now
         )
+        self.orders = Orders(
+            ledger=home.ledger,
+            broker=pipes,
+            answers=home.answers,
+            roll=home.answers.roll,
+            patience=timedelta(minutes=10),
+            ring=lambda: None,
+            now=home.now,
+        )
         self.dispatch = Dispatch(
-            outbound, home.answers, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now
+            outbound, home.answers, self.orders, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now
         )
         broker: Broker = pipes
         self.router = Router(
@@ -213,14 +266,16 @@ class Machine:
         home, trust = self.home, _Believed(self.home.province.trust())
         self.state = await self._stack.enter_async_context(State.open(self.folder / "office"))
         self.courier = Courier(office=COMMUNE, pipes=self.carrier, state=self.state, now=home.now)  # type: ignore[arg-type]
-        handlers = Handlers(document=self.system.receive)
+        handlers = Handlers(document=self.system.receive, order=self.system.obey)
         gateway: Any = _Gateway(home)
         live: Any = trust
+        voice = Voice(COMMUNE, home.province.signer(COMMUNE))
         self.attempts = Attempts(
-            voice=Voice(COMMUNE, home.province.signer(COMMUNE)),
+            voice=voice,
             trust=live,
             state=self.state,
             courier=self.courier,
+            orders=OfficeOrders(voice=voice, state=self.state, trust=live),
             gateway=gateway,
             handlers=handlers,
             answer_within=timedelta(seconds=30),
@@ -242,10 +297,28 @@ class Machine:
             answer = await self.home.accept(envelope)
             assert (answer.duplicate, answer.envelope_id) == (True, envelope_id)
             return
-        envelope = self.home.seal(self.home.document())
+        document = self.home.document()
+        envelope = self.home.seal(document)
         answer = await self.home.accept(envelope)
         assert not answer.duplicate
         self.accepted[answer.envelope_id] = envelope
+        self.documents[answer.envelope_id] = document
+
+    async def recall(self, number: int) -> None:
+        """The sender takes a document back."""
+        envelope_id, document = list(self.documents.items())[-1 - number % len(self.documents)]
+        order = edxml.Business(
+            edxml.BusinessType.RECALL, reason="Ban hành nhầm (ví dụ)", document_id=document.document_id
+        )
+        answer = await self.home.accept(self.home.seal(self.home.document(business=order)))
+        self.recalled[answer.envelope_id] = envelope_id
+
+    async def judge(self) -> None:
+        """The router looks what orders speak of."""
+        await self.orders.go_round()
+
+    async def change_mind(self, agrees: bool) -> None:
+        self.system.agrees = agrees
 
     async def set_mood(self, mood: str) -> None:
         self.system.mood = mood
@@ -254,6 +327,7 @@ class Machine:
         """Let it be later, and let the loops of both sides do what they do then."""
         self.home.pass_time(span)
         await self.dispatch._tend()
+        await self.orders.go_round()
         await self.dispatch._send()
         await self.courier.send_again()
         await self.compare.look()
@@ -272,7 +346,9 @@ class Machine:
         """The broker hands a message out twice."""
         waiting = self.carrier.queues[queue]
         if waiting:
-            waiting.append(waiting[number % len(waiting)])
+            at = number % len(waiting)
+            waiting[at] = _handed_out(waiting[at])
+            waiting.append(waiting[at])
 
     async def take(self, number: int, dies: str) -> None:
         """The office takes one message from its inbox, whichever comes first."""
@@ -290,7 +366,7 @@ class Machine:
         self.system.dies = ""
         if dies in ("handling", "answered", "published"):
             self.carrier.says_no = self.carrier.forgets_to_confirm = 0
-            inbox.append(message)  # It was not acked.
+            inbox.append(_handed_out(message))  # It was not acked.
             await self._die()
 
     async def carry(self, number: int, dies: bool) -> None:
@@ -320,16 +396,25 @@ class Machine:
         """Compare the book, the office and the sender."""
         ledger, system = self.home.ledger, self.system
         rows = {row.envelope_id: row for row in await ledger.deliveries_in()}
-        assert set(rows) == set(self.accepted)
-        for envelope_id, row in rows.items():
+        assert set(rows) == self.accepted.keys() | self.recalled
+        has = system.register.keys() | system.shelved
+        for envelope_id in self.accepted:
+            row = rows[envelope_id]
             if row.state == "delivered":
-                assert envelope_id in system.register or envelope_id in system.shelved
+                assert envelope_id in has
             if row.state == "refused":
                 assert envelope_id in system.refused
+            if row.state == "recalled":
+                assert envelope_id not in has - system.withdrawn or await self._was_poison(envelope_id)
+        assert not any(rows[order].state == "refused" for order in self.recalled)
         # The system is asked again only after it could not answer, or died on it.
         assert all(number <= 1 + system.excuses[envelope_id] for envelope_id, number in system.asked.items())
         assert (await ledger.audit(self.home.at)).findings == ()
         assert (await audit.walk(ledger, [audit.History()])).findings == []
+
+    async def _was_poison(self, envelope_id: str) -> bool:
+        """Tell whether a delivery was a dead letter: then nobody knows what its addressee has of it."""
+        return any(one.level == "failed" for one in await self.home.ledger.receipts_of(envelope_id))
 
     async def settle(self) -> None:
         """Let nothing go wrong any more: all must end, and be heard of."""
@@ -358,6 +443,24 @@ class Machine:
             assert {"accepted", row.state} <= self.heard[row.envelope_id]
             registered = row.state == "delivered" and row.envelope_id in self.system.register
             assert ("registered" in self.heard[row.envelope_id]) or not registered
+        await self._check_orders()
+
+    async def _check_orders(self) -> None:
+        """Every order has its answer, and the office's system has done what was answered."""
+        has = self.system.register.keys() | self.system.shelved
+        for order, about in self.recalled.items():
+            row = await self.home.row(order)
+            if row.state == "delivered":
+                assert row.business in ("15", "16")
+                assert (about in has - self.system.withdrawn) == (row.business == "16")
+            else:
+                assert row.state in ("recalled", "expired")
+                assert row.state == "expired" or about not in has
+
+
+def _handed_out(message: Incoming) -> Incoming:
+    """Return a message as a broker hands it out once more."""
+    return replace(message, redelivered=True, delivery_count=message.delivery_count + 1)
 
 
 _INBOX = topology.inbox(COMMUNE)
@@ -371,6 +474,9 @@ _EVENTS = st.one_of(
     st.tuples(st.just("carry"), _NUMBERS, st.booleans()),
     st.tuples(st.just("carry"), _NUMBERS, st.booleans()),
     st.tuples(st.just("hear")),
+    st.tuples(st.just("recall"), _NUMBERS),
+    st.tuples(st.just("judge")),
+    st.tuples(st.just("change_mind"), st.booleans()),
     st.tuples(st.just("set_mood"), st.sampled_from(["registers", "refuses", "shelves", "is away", "breaks"])),
     st.tuples(st.just("double"), _QUEUES, _NUMBERS),
     st.tuples(st.just("purge"), _QUEUES),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 import axis
 from adapters.letters import Letter
-from axis import Delivered, Document, Registered, edxml
+from axis import BusinessType, Delivered, Document, Organization, Registered, edxml
 from axis.cli.main import root
 from axis.office.settings import ENVIRONMENT
 from axis.office.testing import TestAxis
+from tests.contents import TASK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^<!-- (\w+)(?:: (\S+))? -->\n```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -91,6 +92,52 @@ async def test_sending_and_reporting_work_as_printed(printed: Path, capsys: pyte
         await page.work_is_done(delivery.envelope_id)
         assert [one.level for one in test_axis.later(delivery).receipts] == ["delivered", "progress"]
     assert "H56.112,2026/08/25,125/UBND-VP None accepted" in capsys.readouterr().out
+
+
+async def test_contents_are_sent_and_received_as_printed(printed: Path) -> None:
+    page = _load(printed / "contents.py")
+    async with TestAxis(page.office, code="H56.112", sender="H56.VP") as test_axis:
+        letter = test_axis.document(
+            originator=axis.Organization("H56.112"),
+            addressees=(axis.Organization("H56.VP"),),
+            promulgated_on=date(2026, 8, 25),
+        )
+        await page.invite(letter)
+        sent = await test_axis.next_sent()
+        assert isinstance(sent.message, edxml.Document)
+        (ref,) = sent.message.attachments
+        invitation = axis.read_content(test_axis.gateway.files[ref.sha256])
+        assert isinstance(invitation, axis.Invitation)
+        assert (invitation.code, invitation.guests) == (letter.document_id, (axis.Guest(organ_id="H56.VP"),))
+        await test_axis.deliver(test_axis.document(), {}, [invitation, TASK])
+    assert page.to_do == ["NV-2026-0042: 2026-09-05"]
+    assert b"METHOD:REQUEST" in page.calendar[0]
+
+
+async def test_orders_work_as_printed(printed: Path) -> None:
+    page = _load(printed / "orders.py")
+    async with TestAxis(page.office, code="H56.112", sender="H56.VP") as test_axis:
+        await test_axis.deliver(recalled := test_axis.document())
+        recall = await test_axis.deliver(test_axis.order(recalled))
+        assert (recall.last.status_code, recall.last.reason) == ("15", "Đã hủy số đến.")
+        await test_axis.deliver(updated := test_axis.document())
+        update = await test_axis.deliver(test_axis.order(updated, BusinessType.UPDATE))
+        assert (update.last.status_code, update.last.number) == ("03", "3")
+        await test_axis.deliver(answered := test_axis.document(document_id="H56.VP,2026/08/25,125/VP-TH"))
+        declined = await test_axis.deliver(test_axis.take_back(answered))
+        assert (declined.last.status_code, declined.last.reason) == ("16", "Văn bản đã được trả lời.")
+        await page.office.send(
+            test_axis.document(
+                originator=Organization("H56.112"),
+                addressees=(Organization("H56.VP"),),
+                document_id="H56.112,2026/08/25,1/A",
+            )
+        )
+        await test_axis.next_sent()
+        await page.correct("H56.112,2026/08/25,1/A")
+        order = (await test_axis.next_sent(2)).message
+        assert isinstance(order, edxml.Document)
+        assert order.business.reason == "Sai số liệu"
 
 
 @pytest.mark.parametrize(("name", "text"), list(_blocks("check")), ids=lambda value: value[:20])

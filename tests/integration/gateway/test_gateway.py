@@ -701,3 +701,41 @@ async def test_nobody_reads_on_for_a_caller_who_has_gone(
     await app(_scope(f"/v1/attachments/{DIGEST}", token), receive, send)
     assert len(read) < 10
     assert app.state.rooms.desk.busy(SENDER) == 0
+
+
+async def test_family_is_told_as_far_as_the_caller_may_see_it(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    """A reply between two others is not among what an addressee of the first document is shown."""
+    first = home.document(to=(COMMUNE, OTHER))
+    first_id = (await home.accept(home.seal(first))).envelope_id
+    reply = home.document(
+        to=(SENDER,),
+        originator=edxml.Organization(COMMUNE),
+        responses=(edxml.ResponseFor(SENDER, first.code, first.document_id),),
+    )
+    reply_id = (await home.accept(home.seal(reply, by=COMMUNE), by=COMMUNE)).envelope_id
+    for link in await home.ledger.links_due(home.at, 10):
+        await home.ledger.settle_links([link], first_id, (), home.at)
+    told = (await sender.get(f"/v1/envelopes/{first_id}/family")).json()
+    assert {one["envelope_id"] for one in told["envelopes"]} == {first_id, reply_id}
+    assert told["relations"] == [{"envelope_id": reply_id, "kind": "reply", "about": first_id, "addressees": []}]
+    async with _caller(app, home, OTHER) as other:
+        told = (await other.get(f"/v1/envelopes/{first_id}/family")).json()
+        assert [one["envelope_id"] for one in told["envelopes"]] == [first_id]
+        assert told["relations"] == []
+        _problem(await other.get(f"/v1/envelopes/{reply_id}/family"), "API.NOT_FOUND")
+
+
+async def test_what_was_taken_back_is_not_the_addressees_to_see(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    await home.bring(SENDER, PDF)
+    accepted = await home.accept(home.seal(home.document(), {"a.pdf": PDF}))
+    async with _caller(app, home, COMMUNE) as addressee:
+        assert (await addressee.get(f"/v1/attachments/{DIGEST}")).status_code == 200
+        row = await home.row(accepted.envelope_id)
+        await home.answers.take_back(row, home.at, by="x", told=SENDER, removed=False)
+        for path in (f"attachments/{DIGEST}", f"envelopes/{accepted.envelope_id}/content"):
+            _problem(await addressee.get(f"/v1/{path}"), "API.NOT_FOUND")
+    assert (await sender.get(f"/v1/attachments/{DIGEST}")).status_code == 200

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,23 @@ from structlog.testing import capture_logs
 
 from adapters import folder
 from adapters.folder.places import Places, Settling, free_name, safe_name
-from axis import Level, Office, OfficeSettings, PermanentError, Refused, name_problem
-from axis.office.testing import OFFICE, SENDER, TestAxis
+from axis import (
+    Agreed,
+    BusinessType,
+    Level,
+    Office,
+    OfficeSettings,
+    PermanentError,
+    Refused,
+    clock,
+    edxml,
+    name_problem,
+    read_content,
+    render_content,
+)
+from axis.edxml.values import local_date
+from axis.office.testing import OFFICE, SENDER, Delivery, TestAxis
+from tests.contents import DOSSIER, INVITATION, TASK
 
 _SOON_S = 60.0  # A disk that others keep busy takes seconds for each sync.
 
@@ -91,6 +107,79 @@ async def test_files_with_our_own_names_do_not_replace_ours(by_adapter: TestAxis
     assert arrived is not None
     assert (arrived / "document (2).json").read_bytes() == b"{}"
     assert (arrived / "register (2).txt").read_bytes() == b"999"
+
+
+async def test_invitation_comes_with_a_file_for_the_calendar(by_adapter: TestAxis, tmp_path: Path) -> None:
+    document = by_adapter.document()
+    invitation = replace(INVITATION, code=document.document_id, inviter=SENDER, documents=())
+    await by_adapter.deliver(document, {"giay-moi.ics": b"theirs"}, [invitation])
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    assert read_content((arrived / "giay-moi.xml").read_bytes()) == invitation
+    assert (arrived / "giay-moi.ics").read_bytes() == b"theirs"
+    assert b"METHOD:REQUEST" in (arrived / "giay-moi (2).ics").read_bytes()
+    page = (arrived / "van-ban.txt").read_text()
+    assert "Thời gian: 08:00 ngày 01/09/2026 đến 11:00 ngày 01/09/2026" in page
+    assert "Tệp: giay-moi (2).ics" in page
+
+
+async def test_recall_of_an_invitation_takes_it_out_of_the_calendar(by_clerk: TestAxis, tmp_path: Path) -> None:
+    await by_clerk.deliver(document := by_clerk.document(), {}, [INVITATION])
+    await by_clerk.deliver(by_clerk.order(document))
+    order = next(one for one in (tmp_path / "inbox").iterdir() if one.name.startswith("THU HỒI"))
+    (order / "agree.txt").write_text("đồng ý")
+    withdrawn = await _until(lambda: _one(tmp_path / "withdrawn"))
+    invited, gone = ((withdrawn / name).read_bytes() for name in ("giay-moi.ics", "huy-giay-moi.ics"))
+    assert (b"METHOD:REQUEST" in invited, b"METHOD:CANCEL" in gone) == (True, True)
+    uid = next(line for line in invited.splitlines() if line.startswith(b"UID:"))
+    assert uid in gone.splitlines()
+
+
+async def test_change_of_an_invitation_moves_it_in_the_calendar(by_clerk: TestAxis, tmp_path: Path) -> None:
+    await by_clerk.deliver(document := by_clerk.document(), {}, [INVITATION])
+    update = by_clerk.order(document, BusinessType.UPDATE)
+    await by_clerk.deliver(update, {}, [replace(INVITATION, revision=1)])
+    order = next(one for one in (tmp_path / "inbox").iterdir() if one.name.startswith("CẬP NHẬT"))
+    assert b"SEQUENCE:1" in (order / "giay-moi.ics").read_bytes()
+    assert "Mời: Họp triển khai" in (order / "van-ban.txt").read_text()
+
+
+async def test_page_says_what_a_dossier_and_a_task_are_about(by_adapter: TestAxis, tmp_path: Path) -> None:
+    await by_adapter.deliver(by_adapter.document(), {}, [DOSSIER, TASK])
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    page = (arrived / "van-ban.txt").read_text()
+    assert "Hồ sơ H56.05-20260810-0000123: Đang xử lý\nHẹn trả: 17:00 ngày 28/08/2026\n" in page
+    assert "Nhiệm vụ NV-2026-0042: Rà soát mã định danh của các đơn vị trực thuộc\nHạn xử lý: 05/09/2026\n" in page
+    assert not (arrived / "giay-moi.ics").exists()
+
+
+async def test_content_that_cannot_be_read_is_a_file_like_any_other(by_adapter: TestAxis, tmp_path: Path) -> None:
+    sealed = by_adapter.seal(by_adapter.document(), {}, [replace(INVITATION, title="")])  # No axis would take it.
+    await by_adapter.deliver(sealed)
+    arrived = _one(tmp_path / "inbox")
+    assert arrived is not None
+    assert (arrived / "giay-moi.xml").exists()
+    assert not (arrived / "giay-moi.ics").exists()
+
+
+async def test_content_in_drop_is_sent_as_what_it_is(by_clerk: TestAxis, tmp_path: Path) -> None:
+    building = tmp_path / "building"
+    building.mkdir()
+    today = local_date(clock.now())
+    code = f"{OFFICE},{today:%Y/%m/%d},7/GM-UBND"
+    invitation = replace(
+        INVITATION, code=code, inviter=OFFICE, documents=(), starts_at=clock.now().replace(microsecond=0), ends_at=None
+    )
+    (building / "giay-moi.xml").write_bytes(render_content(invitation))
+    (building / "letter.toml").write_text(
+        f'to = ["{SENDER}"]\nnumber = 7\nnotation = "GM-UBND"\nsubject = "Họp"\nsigner = "A"\nkind = "Giấy mời"'
+    )
+    (tmp_path / "drop").mkdir(exist_ok=True)
+    building.rename(tmp_path / "drop" / "7")
+    sent = await by_clerk.next_sent()
+    assert isinstance(sent.message, edxml.Document)
+    assert [ref.content_type for ref in sent.message.attachments] == ["application/vnd.axis.invitation+xml;version=1"]
 
 
 async def test_clerk_registers_with_a_file(by_clerk: TestAxis, tmp_path: Path) -> None:
@@ -306,3 +395,114 @@ def test_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     (tmp_path / "a (2)").mkdir()
     assert free_name(tmp_path, "a") == tmp_path / "a (3)"
     assert os.listdir(tmp_path)
+
+
+# --- orders -------------------------------------------------------------------------------
+
+
+def _inbox(root: Path, word: str) -> Path:
+    """Return the folder in inbox/ whose name begins with a word."""
+    (found,) = [path for path in (root / "inbox").iterdir() if path.name.startswith(word)]
+    return found
+
+
+def _levels(delivery: Delivery) -> list[tuple[str, str | None]]:
+    return [(one.level.value, one.status_code) for one in delivery.receipts]
+
+
+async def test_recall_is_a_folder_that_a_clerk_answers_and_its_document_moves_away(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    document = await by_clerk.deliver(sent := by_clerk.document(), {"1.pdf": b"%PDF"})
+    folder = _inbox(tmp_path, "20")
+    order = await by_clerk.deliver(by_clerk.order(sent, reason="gửi nhầm nơi nhận"))
+    asked = _inbox(tmp_path, "THU HỒI")
+    assert "gửi nhầm nơi nhận" in (asked / "van-ban.txt").read_text()
+    assert sent.code in (folder / "cho-quyet-dinh.txt").read_text()
+    (folder / "register.txt").write_text("417")  # While it is frozen, this says nothing.
+    (asked / "agree.txt").write_text("đồng ý")
+    await _until((asked / "answer.txt").exists)
+    assert _levels(by_clerk.later(order)) == [("delivered", "01"), ("progress", "15")]
+    assert _levels(by_clerk.later(document)) == [("delivered", "01"), ("recalled", "15")]
+    withdrawn = tmp_path / "withdrawn" / folder.name
+    assert not folder.exists()
+    assert {"1.pdf", "da-thu-hoi.txt"} <= {path.name for path in withdrawn.iterdir()}
+    assert not (withdrawn / "cho-quyet-dinh.txt").exists()
+
+
+async def test_declined_recall_lets_the_clerk_go_on(by_clerk: TestAxis, tmp_path: Path) -> None:
+    document = await by_clerk.deliver(sent := by_clerk.document())
+    folder = _inbox(tmp_path, "20")
+    order = await by_clerk.deliver(by_clerk.order(sent))
+    (folder / "register.txt").write_text("417")
+    (_inbox(tmp_path, "THU HỒI") / "decline.txt").write_text("đã\nxử lý")
+    await _until((folder / "answer.txt").exists)
+    assert by_clerk.later(order).last.reason == "đã xử lý"
+    assert _levels(by_clerk.later(document)) == [("delivered", "01"), ("registered", "03")]
+
+
+async def test_update_brings_its_document_and_its_number(by_clerk: TestAxis, tmp_path: Path) -> None:
+    document = await by_clerk.deliver(sent := by_clerk.document())
+    new = by_clerk.order(sent, BusinessType.UPDATE, subject="Bản mới (ví dụ)")
+    order = await by_clerk.deliver(new, {"moi.pdf": b"%PDF new"})
+    asked = _inbox(tmp_path, "CẬP NHẬT")
+    assert (asked / "moi.pdf").read_bytes() == b"%PDF new"
+    assert "Bản mới (ví dụ)" in (asked / "van-ban.txt").read_text()
+    (asked / "agree.txt").write_text("9a")
+    await _until((asked / "answer.txt").exists)
+    assert [one.number for one in by_clerk.later(order).receipts] == [None, None, "9a"]
+    assert by_clerk.later(document).last.level is Level.RECALLED
+
+
+async def test_adapter_that_counts_gives_an_update_the_next_number(by_adapter: TestAxis, tmp_path: Path) -> None:
+    first = await by_adapter.deliver(sent := by_adapter.document())
+    order = await by_adapter.deliver(by_adapter.order(sent, BusinessType.REPLACE, subject="Bản mới (ví dụ)"))
+    asked = _inbox(tmp_path, "THAY THẾ")
+    (asked / "agree.txt").write_text("đồng ý")
+    await _until((asked / "answer.txt").exists)
+    assert by_adapter.later(order).last.number == f"2/{first.last.at.year}"
+    assert "Bản mới (ví dụ)" in (tmp_path / "register.csv").read_text()
+
+
+async def test_update_that_is_recalled_itself_frees_the_folder_of_the_old_document(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    document = await by_clerk.deliver(sent := by_clerk.document())
+    folder = _inbox(tmp_path, "20")
+    await by_clerk.deliver(new := by_clerk.order(sent, BusinessType.UPDATE))
+    await by_clerk.deliver(by_clerk.order(new))
+    (folder / "register.txt").write_text("417")
+    (_inbox(tmp_path, "THU HỒI") / "agree.txt").write_text("đồng ý")
+    await _until((folder / "answer.txt").exists)
+    assert by_clerk.later(document).last.number == "417"
+
+
+async def test_crash_between_the_answer_and_the_move_moves_when_the_office_opens(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    await by_clerk.deliver(sent := by_clerk.document())
+    folder = _inbox(tmp_path, "20")
+    order = await by_clerk.deliver(by_clerk.order(sent))
+    await by_clerk._office.report(order.envelope_id, Agreed("đồng ý"))  # As the process before us did, and no more.
+    (_inbox(tmp_path, "THU HỒI") / "agree.txt").write_text("đồng ý")
+    await _until((tmp_path / "withdrawn" / folder.name).exists)
+    assert _levels(by_clerk.later(order)) == [("delivered", "01"), ("progress", "15")]
+
+
+async def test_clerk_recalls_what_was_sent_with_a_file(by_clerk: TestAxis, tmp_path: Path) -> None:
+    _drop(tmp_path, "bao-cao", {"letter.toml": _LETTER, "bao-cao.pdf": "%PDF-1.7"})
+    sent = await by_clerk.next_sent()
+    folder = tmp_path / "sent" / "bao-cao"
+    await _until(lambda: list((folder / "receipts").glob("* accepted *.xml")))
+    (folder / "recall.txt").write_text("sai số liệu")
+    order = await by_clerk.next_sent(2)
+    assert isinstance(order.message, edxml.Document)
+    assert sent.message is not None
+    assert (order.message.business.reason, order.message.business.document_id) == (
+        "sai số liệu",
+        sent.answer.receipt.document_id,
+    )
+    await by_clerk.answer(order, Agreed("đã thu hồi"))
+    await _until(lambda: "đã thu hồi" in (folder / "receipts.txt").read_text())
+    assert (folder / "recalled.txt").exists()
+    assert len(by_clerk.sent) == 2

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from adapters import http
-from axis import Level, Office, OfficeSettings, PermanentError, Registered
+from axis import BusinessType, Level, Office, OfficeSettings, PermanentError, Registered, edxml
 from axis.office.testing import OFFICE, SENDER, TestAxis
 
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -223,6 +223,82 @@ async def test_bad_answer_is_a_coded_problem(axis: TestAxis, interface: httpx.As
 async def test_answer_about_nothing_is_a_coded_problem(axis: TestAxis, interface: httpx.AsyncClient) -> None:
     answer = await interface.post(f"/documents/{'0' * 32}/answer", json={"answer": "refused", "reason": "x"})
     assert (answer.status_code, answer.json()["code"]) == (422, "RCT.UNKNOWN")
+
+
+# --- orders --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (JSONResponse({"answer": "agreed", "note": "đồng ý"}), [("delivered", "01"), ("progress", "15")]),
+        (JSONResponse({"answer": "declined", "reason": "đã xử lý"}), [("delivered", "01"), ("progress", "16")]),
+        (Response(status_code=204), [("delivered", "01")]),
+        (JSONResponse({"answer": "declined"}), [("deferred", None)]),
+        (JSONResponse({"answer": "registered", "number": "1"}), [("deferred", None)]),
+        (Response(status_code=503), [("deferred", None)]),
+        (Response(status_code=409), [("failed", None)]),
+    ],
+)
+async def test_answer_of_the_system_to_an_order_means(
+    axis: TestAxis, system: DocumentSystem, answer: Response, said: list[tuple[str, str | None]]
+) -> None:
+    document = await axis.deliver(sent := axis.document())
+    system.answer = lambda _event: answer
+    order = await axis.deliver(axis.order(sent, reason="gửi nhầm nơi nhận"))
+    assert [(one.level.value, one.status_code) for one in order.receipts] == said
+    event = system.events[-1]
+    assert event["type"] == "order.received"
+    assert (event["data"]["order"], event["data"]["reason"]) == ("recall", "gửi nhầm nơi nhận")
+    assert (event["data"]["envelope_id"], event["data"]["document"]) == (order.envelope_id, None)
+    assert event["data"]["targets"] == [
+        {
+            "envelope_id": document.envelope_id,
+            "document_id": sent.document_id,
+            "code": sent.code,
+            "level": "delivered",
+            "number": None,
+        }
+    ]
+
+
+async def test_system_fetches_what_an_update_brings_and_decides_later(
+    axis: TestAxis, interface: httpx.AsyncClient, system: DocumentSystem
+) -> None:
+    document = await axis.deliver(sent := axis.document())
+    order = await axis.deliver(axis.order(sent, BusinessType.UPDATE, subject="Bản mới (ví dụ)"), {"moi.pdf": b"%PDF"})
+    facts = system.events[-1]["data"]["document"]
+    assert facts["subject"] == "Bản mới (ví dụ)"
+    file = await interface.get(f"/documents/{order.envelope_id}/files/{facts['files'][0]['sha256']}")
+    assert file.content == b"%PDF"
+    frozen = await interface.post(
+        f"/documents/{document.envelope_id}/answer", json={"answer": "registered", "number": "1"}
+    )
+    assert (frozen.status_code, frozen.json()["code"]) == (409, "ORD.FROZEN")
+    for _ in range(2):
+        path = f"/documents/{order.envelope_id}/answer"
+        assert (await interface.post(path, json={"answer": "agreed", "number": "9"})).status_code == 204
+    assert [one.number for one in axis.later(order).receipts] == [None, None, "9"]
+    assert axis.later(document).last.level is Level.RECALLED
+
+
+async def test_system_recalls_what_it_has_sent(axis: TestAxis, interface: httpx.AsyncClient) -> None:
+    answer = await interface.post("/documents", data={"letter": json.dumps(_LETTER)}, files=[("file", ("a.pdf", b"x"))])
+    path = f"/submissions/{answer.json()['submission_id']}/recall"
+    await axis.next_sent()
+    recalled = await interface.post(path, json={"reason": "sai số liệu", "addressees": [SENDER]})
+    assert recalled.status_code == 202
+    order = (await axis.next_sent(2)).message
+    assert isinstance(order, edxml.Document)
+    assert (order.business_type, order.business.reason) == (BusinessType.RECALL, "sai số liệu")
+    for body, status, code in (
+        ({"reason": ""}, 400, "API.PARAMETER"),
+        ({"reason": "x", "addressees": []}, 400, "API.PARAMETER"),
+    ):
+        refused = await interface.post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+    unknown = await interface.post("/submissions/nothing/recall", json={"reason": "x"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "ORD.NOTHING_SENT")
 
 
 # --- who may call -----------------------------------------------------------------------

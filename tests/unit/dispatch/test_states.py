@@ -38,3 +38,8 @@ def test_delivered_after_expiry_is_late() -> None:
 
 def test_dead_letter_still_delivered_if_the_office_says_so() -> None:
     assert after(State.DEAD, Level.DELIVERED) is State.DELIVERED
+
+
+def test_document_that_its_addressee_gives_up_was_delivered_all_the_same() -> None:
+    assert after(State.DELIVERED, Level.RECALLED) is State.DELIVERED
+    assert after(State.REFUSED, Level.RECALLED) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from axis.office import state
+from axis.office.copies import ORDERS_ABOUT
 from axis.office.speech import About
 from axis.office.state import COMPARE_AFTER, State
 from axis.receipts import Level, Receipt, SignedReceipt
@@ -20,6 +21,8 @@ _ASKED = {  # With every message, or every second.
     "end of a submission": "SELECT id FROM submissions WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?)",
     "unsent receipts": "SELECT seq FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
     "untaken receipts": state._UNTAKEN,
+    "order that stands": ORDERS_ABOUT,
+    "what was sent": state._SENT,
     "twin": "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
 }
 

@@ -50,6 +50,7 @@ def receipt(level: Level = Level.REGISTERED, **fields: Any) -> Receipt:
         "previous": "b" * 64,
         "at": AT,
         "status": STATUS[level],
+        "status_code": "15" if level is Level.RECALLED else None,
     }
     return Receipt(**(said | fields))
 
@@ -213,6 +214,18 @@ def test_only_the_axis_speaks_as_the_axis() -> None:
     assert _read(of, _issue(of, receipt(Level.EXPIRED, issuer=AXIS)).xml, axis=AXIS)
 
 
+@pytest.mark.parametrize("status_code", [None, "16"])
+def test_addressee_that_gives_a_document_up_says_that_it_agreed(status_code: str | None) -> None:
+    """The axis says `recalled` about what still waited, without a code; an addressee about its copy, with 15."""
+    of = province()
+    assert receipt(Level.RECALLED, issuer=AXIS, status_code=None).party is Party.AXIS
+    with pytest.raises(ValueError, match="15"):
+        receipt(Level.RECALLED, status_code=status_code)
+    said = receipt(Level.RECALLED)
+    object.__setattr__(said, "status_code", status_code)  # Another program signs what ours would not build.
+    assert _code(of, _issue(of, said).xml) == "RCT.INVALID"
+
+
 def test_receipt_signed_with_another_offices_key_is_refused() -> None:
     of = province()
     assert _code(of, receipts.issue(receipt(issuer=OFFICE), of.signer("H56.05")).xml) == "KEY.WRONG_SIGNER"
@@ -359,6 +372,7 @@ def test_tables_are_total() -> None:
         Level.REFUSED,
         Level.PROGRESS,
         Level.DEFERRED,
+        Level.RECALLED,
         Level.FAILED,
     }
 

@@ -1,0 +1,173 @@
+"""`axis content`: the file of a dossier, a task or an invitation, for a person and for a calendar."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from axis import clock, contents
+from axis.cli import ledgers, options, output
+from axis.contents import Content, DossierStatus, DossierStep, Invitation, Judgement
+from axis.edxml import values
+from axis.errors import refuse
+from axis.ledger import DossierStepRow
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The file of a dossier, a task or an invitation: show, ics; what was told of a dossier: history.",
+)
+
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file of a content.")]
+
+
+@app.command()
+def show(file: File, json: options.Json = False) -> None:
+    """Show what a content says, field by field.
+
+    Exit code: 0 shown, 1 refused.
+
+    Example: axis content show docs/examples/ho-so.xml
+    """
+    content = output.run(_read(file))
+    said = dict(_said(content))
+    if json:
+        output.as_json({"kind": contents.root_of(content).kind, "content": said})
+    else:
+        rows = [(name, _shown(value)) for name, value in said.items() if value not in ("", None, [])]
+        output.table(contents.root_of(content).element, ("", ""), rows)
+
+
+@app.command()
+def ics(
+    file: File,
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; standard output if absent.")
+    ] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Take the meeting out of calendars.")] = False,
+) -> None:
+    """Make a calendar file (RFC 5545) of an invitation.
+
+    Exit code: 0 made, 1 refused.
+
+    Example: axis content ics docs/examples/giay-moi.xml -o giay-moi.ics
+    """
+    from axis.contents.calendar import ics_of
+
+    async def work() -> bytes:
+        content = await _read(file)
+        if not isinstance(content, Invitation):
+            raise refuse("CON.KIND", contents.root_of(content).element, rule="rule:content.root")
+        return ics_of(content, at=clock.now(), cancelled=cancel)
+
+    made = output.run(work())
+    if to is None:
+        sys.stdout.buffer.write(made)
+    else:
+        to.write_bytes(made)
+
+
+@app.command()
+def history(
+    code: Annotated[str, typer.Argument(help="MaHoSo: the code of a dossier.")],
+    json: options.Json = False,
+    data: options.Data = None,
+) -> None:
+    """Show what offices have told of a dossier, and whether it is on time by what each told.
+
+    Exit code: 0 shown, 1 nobody has told of it.
+
+    Example: axis content history H56.05-20260810-0000123
+    """
+
+    async def work() -> list[DossierStepRow]:
+        async with ledgers.opened(data) as book:
+            return await book.dossier_steps(code)
+
+    rows = output.run(work())
+    if json:
+        output.as_json([_told(office, list(steps)) for office, steps in _by_office(rows)])
+    elif not rows:
+        output.stop(f"Chưa có đơn vị nào báo hồ sơ: {code} / Nobody has told of this dossier", output.REFUSED)
+    else:
+        for office, steps in _by_office(rows):
+            _show_told(office, list(steps))
+    if not rows:
+        raise typer.Exit(output.REFUSED)
+
+
+def _by_office(rows: list[DossierStepRow]) -> Iterator[tuple[str, Iterator[DossierStepRow]]]:
+    return groupby(rows, key=lambda row: row.originator)
+
+
+def _judged(rows: list[DossierStepRow]) -> Judgement:
+    steps = [DossierStep(DossierStatus(row.status), row.at, row.due_at) for row in rows]
+    return contents.judge_dossier(steps, now=clock.now())
+
+
+def _told(office: str, rows: list[DossierStepRow]) -> dict[str, Any]:
+    judgement = _judged(rows)
+    return {
+        "office": office,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "due_at": _plain(judgement.due_at),
+        "finished_at": _plain(judgement.finished_at),
+        "supplements": judgement.supplements,
+        "steps": [dict(_said(row)) for row in rows],
+    }
+
+
+def _show_told(office: str, rows: list[DossierStepRow]) -> None:
+    judgement = _judged(rows)
+    output.table(
+        f"{office}: {judgement.verdict} ({judgement.reason})",
+        ("trạng thái", "lúc", "hẹn trả", "", "gói tin"),
+        [
+            (
+                f"{row.status} {DossierStatus(row.status).label}",
+                _plain(row.at),
+                _plain(row.due_at),
+                row.move,
+                row.envelope_id[:6],
+            )
+            for row in rows
+        ],
+    )
+
+
+async def _read(file: Path) -> Content:
+    with file.open("rb") as stream:
+        xml = await asyncio.to_thread(stream.read, contents.MAX_CONTENT_BYTES + 1)
+    return contents.examine(xml, today=values.local_date(clock.now()))
+
+
+def _said(value: Any) -> list[tuple[str, Any]]:
+    return [(field.name, _plain(getattr(value, field.name))) for field in fields(value)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; moments as the clocks of Viet Nam show them."""
+    if is_dataclass(value):
+        return dict(_said(value))
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone(values.VIETNAM).isoformat()
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(_shown(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(str(one) for one in value.values() if one not in ("", None))
+    return str(value)

@@ -1,0 +1,206 @@
+"""Orders: what an accepted envelope says of an earlier document is acted on.
+
+A recall, an update, a replacement takes back what the addressee cannot have: it
+is never begun again, and its message is taken out of the inbox. What the
+addressee has, or may have, is for the addressee to answer: the order is let go
+to it. A status message moves what is known of the work on a document. An
+envelope is held until this has been done; an order that has overtaken its
+document waits for it, and is refused when it has waited for too long.
+
+Every step compares before it sets, and a link stays due until it is settled:
+whoever dies here is followed by somebody who does the same again, and finds
+done what was done.
+
+Spec: docs/protocol/orders.md; docs/adr/0015.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from axis import seal
+from axis.broker import Broker, Incoming, topology
+from axis.clock import Clock
+from axis.dispatch import business
+from axis.dispatch.answers import Answers
+from axis.dispatch.states import State
+from axis.ledger import DeliveryRow, DueLink, Ledger
+from axis.registry import Registry
+from axis.routing import EMPTY_HANDED, LinkKind
+from axis.telemetry import events
+
+_LINKS = 1000  # Judged in one round; a circular to all communes is one for each.
+_LONGEST_INBOX = 20_000  # Messages of an inbox that is led round for one order.
+_FIRST_WAIT = timedelta(seconds=1)  # For a document that is not here; then a fifth of how long that has been so.
+_HELD_BEYOND = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """Acts on links that are due."""
+
+    ledger: Ledger
+    broker: Broker
+    answers: Answers
+    roll: Callable[[], tuple[Registry, seal.Trust]]
+    patience: timedelta  # For how long an order may wait for its document.
+    ring: Callable[[], None]  # Something may be due now.
+    now: Clock
+
+    async def go_round(self) -> bool:
+        """Act on what is due now; return whether there was more than one round takes."""
+        now = self.now()
+        if not await self.ledger.links_waiting(now):
+            return False
+        due = await self.ledger.links_due(now, _LINKS)
+        together: dict[tuple[str, str, str, str], list[DueLink]] = defaultdict(list)
+        for link in due:
+            together[link.envelope_id, link.kind, link.originator, link.document_id].append(link)
+        for links in together.values():
+            await self._judge(links, now)
+        self.ring()
+        return len(due) >= _LINKS
+
+    async def _judge(self, links: Sequence[DueLink], now: datetime) -> None:
+        """Act on what one envelope says of one document."""
+        first = links[0]
+        kind = LinkKind(first.kind)
+        copies = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id)
+        if copies is None:
+            await self._without_document(links, kind, now)
+        elif kind is LinkKind.REPLY:
+            await self.ledger.settle_links(links, copies[-1].envelope_id, (), now)
+        elif kind is LinkKind.STATUS:
+            await self._take_status(links, copies, now)
+        else:
+            await self._act(links, kind, copies, now)
+
+    def _line(self, code: str) -> frozenset[str]:
+        return self.roll()[0].line_of(code)
+
+    async def _without_document(self, links: Sequence[DueLink], kind: LinkKind, now: datetime) -> None:
+        """Let go what needs no document here, and let an order wait for its own."""
+        first = links[0]
+        if kind in (LinkKind.STATUS, LinkKind.REPLY):  # The document may have come another way.
+            await self.ledger.settle_links(links, None, {first.originator}, now)
+            return
+        waited = now - first.accepted_at
+        if waited < self.patience:
+            until = now + max(_FIRST_WAIT, waited / 5)
+            await self.ledger.put_off_links(links, until, until + _HELD_BEYOND)
+            return
+        await self._refuse(links, "ORD.UNKNOWN_DOCUMENT", now)
+        await self.ledger.settle_links(links, None, (), now)
+
+    async def _take_status(self, links: Sequence[DueLink], copies: Sequence[DeliveryRow], now: datetime) -> None:
+        """Move what is known of the work on a document by what its addressee says, and let the message go."""
+        for link in links:
+            own = _of(copies, self._line(link.addressee))
+            if not own:
+                await self._refuse([link], "ORD.NOT_ADDRESSEE", now)
+                await self.ledger.settle_links([link], copies[-1].envelope_id, (), now)
+                continue
+            for row in await self._spoken_of(link, own):
+                await self._move(row, link, now)
+            await self.ledger.settle_links([link], copies[-1].envelope_id, {link.originator}, now)
+
+    async def _spoken_of(self, link: DueLink, own: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
+        """Return the deliveries that a status is about: an answer is about the order, and names its document."""
+        if link.status_code not in business.ANSWERS:
+            return own[-1:]
+        orders = await self.ledger.orders_about({row.envelope_id for row in own}, self._line(link.addressee))
+        return (orders or own)[-1:]
+
+    async def _move(self, row: DeliveryRow, link: DueLink, now: datetime) -> None:
+        code = link.status_code or ""
+        while True:
+            moves = business.follows(row.business, code, is_order=business.is_order(row))
+            if await self.ledger.take_status(row, code, moves=moves, by=link.envelope_id, at=now):
+                return
+            again = await self.ledger.delivery(row.envelope_id, row.addressee)
+            if again is None:
+                raise AssertionError("a delivery is never removed")
+            row = again
+
+    async def _act(
+        self, links: Sequence[DueLink], kind: LinkKind, copies: Sequence[DeliveryRow], now: datetime
+    ) -> None:
+        """Take back what waits, and let the order go to those who have, or may have, the document."""
+        first = links[0]
+        meant = {link.addressee: _of(copies, self._line(link.addressee)) for link in links}
+        await self._take_back([row for rows in meant.values() for row in rows], first, now)
+        left = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id) or ()
+        released: set[str] = set()
+        for link in links:
+            rows = _of(left, self._line(link.addressee))
+            if kind not in EMPTY_HANDED or not all(map(_never_reached, rows)):
+                released.add(link.addressee)
+            elif rows:
+                await self._end(link, now)
+            else:
+                await self._refuse([link], "ORD.NOT_SENT_TO", now)
+        await self.ledger.settle_links(links, copies[-1].envelope_id, released, now)
+
+    async def _take_back(self, rows: Sequence[DeliveryRow], order: DueLink, now: datetime) -> None:
+        """Take back what its addressee cannot have: at once what is not published, and what is untouched in its inbox."""
+
+        async def take(row: DeliveryRow, *, removed: bool) -> None:
+            await self.answers.take_back(row, now, by=order.sent_as, told=order.sender, removed=removed)
+
+        await asyncio.gather(*(take(row, removed=False) for row in rows))
+        # One that was queued a moment ago may have been published since. Of one that was published more than once, a copy may
+        # have been taken that nobody has answered.
+        once = [row for row in rows if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
+        offices = {row.addressee for row in once}
+        for office, found in (await self._taken_out(offices, {row.envelope_id for row in once})).items():
+            for row in once:
+                if row.addressee == office and row.envelope_id in found:
+                    await take(row, removed=True)
+
+    async def _taken_out(self, offices: Collection[str], envelopes: Collection[str]) -> dict[str, set[str]]:
+        """Take the first messages of some envelopes out of inboxes where no reader has had them; return which, by office."""
+
+        def is_meant(message: Incoming) -> bool:
+            headers = message.headers
+            is_first = message.type == "envelope" and headers.get("attempt") == 1
+            return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
+
+        found: dict[str, set[str]] = {}
+        depths = await self.broker.depths([topology.inbox(office) for office in offices])
+        for office in offices:
+            if not depths.get(topology.inbox(office)):
+                continue
+            taken = await self.broker.take_out(
+                topology.inbox(office),
+                is_meant,
+                exchange=topology.DELIVER,
+                routing_key=office,
+                most=_LONGEST_INBOX,
+            )
+            found[office] = {str(message.headers["envelope-id"]) for message in taken}
+            events.inbox_searched(office=office, taken_out=len(taken))
+        return found
+
+    async def _end(self, link: DueLink, now: datetime) -> None:
+        row = await self.ledger.delivery(link.envelope_id, link.addressee)
+        if row is not None:
+            await self.answers.end_order(row, now, about=link.document_id)
+
+    async def _refuse(self, links: Iterable[DueLink], code: str, now: datetime) -> None:
+        for link in links:
+            office = link.originator if link.kind == LinkKind.STATUS else link.addressee
+            row = await self.ledger.delivery(link.envelope_id, office)
+            if row is not None:
+                await self.answers.refuse_order(row, now, code=code, detail=link.document_id)
+
+
+def _of(rows: Iterable[DeliveryRow], offices: Collection[str]) -> list[DeliveryRow]:
+    return [row for row in rows if row.addressee in offices]
+
+
+def _never_reached(row: DeliveryRow) -> bool:
+    """Tell whether an addressee cannot have the document: it was never published to it, or it said no."""
+    state = State(row.state)
+    return state is State.REFUSED or (state is State.RECALLED and not row.attempts)

@@ -1,0 +1,59 @@
+"""Dossiers: what each office has told of a dossier, one step for each envelope.
+
+What one office tells of a dossier is held against what it told before, and
+against nothing that others told: nobody can close another's dossier. What came
+to be so before what was told already is recorded and moves nothing.
+
+Spec: docs/protocol/contents.md 3.7.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from axis.contents.dossier import DossierStatus, Move, move
+from axis.ledger import tables as t
+from axis.ledger.insert import insert_once
+from axis.ledger.values import Custody, DossierSaid, DossierStepRow
+
+_s, _d = t.dossier_steps.c, t.dossiers.c
+
+
+def take_steps(connection: sa.Connection, fresh: Sequence[Custody]) -> dict[str, int]:
+    """Record the steps that envelopes tell of; return the status before by envelope, where no way leads on from it."""
+    telling = [(one, one.dossier) for one in fresh if one.dossier is not None]
+    # Always in the same order: two commits that wait for each other's dossiers would wait for ever.
+    telling.sort(key=lambda pair: (pair[0].originator, pair[1].code))
+    refused = {}
+    for one, said in telling:
+        before = _take_step(connection, one, said)
+        if before is not None:
+            refused[one.envelope_id] = before
+    return refused
+
+
+def _take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> int | None:
+    """Record one step, or return the status from which it cannot follow."""
+    at = said.at or said.not_before
+    key = {"originator": one.originator, "code": said.code}
+    statement = insert_once(connection, t.dossiers, returning="status")
+    is_first = connection.execute(statement, [key | {"status": said.status, "at": at}]).first() is not None
+    came = move(None, DossierStatus(said.status))
+    if not is_first:
+        here = sa.and_(_d.originator == one.originator, _d.code == said.code)
+        stands = connection.execute(sa.select(_d.status, _d.at).where(here).with_for_update()).one()
+        at = said.at or max(stands.at, said.not_before)
+        came = move(DossierStatus(stands.status), DossierStatus(said.status)) if at >= stands.at else Move.LATE
+        if came is Move.IMPOSSIBLE:
+            return int(stands.status)
+        if came is not Move.LATE:
+            connection.execute(sa.update(t.dossiers).where(here).values(status=said.status, at=at))
+    step = {"status": said.status, "move": came.value, "at": at, "due_at": said.due_at, "recorded_at": one.accepted_at}
+    connection.execute(sa.insert(t.dossier_steps), [key | step | {"envelope_id": one.envelope_id}])
+    return None
+
+
+def steps_of(connection: sa.Connection, code: str) -> list[DossierStepRow]:
+    """Return what was told of a dossier, by office, the earliest first."""
+    asked = sa.select(t.dossier_steps).where(_s.code == code).order_by(_s.originator, _s.at, _s.recorded_at)
+    return [DossierStepRow(**row._mapping) for row in connection.execute(asked)]

@@ -1,0 +1,177 @@
+"""Links: what an accepted envelope is to an earlier document, until it has been acted on, and ever after.
+
+A link that is due belongs to the process that claimed it, for a while: to act
+on it twice does no harm, because every step compares before it sets.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from axis.ledger import deliveries
+from axis.ledger import tables as t
+from axis.ledger.deliveries import HELD
+from axis.ledger.values import DeliveryRow, DueLink, Relation
+
+_CLAIM = timedelta(seconds=30)
+_MOST_RELATED = 500  # Envelopes of a family.
+_RECALL = 1  # edXML's number of the business type: such an envelope is no copy of the document.
+
+_d, _e, _k = t.deliveries.c, t.envelopes.c, t.links.c
+_NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
+_WAITING = sa.select(sa.literal(1)).where(_k.due_at <= _NOW).limit(1)
+_DUE = (
+    sa.select(
+        _k.envelope_id, _k.number, _k.kind, _k.originator, _k.document_id, _k.addressee, _k.status_code,
+        _e.originator.label("sender"), _e.document_id.label("sent_as"), _e.accepted_at,
+    )
+    .join(t.envelopes, _e.id == _k.envelope_id)
+    .where(_k.due_at <= _NOW)
+    .order_by(_k.due_at, _k.envelope_id, _k.number)
+    .with_for_update(of=t.links, skip_locked=True)
+)  # fmt: skip
+
+
+def waiting(connection: sa.Connection, now: datetime) -> bool:
+    """Tell, without locking anything, whether a link is due."""
+    return connection.execute(_WAITING, {"now": now}).first() is not None
+
+
+def due(connection: sa.Connection, now: datetime, limit: int) -> list[DueLink]:
+    """Claim links to act on; a claim that is not kept runs out."""
+    found = [DueLink(**row._mapping) for row in connection.execute(_DUE.limit(limit), {"now": now})]
+    for one in found:
+        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=now + _CLAIM))
+    return found
+
+
+def _this(link: DueLink) -> sa.ColumnElement[bool]:
+    return sa.and_(_k.envelope_id == link.envelope_id, _k.number == link.number)
+
+
+def put_off(connection: sa.Connection, links: Sequence[DueLink], until: datetime, held_until: datetime) -> None:
+    """Act on links later, and hold their deliveries for longer than that."""
+    for one in links:
+        connection.execute(sa.update(t.links).where(_this(one), _k.due_at.is_not(None)).values(due_at=until))
+    _of_held(connection, links, next_at=held_until)
+
+
+def settle(
+    connection: sa.Connection, links: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime
+) -> None:
+    """Note that links of one envelope have been acted on, and let its deliveries to some offices go.
+
+    Args:
+        connection: In a transaction.
+        links: Of one envelope, about one document.
+        about: The envelope of that document; None if it is not here.
+        released: Offices that are to get the envelope now.
+        now: Now.
+    """
+    for one in links:
+        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about))
+    going = [one for one in links if deliver_to(one) in released]
+    _of_held(connection, going, next_at=now, code=None, reason="", who_must_act="nobody", updated_at=now)
+
+
+def deliver_to(link: DueLink) -> str:
+    """Return the addressee of the envelope's delivery that waits for this link."""
+    return link.originator if link.kind == "status" else link.addressee
+
+
+def _of_held(connection: sa.Connection, links: Sequence[DueLink], **values: object) -> None:
+    for one in links:
+        connection.execute(
+            sa.update(t.deliveries)
+            .where(
+                _d.envelope_id == one.envelope_id,
+                _d.addressee == deliver_to(one),
+                _d.state == "queued",
+                _d.code == HELD,
+            )
+            .values(**values)
+        )
+
+
+def copies(
+    connection: sa.Connection, originators: Collection[str], document_id: str, *, but: str = ""
+) -> list[DeliveryRow] | None:
+    """Return the deliveries of a document; None if it is not here.
+
+    Args:
+        connection: In a transaction.
+        originators: The office whose document it is, in all that it has been.
+        document_id: As the originator named it.
+        but: An envelope that is not meant, though it has the same id.
+    """
+    envelopes = list(
+        connection.execute(
+            sa.select(_e.id).where(
+                _e.document_id == document_id,
+                _e.originator.in_(originators),
+                _e.kind == "document",
+                _e.business_type != _RECALL,
+                _e.id != but,
+            )
+        ).scalars()
+    )
+    return deliveries.rows(connection, _d.envelope_id.in_(envelopes)) if envelopes else None
+
+
+def orders_about(connection: sa.Connection, about: Collection[str], addressees: Collection[str]) -> list[DeliveryRow]:
+    """Return the deliveries, to some offices, of the orders about some envelopes, oldest first."""
+    ordering = sa.select(_k.envelope_id).where(
+        _k.about.in_(about), _k.addressee.in_(addressees), _k.kind.not_in(("reply", "status"))
+    )
+    return deliveries.rows(connection, _d.envelope_id.in_(ordering), _d.addressee.in_(addressees))
+
+
+def take_status(
+    connection: sa.Connection, row: DeliveryRow, status_code: str, *, moves: bool, by: str, at: datetime
+) -> bool:
+    """Write down that a status message spoke of a delivery, and what it moves; False if that has moved meanwhile.
+
+    Args:
+        connection: In a transaction.
+        row: The delivery as it was seen.
+        status_code: What the message says.
+        moves: Whether it is to stand as `business`; one that is late is only written down.
+        by: The envelope of the message.
+        at: Now.
+    """
+    if moves:
+        before = _d.business.is_(None) if row.business is None else _d.business == row.business
+        changed = connection.execute(
+            sa.update(t.deliveries).where(_d.id == row.delivery_id, before).values(business=status_code, updated_at=at)
+        )
+        if not changed.rowcount:
+            return False
+    detail = {"status": status_code, "by": by}
+    event = "status.taken" if moves else "status.late"
+    connection.execute(
+        sa.insert(t.events),
+        [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": event, "at": at, "detail": detail}],
+    )
+    return True
+
+
+def family(connection: sa.Connection, envelope_id: str) -> list[Relation]:
+    """Return which envelopes speak of which in the family of one: orders, replies and statuses, near and far."""
+    found: dict[tuple[str, str, str], set[str]] = {}
+    seen, asked = {envelope_id}, [envelope_id]
+    while asked and len(seen) <= _MOST_RELATED:
+        here, asked = asked, []
+        near = sa.or_(_k.envelope_id.in_(here), _k.about.in_(here))
+        rows = connection.execute(
+            sa.select(_k.envelope_id, _k.kind, _k.about, _k.addressee).where(near, _k.about.is_not(None))
+        )
+        for row in rows:
+            found.setdefault((row.envelope_id, row.kind, row.about), set()).add(row.addressee)
+            new = [one for one in (row.envelope_id, row.about) if one not in seen]
+            seen.update(new)
+            asked += new
+    return [
+        Relation(envelope_id=speaker, kind=kind, about=about, addressees=tuple(sorted(filter(None, offices))))
+        for (speaker, kind, about), offices in sorted(found.items())
+    ]
