@@ -77,6 +77,7 @@ class Letter(_Form):
     contact_email: str = ""
     due: dt.date | None = None
     priority: Annotated[Priority, BeforeValidator(_priority)] = Priority.ORDINARY
+    release: dt.datetime | None = None  # The hour of a timed one; without a zone it is that of Viet Nam.
     pages: int | None = Field(None, ge=1)
     copies_to: list[str] = []  # "Nơi nhận", as printed on the document.
     answers: list[Answered] = []
@@ -110,6 +111,7 @@ class Letter(_Form):
             signer_name=self.signer,
             due_on=self.due,
             priority=self.priority,
+            release_at=self.release and (self.release if self.release.tzinfo else self.release.replace(tzinfo=VIETNAM)),
             pages=self.pages,
             responses=tuple(ResponseFor(one.office, one.code, one.document_id, one.date) for one in self.answers),
             to_places=tuple(self.copies_to),

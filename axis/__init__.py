@@ -12,6 +12,7 @@
     receipts/   9 ANSWERS     what was said about it, signed and chained
     office/    10 THE COUNTER what an office's system speaks to
 
+    deadlines/  by when an office is to register a document and to be done with it; its calendar
     broker/     the pipes between the rooms and the offices
     gateway/    HTTP for offices
     telemetry/  log events, metrics, health

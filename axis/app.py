@@ -23,7 +23,7 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import children, clock, gateway, intake, ledger, private, registry, seal, spool
+from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool
 from axis.broker import Broker, PrivateNode, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
@@ -101,6 +101,7 @@ class Rooms:
     spool: spool.Spool
     roll: LiveRoll
     voice: Voice
+    deadlines: deadlines.Deadlines
 
     def intake(self, along: Along = alone) -> intake.Intake:
         """Return the door that both the gateway and the router use; `along` begins what an acceptance makes due."""
@@ -110,6 +111,7 @@ class Rooms:
             roll=self.roll,
             voice=self.voice,
             lifetimes=self.settings.dispatch.lifetimes,
+            deadlines=self.deadlines,
             batch=self.settings.router.batch,
             along=along,
         )
@@ -143,6 +145,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         AxisError: CFG.INVALID if the axis has no key or no roll, SYS.* if a room cannot be opened.
     """
     settings = settings.filled()
+    table = settings.deadlines.table()
     private.make_folder(settings.data)
     _allow_descriptors()
     await ledger.migrate(settings.ledger_url)
@@ -158,7 +161,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         assert settings.key is not None  # noqa: S101 - filled() has set it, and the next.
         assert settings.certificate is not None  # noqa: S101
         voice = Voice(settings.organ_id, seal.SigningKey.load(settings.key, settings.certificate))
-        yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice)
+        yield Rooms(settings=settings, ledger=book, spool=store, roll=roll, voice=voice, deadlines=table)
 
 
 def _allow_descriptors() -> None:
@@ -207,6 +210,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             ),
             notices_after=settings.dispatch.notices_after,
             breaker_after=settings.dispatch.breaker_after,
+            deadlines=rooms.deadlines,
             along=outbound.along,
         )
         orders = Orders(
@@ -282,6 +286,8 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
     async def count() -> bool:
         for state, count in (await rooms.ledger.ended()).items():
             metrics.DELIVERIES.labels(state).set(count)
+        for what, late in (await rooms.ledger.overdue(clock.now())).items():
+            metrics.OVERDUE.labels(what).set(late)
         metrics.SPOOL_BYTES.set(await rooms.spool.used_bytes())
         return False
 

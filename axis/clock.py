@@ -14,7 +14,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+
+VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # Without summer time: a fixed offset, on every machine.
 
 Clock = Callable[[], datetime]  # What a room that needs the time is given.
 

@@ -69,6 +69,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENV.WRONG_ROOT": Entry("5.5.5", 400, _I, "Không phải gói tin edXML: {detail}", "Not an edXML message: {detail}", _FIX),
     "ENV.SCHEMA": Entry("5.6.0", 400, _I, "Sai cấu trúc: {detail}", "Against the schema: {detail}", _FIX),
     "ENV.ID_ATTRIBUTE": Entry("5.5.2", 400, _I, "Thuộc tính Id không hợp lệ: {detail}", "An Id attribute is not allowed here: {detail}", _FIX),
+    "ENV.DIALECT": Entry("5.5.5", 400, _I, "Không phải mẫu mà danh sách đơn vị ghi cho đơn vị: {detail}", "Not the dialect that the roll states for the office: {detail}", "Sửa gói tin, hoặc đề nghị sửa mục dialect trong danh sách đơn vị. / Correct the message, or ask for another dialect in the roll."),
     # --- the seal --------------------------------------------------------------
     "SIG.MISSING": Entry("5.7.7", 422, _O, "Gói tin chưa được ký số.", "The envelope carries no seal.", _SEAL),
     "SIG.POSITION": Entry("5.7.7", 422, _I, "Chữ ký không đặt đúng chỗ: {detail}", "The seal is not where it must be: {detail}", _SEAL),
@@ -80,6 +81,8 @@ CATALOGUE: dict[str, Entry] = {
     "SIG.C14N": Entry("5.7.7", 422, _I, "Không chuẩn hóa được XML: {detail}", "The XML cannot be canonicalised: {detail}", _SEAL),
     "SIG.DIGEST": Entry("5.7.7", 422, _O, "Nội dung đã bị thay đổi sau khi ký: {detail}", "The content was changed after it was sealed: {detail}", _SEAL),
     "SIG.VALUE": Entry("5.7.7", 422, _O, "Chữ ký không khớp khóa đã đăng ký của đơn vị gửi.", "The seal was not made with the key registered for the originator.", _SEAL),
+    "SIG.LEGACY": Entry("5.7.7", 422, _O, "Chữ ký kiểu cũ không kiểm tra được: {detail}", "The signature is of a kind that cannot be checked: {detail}", _SEAL),
+    "SIG.NOTARY": Entry("5.7.1", 422, _I, "Chỉ trục được ký thay đơn vị khác: {detail}", "Only the axis may seal for another office: {detail}", _SEAL),
     "KEY.UNKNOWN_SIGNER": Entry("5.1.8", 422, _P, "Đơn vị gửi chưa đăng ký khóa: {detail}", "No key is registered for the originator: {detail}", _ASK),
     "KEY.WRONG_SIGNER": Entry("5.7.1", 422, _O, "Chứng thư không thuộc đơn vị gửi: {detail}", "The certificate does not belong to the originator: {detail}", _SEAL),
     "KEY.EXPIRED": Entry("5.7.1", 422, _O, "Chứng thư đã hết hạn: {detail}", "The certificate has expired: {detail}", "Đăng ký chứng thư mới rồi gửi lại. / Register a new certificate and submit again."),
@@ -119,6 +122,7 @@ CATALOGUE: dict[str, Entry] = {
     "RULE.BUSINESS": Entry("5.6.0", 400, _O, "Thông tin nghiệp vụ không hợp lệ: {detail}", "The business part is not valid: {detail}", _FIX),
     "RULE.STATUS": Entry("5.6.0", 400, _O, "Trạng thái không hợp lệ: {detail}", "The status is not valid: {detail}", _FIX),
     "RULE.MANIFEST": Entry("5.6.0", 400, _I, "Danh mục tệp đính kèm không hợp lệ: {detail}", "The manifest is not valid: {detail}", _FIX),
+    "RULE.RELEASE": Entry("5.6.0", 400, _O, "Giờ phát hành không hợp lệ: {detail}", "The hour of release is not valid: {detail}", _FIX),
     "RULE.SECRET": Entry("5.7.1", 403, _O, "Văn bản mật không được gửi qua trục: {detail}", "A secret document must not travel the axis: {detail}", "Gửi theo đường văn bản mật. / Send it by the channel for secret documents."),
     # --- routing and rights ----------------------------------------------------
     "MSG.CONFLICT": Entry("5.5.0", 409, _O, "Mã văn bản đã dùng cho nội dung khác: {detail}", "This document id was used for other content: {detail}", "Dùng mã mới. / Use a new document id."),
@@ -141,6 +145,8 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX),
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
+    "DUE.SOON": Entry("4.4.7", 504, _A, "Sắp đến hạn: {detail}", "A deadline is near: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
+    "DUE.OVER": Entry("4.4.7", 504, _A, "Đã quá hạn: {detail}", "A deadline is over: {detail}", "Vào sổ, xử lý rồi báo trạng thái. / Register it, deal with it, and report the status."),
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     # --- orders about an earlier document, and statuses ----------------------------
     "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),

@@ -10,8 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from axis import deadlines
+from axis.deadlines import Calendar, load_calendar, parse_term
 
 
 class _Branch(BaseModel):
@@ -82,6 +85,62 @@ class Dispatch(_Branch):
     batch: PositiveInt = Field(200, description="Deliveries attempted per round.")
 
 
+_TERMS = "day, 3 days, 2 hours or 45 minutes of working time, 30 minutes clock, never; by priority 0 to 4."
+
+
+class Deadlines(_Branch):
+    """By when an office is to register what it has been given, and to be done with it."""
+
+    calendar: Path | None = Field(
+        None, description="Working hours and holidays, as config/calendar.toml; none: Monday to Friday, no holidays."
+    )
+    register_within: tuple[str, ...] = Field(
+        ("day", "2 hours", "1 hour", "30 minutes clock", "30 minutes clock"),
+        min_length=5,
+        max_length=5,
+        description=f"From custody to registration (03): {_TERMS}",
+    )
+    process_within: tuple[str, ...] = Field(
+        ("never", "never", "2 days", "1 day", "1 day"),
+        min_length=5,
+        max_length=5,
+        description="From custody to the end of the work (06), where the document gives no due date; written likewise.",
+    )
+    warn_register: tuple[timedelta, ...] = Field(
+        tuple(timedelta(minutes=m) for m in (60, 30, 20, 10, 10)),
+        min_length=5,
+        max_length=5,
+        description="How long before that the office is reminded to register, by priority.",
+    )
+    warn_process: tuple[timedelta, ...] = Field(
+        tuple(timedelta(hours=h) for h in (24, 24, 4, 2, 2)),
+        min_length=5,
+        max_length=5,
+        description="How long before that the office is reminded of the work, by priority.",
+    )
+
+    @field_validator("register_within", "process_within")
+    @classmethod
+    def _are_terms(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        for one in written:
+            parse_term(one)
+        return written
+
+    def table(self) -> deadlines.Deadlines:
+        """Return the table that these settings are; reads the calendar.
+
+        Raises:
+            PermanentError: CFG.INVALID
+        """
+        return deadlines.Deadlines(
+            calendar=Calendar() if self.calendar is None else load_calendar(self.calendar),
+            register=tuple(map(parse_term, self.register_within)),
+            process=tuple(map(parse_term, self.process_within)),
+            warn_register=self.warn_register,
+            warn_process=self.warn_process,
+        )
+
+
 class Limits(_Branch):
     """What is too much."""
 
@@ -138,6 +197,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     router: Router = Router()
     dispatch: Dispatch = Dispatch()
+    deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
 
     @classmethod

@@ -24,6 +24,7 @@ from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
 from axis.edxml import catalogue
 from axis.edxml.codes import STATUSES
+from axis.edxml.dialects import DIALECTS, WORDS, Dialect
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -50,6 +51,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands,
         "topology.md": layout,
         "faults.md": faults,
+        "dialects.md": dialects,
         "../flows/README.md": flows,
     }
     return {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
@@ -134,6 +136,53 @@ def flows() -> Iterator[str]:
 def _clause(text: str) -> str:
     page, _, number = text.partition(" ")
     return f"[{page}](../protocol/{page}.md) {number}"
+
+
+def dialects() -> Iterator[str]:
+    """How older systems write edXML, and what of it is tolerated."""
+    yield from (
+        "# Dialects",
+        "",
+        "The roll states the dialect of an office whose system cannot write the profile. See",
+        "[protocol/dialects.md](../protocol/dialects.md).",
+        "",
+    )
+    yield from _table(
+        ("Dialect", "Seen in", "Namespace", "Frame", "Prefix", "Days", "Files", "Besides"),
+        [
+            (
+                f"`{one.name}`",
+                one.seen,
+                f"`{one.namespace}`",
+                f"`{one.frame}`",
+                "`edXML:`" if one.prefixed else "none",
+                f"`{one.clock}`",
+                f"`{one.packing}`",
+                "; ".join(_besides(one)),
+            )
+            for one in DIALECTS.values()
+        ],
+    )
+    yield from (
+        "## What is tolerated",
+        "",
+        "In every dialect. `axis lint --dialect` says it of a file, line by line; the acceptance names the quirks.",
+        "",
+    )
+    yield from _table(("Quirk", "Tiếng Việt", "English"), [(f"`{quirk}`", vi, en) for quirk, (vi, en) in WORDS.items()])
+
+
+def _besides(one: Dialect) -> Iterator[str]:
+    if one.flat_type:
+        yield "`Type` is the number of the kind"
+    if one.is_complete:
+        yield "every element is written, and an `ErrorList`"
+    if one.signature:
+        yield f"an empty `{one.signature}`"
+    if one.order:
+        yield f"another order in {', '.join(f'`{parent}`' for parent in one.order)}"
+    if one.blanks:
+        yield f"{', '.join(f'`{blank}`' for blank in one.blanks)} is empty"
 
 
 def errors() -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from axis import edxml, ledger, receipts, seal
 from axis.contents import KINDS
+from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
@@ -29,6 +30,7 @@ STRANGER = "H56.NR"
 TIERS = {AXIS: "axis", SENDER: "department", COMMUNE: "commune", OTHER: "commune", STRANGER: "district"}
 LIFETIME = timedelta(days=5)
 WAIT = timedelta(seconds=10)
+DEADLINES = Deadlines()
 
 
 @dataclass
@@ -140,6 +142,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 roll=lambda: (roll, trust),
                 voice=voice,
                 lifetimes=(LIFETIME,) * 5,
+                deadlines=DEADLINES,
                 now=lambda: opened.now(),
             ),
             answers=Answers(
@@ -149,6 +152,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
                 schedule=RetrySchedule(waits=(WAIT,), spread=0),
                 notices_after=(timedelta(hours=1),),
                 breaker_after=3,
+                deadlines=DEADLINES,
             ),
         )
         yield opened

@@ -44,7 +44,7 @@ _WITHDRAWN = "da-thu-hoi.txt"
 _EVENT = "giay-moi.ics"
 _CANCELLED = "huy-giay-moi.ics"  # Takes out of a calendar what the other has put into it.
 _Page = Callable[[list[str], tuple[Content, ...]], str]  # From names of files, and what is to be told of contents.
-_COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id")
+_COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id", "verified")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
 
 
@@ -147,6 +147,7 @@ class Incoming:
             "promulgated_on": str(facts["promulgated_on"]),
             "subject": _cell(facts["subject"]),
             "envelope_id": facts["envelope_id"],
+            "verified": "yes" if facts["verified"] else "no",
         }
         write_whole(path, _csv([*rows, row]))
         return number
@@ -275,6 +276,7 @@ def _facts(doc: Document) -> dict[str, Any]:
     return {
         "envelope_id": doc.envelope_id,
         "digest": doc.digest,
+        "verified": doc.verified,
         "originator": doc.originator.organ_id,
         "originator_name": doc.originator.name,
         "document_id": doc.document_id,
@@ -288,6 +290,9 @@ def _facts(doc: Document) -> dict[str, Any]:
     }
 
 
+_UNVERIFIED = "CHƯA XÁC THỰC NƠI GỬI: phần mềm cũ, không có chữ ký số của đơn vị. Hỏi lại nơi gửi nếu nghi ngờ."
+
+
 def _order_facts(order: Order) -> dict[str, Any]:
     return {
         "digest": order.digest,
@@ -296,6 +301,7 @@ def _order_facts(order: Order) -> dict[str, Any]:
         "order": order.kind.value,
         "reason": order.reason,
         "targets": [asdict(target) for target in order.targets],
+        "verified": order.verified,
     }
 
 
@@ -324,6 +330,7 @@ def _frozen_page(order: Order) -> str:
 def _ordered(order: Order) -> list[str]:
     return [
         f"LỆNH {_ORDERS[order.kind]}",
+        *([] if order.verified else [_UNVERIFIED]),
         f"Nơi gửi: {order.originator.name or order.originator.organ_id} ({order.originator.organ_id})",
         *(
             f"Về văn bản: {target.code or target.document_id}{f', số đến {target.number}' if target.number else ''}"
@@ -337,6 +344,7 @@ def _about(doc: Document, names: list[str], contents: tuple[Content, ...]) -> li
     return [
         f"{doc.type_name} {doc.code} ngày {doc.promulgated_on:%d/%m/%Y}",
         f"Nơi gửi: {doc.originator.name or doc.originator.organ_id} ({doc.originator.organ_id})",
+        *([] if doc.verified else [_UNVERIFIED]),
         f"Trích yếu: {doc.subject}",
         f"Người ký: {doc.signer_name}",
         *([f"Hạn trả lời: {doc.due_on:%d/%m/%Y}"] if doc.due_on else []),

@@ -89,6 +89,7 @@ def facts_of(doc: Document) -> dict[str, Any]:
     return {
         "envelope_id": doc.envelope_id,
         "digest": doc.digest,
+        "verified": doc.verified,
         "originator": {"office": doc.originator.organ_id, "name": doc.originator.name},
         "addressees": [{"office": to.organ_id, "name": to.name} for to in doc.addressees],
         "document_id": doc.document_id,

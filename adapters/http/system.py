@@ -85,6 +85,7 @@ class System:
             "order": order.kind.value,
             "reason": order.reason,
             "targets": [asdict(target) for target in order.targets],
+            "verified": order.verified,
             "document": None if order.document is None else facts_of(order.document),
             "envelope": b64encode(order.sealed).decode(),
         }
@@ -135,6 +136,7 @@ class System:
             "status_code": said.status_code,
             "description": said.description,
             "at": said.at.isoformat(),
+            "verified": report.verified,
             "envelope": b64encode(report.sealed).decode(),
         }
         _require_taken(await self._post("status.received", report.envelope_id, facts))

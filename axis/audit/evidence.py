@@ -63,10 +63,13 @@ class Evidence:
             return
         try:
             received = edxml.parse(story.sealed)
-            verified = seal.verify(received, self.trust, at=story.envelope.accepted_at)
+            notary = None if story.envelope.verified else self.axis
+            verified = seal.verify(received, self.trust, at=story.envelope.accepted_at, notary=notary)
         except Refusal as refusal:
             yield f"the seal of the envelope does not hold: {refusal}"
             return
+        if received.notary is not None and received.notary.original != story.envelope.original:
+            yield "the envelope is of another original than the book says"
         if verified.digest != story.envelope.digest:
             yield "the envelope has other content than the book says"
 

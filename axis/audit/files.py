@@ -32,7 +32,7 @@ class Files:
         async for office, digest, size in book.uploads():
             wrong = await self._wrong(digest, size)
             if wrong:
-                yield AuditFinding("I8", "", office, f"file {digest} {wrong}; no envelope names it yet")
+                yield AuditFinding("I8", "", office, f"file {digest} {wrong}; no envelope lists it")
 
     async def _wrong(self, digest: str, size: int) -> str:
         if digest not in self._known:

@@ -15,7 +15,8 @@ Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -346,20 +347,25 @@ class Broker:
             max_batch: A lone message never waits for others.
             prefetch: Unacknowledged messages at a time.
         """
-        return self._consume(queue, prefetch, partial(_in_batches, callback, max_batch))
+        return self._consume({queue: prefetch}, partial(_in_batches, callback, max_batch))
 
-    async def consume_each(self, queue: str, callback: Callback, *, at_once: int) -> "Consumer":
+    async def consume_each(
+        self, queue: str, callback: Callback, *, at_once: int, before: str | None = None
+    ) -> "Consumer":
         """Hand each message of a queue to a callback of its own, and ack it when that returns.
 
         Args:
             queue: Must exist.
             callback: A slow one holds up nobody but itself. If it raises, its message goes back to the queue.
             at_once: So many run beside each other.
+            before: A second queue, which must exist; as long as it holds anything, that goes first.
         """
-        return self._consume(queue, at_once, partial(_each_alone, callback))
+        # Of what goes first, the next ones are here already when one has ended: else an ordinary one would slip in.
+        first = {} if before is None else {before: 2 * at_once}
+        return self._consume({**first, queue: at_once}, partial(_each_alone, callback, at_once))
 
-    def _consume(self, queue: str, prefetch: int, work: Callable[["_Arrivals"], Awaitable[None]]) -> "Consumer":
-        consumer = Consumer(self._consuming, queue, prefetch, work, self._doubt.set)
+    def _consume(self, queues: Mapping[str, int], work: Callable[["_Arrivals"], Awaitable[None]]) -> "Consumer":
+        consumer = Consumer(self._consuming, queues, work, self._doubt.set)
         consumer.start()
         return consumer
 
@@ -374,19 +380,18 @@ async def _depth(channel: AbstractChannel, queue: str) -> int | None:
 
 
 class Consumer:
-    """Reads one queue until it is stopped, over as many connections as that takes."""
+    """Reads its queues until it is stopped, over as many connections as that takes; the first of them goes first."""
 
     def __init__(
         self,
         line: _Line,
-        queue: str,
-        prefetch: int,
+        queues: Mapping[str, int],
         work: Callable[["_Arrivals"], Awaitable[None]],
         missing: Callable[[], None],
     ) -> None:
         self._line = line
-        self._queue = queue
-        self._prefetch = prefetch
+        self._queues = queues  # With how many unacknowledged messages each may have here.
+        *_, self._name = queues  # As it stands in the log.
         self._work = work
         self._missing = missing  # Called when the queue is not there.
         self._stopping = asyncio.Event()
@@ -394,7 +399,7 @@ class Consumer:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._task = asyncio.create_task(self._run(), name=f"consume {self._queue}")
+        self._task = asyncio.create_task(self._run(), name=f"consume {self._name}")
 
     async def stop(self) -> None:
         """Take no more, finish what runs, and leave the rest to the queue."""
@@ -413,50 +418,62 @@ class Consumer:
             except _LINE_ERRORS as error:
                 if isinstance(error, ChannelNotFoundEntity):
                     self._missing()
-                events.room_unavailable(room=f"broker {self._queue}", code="SYS.BROKER", retry_s=pause_s)
+                events.room_unavailable(room=f"broker {self._name}", code="SYS.BROKER", retry_s=pause_s)
             except Exception as error:  # A queue that nobody reads any more would be noticed by nobody.
-                events.service_failed(name=f"consumer {self._queue}", error=error)
+                events.service_failed(name=f"consumer {self._name}", error=error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:
-        """Read over one channel until it closes, the queue is gone, or we stop."""
+        """Read over one channel until it closes, a queue is gone, or we stop."""
         connection = await self._line.connection()
         channel = await connection.channel()
         try:
-            await channel.set_qos(prefetch_count=self._prefetch)
             line = cast("Line", await channel.get_underlay_channel())
-            arrivals = _Arrivals(self._queue, line)
+            arrivals = _Arrivals(self._name, line)
             line.on_consumer_cancel_callbacks.add(arrivals.end)  # By the broker: somebody has deleted the queue.
             endings = [
                 asyncio.create_task(arrivals.end_after(self._stopping.wait())),
                 asyncio.create_task(arrivals.end_after(_closed(channel))),
             ]
+            tags = []
             try:
-                consuming = await line.basic_consume(self._queue, arrivals.put)
+                for rank, (queue, prefetch) in enumerate(self._queues.items()):
+                    await channel.set_qos(prefetch_count=prefetch)  # Of the reader that is begun next.
+                    consuming = await line.basic_consume(queue, partial(arrivals.put, rank))
+                    tags.append(consuming.consumer_tag)
                 await self._work(arrivals)
             finally:
                 for ending in endings:
                     ending.cancel()
-            if not channel.is_closed and consuming.consumer_tag is not None:
-                await line.basic_cancel(consuming.consumer_tag)
+            for tag in tags:
+                if not channel.is_closed and tag is not None:
+                    await line.basic_cancel(tag)
         finally:
             if not channel.is_closed:
                 with contextlib.suppress(*_LINE_ERRORS):
                     await channel.close()
 
 
+_END = 9  # Behind everything that has come.
+
+
 class _Arrivals:
-    """What comes out of a queue over one channel; None when nothing more is to be taken."""
+    """What comes out of queues over one channel, by the rank of its queue; None when nothing more is to be taken."""
 
-    def __init__(self, queue: str, line: Line) -> None:
-        self.queue = queue
+    def __init__(self, name: str, line: Line) -> None:
+        self.name = name
+        self.has_ended = False
         self._line = line
-        self._arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+        self._number = itertools.count()  # Of one rank, what came first goes first; messages are not compared.
+        self._arrived: asyncio.PriorityQueue[tuple[int, int, DeliveredMessage | None]] = asyncio.PriorityQueue()
 
-    async def put(self, message: DeliveredMessage) -> None:
-        self._arrived.put_nowait(message)
+    async def put(self, rank: int, message: DeliveredMessage) -> None:
+        self._put(rank, message)
+
+    def _put(self, rank: int, message: DeliveredMessage | None) -> None:
+        self._arrived.put_nowait((rank, next(self._number), message))
 
     async def end_after(self, ending: Awaitable[object]) -> None:
         """Give the word that nothing more is to be taken when something has happened."""
@@ -465,15 +482,16 @@ class _Arrivals:
 
     def end(self, *_: object) -> None:
         """Give the word that nothing more is to be taken."""
-        self._arrived.put_nowait(None)
+        self.has_ended = True
+        self._put(_END, None)
 
     async def next(self, most: int = 1) -> list[DeliveredMessage]:
         """Return what is there, at least one message; [] at the end."""
         taken: list[DeliveredMessage] = []
         while not taken or (len(taken) < most and not self._arrived.empty()):
-            message = await self._arrived.get()
+            _, _, message = await self._arrived.get()
             if message is None:
-                self._arrived.put_nowait(None)  # For the next who asks.
+                self._put(_END, None)  # For the next who asks.
                 break
             taken.append(message)
         return taken
@@ -503,20 +521,22 @@ async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arriva
         try:
             await callback(incoming)
         except Exception as error:
-            events.service_failed(name=f"consumer {arrivals.queue}", error=error)
+            events.service_failed(name=f"consumer {arrivals.name}", error=error)
             for one in incoming:
                 one.give_back()
             await asyncio.sleep(_PAUSE_FIRST_S)
         await arrivals.settle(messages, incoming)
 
 
-async def _each_alone(callback: Callback, arrivals: _Arrivals) -> None:
+async def _each_alone(callback: Callback, at_once: int, arrivals: _Arrivals) -> None:
+    free = asyncio.Semaphore(at_once)
+
     async def one(message: DeliveredMessage) -> None:
         incoming = _incoming(message)
         try:
             await callback(incoming)
         except Exception as error:
-            events.service_failed(name=f"consumer {arrivals.queue}", error=error)
+            events.service_failed(name=f"consumer {arrivals.name}", error=error)
             incoming.give_back()
             await asyncio.sleep(_PAUSE_FIRST_S)
         # Where the channel has gone, the broker hands the message out again.
@@ -524,10 +544,20 @@ async def _each_alone(callback: Callback, arrivals: _Arrivals) -> None:
             await arrivals.settle_one(message, incoming)
 
     running: set[asyncio.Task[None]] = set()
-    while messages := await arrivals.next():
+
+    def ended(task: asyncio.Task[None]) -> None:
+        running.discard(task)
+        free.release()
+
+    while True:
+        # In this order: of two queues the broker hands out twice as many, and what goes first is chosen when one may begin.
+        await free.acquire()
+        messages = [] if arrivals.has_ended else await arrivals.next()
+        if not messages:
+            break  # What has come and not begun goes back to its queue.
         task = asyncio.create_task(one(messages[0]))
         running.add(task)
-        task.add_done_callback(running.discard)
+        task.add_done_callback(ended)
     await asyncio.gather(*running, return_exceptions=True)
 
 

@@ -1,7 +1,8 @@
 """Topology: every exchange, queue and binding, as one value.
 
 An office writes to its own exchange and reads its own inbox, and nothing else:
-who published a message is known by the exchange that it came through. Queues
+who published a message is known by the exchange that it came through. An inbox
+is two queues: urgent envelopes wait in one of their own. Queues
 are quorum queues, every limit is stated, and what a queue gives up goes to
 `axis.dead` at least once. Arguments never change under a name: a queue that
 must differ gets another name.
@@ -14,7 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-DELIVER = "axis.deliver"  # Exchange: routing key = OrganId.
+from axis.edxml import Priority
+
+DELIVER = "axis.deliver"  # Exchange: the routing key says whose inbox, and which of its queues.
 SUBMIT = "axis.submit"
 SUBMIT_EXPRESS = "axis.submit.express"  # Urgent documents pass ordinary ones here.
 SUBMIT_LATER = "axis.submit.later"  # What an office hands in beyond its allowance waits here, behind the others.
@@ -24,8 +27,11 @@ DEAD = "axis.dead"
 
 MOST_BYTES = 4 * 1024 * 1024  # Of one message: the largest receipt; the broker is told to take nothing larger.
 
+
 _OFFICE = "office."
 _INBOX = "inbox."
+_EXPRESS_INBOX = "inbox-express."
+_EXPRESS_KEY = "express:"  # No OrganId holds a colon.
 
 # What an office may publish: routing key -> queue.
 OFFICE_KEYS = {
@@ -91,10 +97,14 @@ def province(codes: Iterable[str]) -> Topology:
             _quorum(HEARTBEATS, _LONGEST_BEATS),
             # The last stop: no limit on deliveries, no further letter, nothing dies of age.
             Queue(DEAD, {"x-queue-type": "quorum"}),
-            *(_quorum(inbox(code), _LONGEST_INBOX) for code in codes),
+            *(_quorum(queue, _LONGEST_INBOX) for code in codes for queue in inboxes(code)),
         ),
         bindings=(
-            *(Binding(DELIVER, code, inbox(code)) for code in codes),
+            *(
+                Binding(DELIVER, deliver_key(code, urgent), inbox(code, urgent))
+                for code in codes
+                for urgent in (False, True)
+            ),
             *(Binding(office_exchange(code), key, queue) for code in codes for key, queue in OFFICE_KEYS.items()),
         ),
     )
@@ -118,7 +128,8 @@ def _quorum(name: str, longest: int) -> Queue:
 
 def permissions(code: str) -> Permissions:
     """Return what the account of an office may do: write its exchange, read its inbox, make nothing."""
-    return Permissions("^$", f"^{re.escape(office_exchange(code))}$", f"^{re.escape(inbox(code))}$")
+    reads = "|".join(map(re.escape, inboxes(code)))
+    return Permissions("^$", f"^{re.escape(office_exchange(code))}$", f"^({reads})$")
 
 
 def office_exchange(code: str) -> str:
@@ -126,9 +137,24 @@ def office_exchange(code: str) -> str:
     return f"{_OFFICE}{code}"
 
 
-def inbox(code: str) -> str:
-    """Return the queue that an office reads."""
-    return f"{_INBOX}{code}"
+def inbox(code: str, urgent: bool = False) -> str:
+    """Return the queue that holds an office's ordinary envelopes and its receipts, or the one of its urgent envelopes."""
+    return f"{_EXPRESS_INBOX if urgent else _INBOX}{code}"
+
+
+def inboxes(code: str) -> tuple[str, str]:
+    """Return the two queues that an office reads, the ordinary one first."""
+    return inbox(code), inbox(code, urgent=True)
+
+
+def deliver_key(code: str, urgent: bool = False) -> str:
+    """Return the routing key that leads from `axis.deliver` into an inbox."""
+    return f"{_EXPRESS_KEY}{code}" if urgent else code
+
+
+def is_urgent(priority: int) -> bool:
+    """Tell whether an envelope of this priority passes ordinary ones, on its way in and out."""
+    return priority >= Priority.VERY_URGENT
 
 
 def office_of(exchange: str) -> str:
@@ -140,4 +166,4 @@ def office_of(exchange: str) -> str:
 
 def inbox_owner(queue: str) -> str | None:
     """Return whose inbox a queue is, or None."""
-    return queue.removeprefix(_INBOX) if queue.startswith(_INBOX) else None
+    return next((queue.removeprefix(one) for one in (_INBOX, _EXPRESS_INBOX) if queue.startswith(one)), None)

@@ -19,6 +19,7 @@ from axis.settings import Settings
 _FREE_BYTES = 2 * 1024**3
 _EXPIRES_SOON_DAYS = 30
 _OLD_CRL = timedelta(days=1)
+_REACHED = timedelta(days=30)  # A deadline that begins now may well be then.
 _GOOD, _ODD, _BAD = "good", "odd", "bad"
 
 
@@ -33,7 +34,7 @@ class Check:
 
 
 def doctor(json: options.Json = False, data: options.Data = None) -> None:
-    """Look at settings, trust, certificates, roll, ledger, spool, disk, broker and gateway, and say what to do.
+    """Look at settings, calendar, trust, certificates, roll, ledger, spool, disk, broker and gateway, and say what to do.
 
     Exit code: 0 if nothing is bad, 1 if something is.
 
@@ -61,6 +62,7 @@ def doctor(json: options.Json = False, data: options.Data = None) -> None:
 
 async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield _disk(settings.data)
+    yield _calendar(settings)
     for check in _trust(settings):
         yield check
     yield await _ledger(settings)
@@ -79,6 +81,22 @@ def _disk(data: Path) -> Check:
         Check("disk", _GOOD, text)
         if free > _FREE_BYTES
         else Check("disk", _BAD, text, "make room: intake stops when the disk is full")
+    )
+
+
+def _calendar(settings: Settings) -> Check:
+    """Look whether deadlines know the holidays of now and of the days that they reach."""
+    try:
+        table = settings.deadlines.table()
+    except AxisError as error:
+        return Check("calendar", _BAD, str(error), "compare it with config/calendar.toml")
+    if settings.deadlines.calendar is None:
+        return Check("calendar", _ODD, "none is given: Monday to Friday, no holidays", "set deadlines.calendar")
+    reached = (clock.now() + _REACHED).astimezone(clock.VIETNAM).year
+    known = sum(day.year == reached for day in table.calendar.holidays)
+    text = f"{known} holidays of {reached}"
+    return (
+        Check("calendar", _GOOD, text) if known else Check("calendar", _ODD, text, "enter them, and restart the axis")
     )
 
 

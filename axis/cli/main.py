@@ -18,8 +18,13 @@ _COMMANDS = {
     "office": ("office", "An office by an installed adapter: run, check."),
     "send": ("send", "Send a document, and show the signed answer."),
     "track": ("track", "Show where a document is, addressee by addressee."),
+    "deadlines": (
+        "deadlines",
+        "What offices are to register or to be done with, by when; who is late, who is on time.",
+    ),
     "lint": ("lint", "Check a file against the schema, the business rules and, with --trust, the seal."),
     "content": ("content", "The file of a dossier, a task or an invitation: show, ics."),
+    "edxml": ("edxml", "Between the dialects of older systems and the one form: normalise, render."),
     "seal": ("seal", "Sign envelopes; check the seals of envelopes and receipts."),
     "pki": ("pki", "Make a certificate authority; issue and revoke office certificates."),
     "offices": ("offices", "The roll of offices: list, check, load."),

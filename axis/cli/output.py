@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
+from axis.edxml.dialects import Tolerated
 from axis.errors import AxisError, Refusal, TransientError, Violation
 
 T = TypeVar("T")
@@ -25,6 +26,9 @@ T = TypeVar("T")
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
 
+UNVERIFIED = (
+    "Chưa xác thực nơi gửi: trục ký thay phần mềm cũ / Originator not verified: sealed by the axis for an older system"
+)
 REFUSED, WRONG_USE, NOT_NOW = 1, 2, 3
 
 
@@ -52,6 +56,13 @@ def violations(found: Sequence[Violation]) -> None:
             console.print(f"   {place}", markup=False)
         console.print(f"   {one.vi}\n   {one.en}", markup=False)
         console.print(f"   → {one.who_must_act}: {one.next}", markup=False)
+
+
+def tolerated(found: Sequence[Tolerated]) -> None:
+    """Write what is not as it should be and harms nobody, one row each, in both languages."""
+    for one in found:
+        place = f"dòng {one.line}: " if one.line is not None else ""
+        console.print(f"~ {one.quirk}  {place}{one.vi} / {one.en}", markup=False)
 
 
 def stop(message: str, code: int) -> NoReturn:

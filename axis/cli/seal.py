@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from axis import clock, edxml, receipts, registry, seal
-from axis.cli import output
+from axis.cli import options, output
 from axis.errors import Refusal, TransientError
 from axis.seal import SigningKey, Trust
 
@@ -53,6 +53,7 @@ def verify(
         typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ"], help="Judge certificates at this time (UTC) instead of now."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    axis: options.Axis = "H56.TRUC",
 ) -> None:
     """Check the seal of an envelope or of a receipt, and say who signed it.
 
@@ -61,11 +62,13 @@ def verify(
     Example: axis seal verify 125.sealed.edxml --trust trust/
     """
     moment = clock.now() if at is None else at.replace(tzinfo=UTC)
-    finding = output.run(asyncio.to_thread(lambda: _judge(file.read_bytes(), load_trust(trust), moment)))
+    finding = output.run(asyncio.to_thread(lambda: _judge(file.read_bytes(), load_trust(trust), moment, axis)))
     if json:
         output.as_json(finding.as_dict())
     elif finding.refusal is None:
         output.table("Chữ ký hợp lệ / The seal holds", ("", ""), list(finding.facts.items()))
+        if not finding.facts.get("verified", True):
+            output.console.print(output.UNVERIFIED, style="yellow")
     else:
         output.violations(finding.refusal.violations)
         output.console.print("Từ chối / Refused", style="red")
@@ -86,7 +89,7 @@ class _Finding:
         return {"holds": False, "violations": [found.as_dict() for found in self.refusal.violations]}
 
 
-def _judge(content: bytes, trust: Trust, at: datetime) -> _Finding:
+def _judge(content: bytes, trust: Trust, at: datetime, axis: str) -> _Finding:
     """Verify a receipt or an envelope.
 
     Raises:
@@ -95,7 +98,8 @@ def _judge(content: bytes, trust: Trust, at: datetime) -> _Finding:
     try:
         if receipts.is_receipt(content):
             return _Finding(_facts_of_receipt(receipts.read_receipt(content, trust, at=at)))
-        return _Finding(_facts_of_envelope(seal.verify(edxml.parse(_without_attachments(content)), trust, at=at)))
+        received = edxml.parse(_without_attachments(content))
+        return _Finding(_facts_of_envelope(seal.verify(received, trust, at=at, notary=axis)))
     except TransientError:
         raise
     except Refusal as refusal:
@@ -103,9 +107,12 @@ def _judge(content: bytes, trust: Trust, at: datetime) -> _Finding:
 
 
 def _facts_of_envelope(verified: seal.Verified) -> dict[str, Any]:
+    mark = verified.received.notary
     return {
         "kind": verified.received.kind.value,
         "originator": verified.received.originator,
+        "verified": verified.by_originator,
+        **({} if mark is None else {"notary": mark.organ_id, "original": mark.original}),
         "document_id": verified.received.document_id,
         "digest": verified.digest,
         "signed_with": verified.signer,

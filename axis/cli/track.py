@@ -1,12 +1,15 @@
 """`axis track`: what became of a document."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from axis import ledger
+from axis import clock, ledger
 from axis.cli import ledgers, options, output
+
+_WAITING = ("queued", "sent", "deferred", "dead")
 
 
 def track(
@@ -41,7 +44,8 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
     rows = await book.deliveries_of(envelope.envelope_id)
     said = await book.receipts_of(envelope.envelope_id)
     return asdict(envelope) | {
-        "deliveries": [asdict(row) for row in rows],
+        "verified": envelope.verified,
+        "deliveries": [_delivery(row, clock.now()) for row in rows],
         "receipts": [
             {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest}
             for one in said
@@ -57,23 +61,43 @@ async def _related(book: ledger.Ledger, relation: ledger.Relation) -> dict[str, 
     return asdict(relation) | codes
 
 
+def _delivery(row: ledger.DeliveryRow, now: datetime) -> dict[str, Any]:
+    return asdict(row) | {"waits_for_its_hour": row.waits_for_its_hour(now), "overdue": row.is_overdue(now)}
+
+
+def _deadline(row: dict[str, Any]) -> str:
+    """Say by when something must happen: that it is released, or delivered, or that its addressee answers."""
+    if row["waits_for_its_hour"]:
+        return f"phát hành {_local(row['release_at'])}"
+    if row["state"] in _WAITING:
+        return f"hết hạn {_local(row['expires_at'])}"
+    return f"{'quá hạn' if row['overdue'] else 'đến'} {_local(row['due_by'])}" if row["due_by"] else ""
+
+
+def _local(at: datetime) -> str:
+    return f"{at.astimezone(clock.VIETNAM):%d/%m/%Y %H:%M}"
+
+
 def _show(story: dict[str, Any]) -> None:
     output.console.print(f"{story['code']}  {story['subject']}", style="bold", markup=False)
     output.console.print(
         f"  {story['originator']} · {story['document_id']} · {story['envelope_id']} · {story['accepted_at']:%Y-%m-%d %H:%M:%S}Z",
         markup=False,
     )
+    if not story["verified"]:
+        output.console.print(f"  {output.UNVERIFIED} · {story['original']}", style="yellow", markup=False)
     output.table(
         "",
-        ("nơi nhận", "trạng thái", "nghiệp vụ", "lần", "lý do", "thử lại", "ai xử lý"),
+        ("nơi nhận", "trạng thái", "nghiệp vụ", "lần", "lý do", "thử lại", "hạn", "ai xử lý"),
         [
             (
                 row["addressee"],
                 row["state"],
                 row["business"],
                 row["attempts"],
-                row["reason"],
+                "chờ đến giờ hẹn" if row["waits_for_its_hour"] else row["reason"],
                 f"{row['next_at']:%H:%M:%S}Z" if row["next_at"] else "",
+                _deadline(row),
                 row["who_must_act"],
             )
             for row in story["deliveries"]

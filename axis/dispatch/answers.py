@@ -17,10 +17,12 @@ from datetime import datetime, timedelta
 
 from axis import receipts, seal
 from axis.batches import Batches
+from axis.deadlines import Clocks, Deadlines
 from axis.dispatch import business
 from axis.dispatch.along import Along, alone
 from axis.dispatch.retry import RetrySchedule, is_news
 from axis.dispatch.states import WAITING, State, after
+from axis.edxml import BusinessType, Kind
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
 from axis.receipts import Level, Receipt, SignedReceipt
@@ -56,6 +58,7 @@ class Answers:
     schedule: RetrySchedule
     notices_after: tuple[timedelta, ...]
     breaker_after: int
+    deadlines: Deadlines
     along: Along = alone  # What a commit makes due is begun with it.
     _reading: Batches[_Came, SignedReceipt] = field(init=False)
     _recording: Batches[Asked, Recorded] = field(init=False)
@@ -106,13 +109,27 @@ class Answers:
     async def _record(self, asked: Sequence[Asked]) -> Sequence[Recorded | Exception]:
         return await self.along(self.ledger.record(asked))
 
-    def _entry(self, signed: SignedReceipt, row: DeliveryRow, now: datetime, also: str | None = None) -> ReceiptEntry:
-        """Return the one commit that this receipt makes; `also` names who is told of it beside the originator."""
+    def _entry(
+        self,
+        signed: SignedReceipt,
+        row: DeliveryRow,
+        now: datetime,
+        *,
+        clocks: Clocks | None = None,
+        also: str | None = None,
+    ) -> ReceiptEntry:
+        """Return the one commit that this receipt makes.
+
+        Args:
+            signed: The receipt.
+            row: The delivery as it stands.
+            now: Now.
+            clocks: Those that it leaves, where it is the axis's own.
+            also: Who is told of it beside those whom it concerns.
+        """
         said = signed.receipt
-        told = dict.fromkeys((row.originator, *([also] if also else [])))
         state = _state_after(signed, row)
         wait = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
-        tells = said.level is not Level.DEFERRED or self._is_news(row, now)
         own_word = said.issuer == row.addressee  # Where the axis speaks, the office has shown nothing.
         deferred = said.level is Level.DEFERRED
         return ReceiptEntry(
@@ -131,25 +148,55 @@ class Answers:
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
             next_at=now + wait if state is State.DEFERRED else None,
-            notices=tuple(Notice(target=office, receipt_digest=signed.digest) for office in told) if tells else (),
+            notices=tuple(Notice(target=one, receipt_digest=signed.digest) for one in self._told(said, row, now, also)),
             event=f"receipt.{said.level.value}" + ("" if state is not None else ".late"),
             at=now,
             office_answered=own_word and not deferred,
             failure=Failure(threshold=self.breaker_after, probe_after=wait) if own_word and deferred else None,
+            clocks=self._clocks(said, row, state, now) if clocks is None else clocks,
+        )
+
+    def _told(self, said: Receipt, row: DeliveryRow, now: datetime, also: str | None) -> tuple[str, ...]:
+        """Return the offices that a receipt goes to."""
+        if said.level is Level.REMINDED:
+            return (row.addressee,) if said.code == "DUE.SOON" else (row.originator, row.addressee)
+        if said.level is Level.DEFERRED and not self._is_news(row, now):
+            return ()
+        return tuple(dict.fromkeys(filter(None, (row.originator, also))))
+
+    def _clocks(self, said: Receipt, row: DeliveryRow, state: State | None, now: datetime) -> Clocks | None:
+        """Return the clocks of an addressee after its own word; None: as they stand."""
+        if state is not State.DELIVERED or said.issuer != row.addressee or row.kind != Kind.DOCUMENT:
+            return None
+        if row.business_type == BusinessType.RECALL:  # It is answered, not registered.
+            return None
+        clocks = row.clocks
+        if row.state != State.DELIVERED:
+            clocks = self.deadlines.begun(clocks, priority=row.priority, at=now)
+        return self.deadlines.after(
+            clocks,
+            status_code=said.status_code,
+            withdrawn=said.level is Level.RECALLED,
+            priority=row.priority,
+            at=now,
         )
 
     def _is_news(self, row: DeliveryRow, now: datetime) -> bool:
-        told_at_age = None if row.told_at is None else row.told_at - row.accepted_at
-        return is_news(age=now - row.accepted_at, told_at_age=told_at_age, marks=self.notices_after)
+        told_at_age = None if row.told_at is None else row.told_at - row.since
+        return is_news(age=now - row.since, told_at_age=told_at_age, marks=self.notices_after)
 
     def _tell(self, recorded: Recorded, said: Receipt) -> None:
         """Tell those who watch."""
         row, entry = recorded.row, recorded.entry
         if recorded.outcome is not Outcome.RECORDED or row is None or entry is None:
             return
+        if said.level is Level.REMINDED:
+            metrics.REMINDERS.labels("soon" if said.code == "DUE.SOON" else "over").inc()
+            events.deadline_reminded(envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "")
+            return
         metrics.ATTEMPTS.labels(said.level.value).inc()
         if said.level is Level.DELIVERED:
-            metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.accepted_at).total_seconds()))
+            metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.since).total_seconds()))
         events.delivery_changed(
             envelope_id=row.envelope_id,
             addressee=row.addressee,
@@ -206,6 +253,19 @@ class Answers:
             row, Level.REJECTED, code, now, detail=detail, where=lambda now: State(now.state) is State.QUEUED
         )
 
+    async def remind(self, about: DeliveryRow, now: datetime) -> None:
+        """Remind an addressee of a deadline; if it is over, tell the originator too."""
+
+        def decide(row: DeliveryRow) -> tuple[SignedReceipt, Clocks] | None:
+            due = self.deadlines.remind(row.clocks, priority=row.priority, now=now)
+            if due is None:
+                return None  # Somebody else has, or it was registered meanwhile.
+            reminder, clocks = due
+            code = "DUE.OVER" if reminder.is_over else "DUE.SOON"
+            return self._signed(row, Level.REMINDED, code, now, reminder.detail), clocks
+
+        await self._say_if(about, now, decide)
+
     async def _say(
         self,
         about: DeliveryRow,
@@ -218,34 +278,54 @@ class Answers:
         also: str | None = None,
     ) -> None:
         """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
-        entry = CATALOGUE[code]
+
+        def decide(row: DeliveryRow) -> tuple[SignedReceipt, None] | None:
+            if not where(row):
+                return None  # It has ended, or moved, meanwhile.
+            return self._signed(row, level, code, now, detail), None
+
+        await self._say_if(about, now, decide, also)
+
+    async def _say_if(
+        self,
+        about: DeliveryRow,
+        now: datetime,
+        decide: Callable[[DeliveryRow], tuple[SignedReceipt, Clocks | None] | None],
+        also: str | None = None,
+    ) -> None:
+        """Record what the axis says about a delivery as it stands, if it says anything."""
         said: list[Receipt] = []
 
-        def decide(row: DeliveryRow | None) -> ReceiptEntry | None:
-            if row is None or not where(row):
-                return None  # It has ended, or moved, meanwhile.
-            signed = self.voice.say(
-                level=level,
-                originator=row.originator,
-                document_id=row.document_id,
-                envelope_id=row.envelope_id,
-                envelope_digest=row.digest,
-                addressee=row.addressee,
-                previous=row.chain_head,
-                at=now,
-                status=entry.status,
-                code=code,
-                reason=entry.vi.format(detail=detail),
-                attempt=row.attempts,
-                who_must_act=entry.actor,
-            )
+        def entry(row: DeliveryRow | None) -> ReceiptEntry | None:
+            saying = None if row is None else decide(row)
+            if row is None or saying is None:
+                return None
+            signed, clocks = saying
             said.append(signed.receipt)
-            return self._entry(signed, row, now, also)
+            return self._entry(signed, row, now, clocks=clocks, also=also)
 
-        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=decide)
+        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=entry)
         recorded = await self._recording.add(asked)
         if said:
             self._tell(recorded, said[-1])
+
+    def _signed(self, row: DeliveryRow, level: Level, code: str, now: datetime, detail: str) -> SignedReceipt:
+        entry = CATALOGUE[code]
+        return self.voice.say(
+            level=level,
+            originator=row.originator,
+            document_id=row.document_id,
+            envelope_id=row.envelope_id,
+            envelope_digest=row.digest,
+            addressee=row.addressee,
+            previous=row.chain_head,
+            at=now,
+            status=entry.status,
+            code=code,
+            reason=entry.vi.format(detail=detail),
+            attempt=row.attempts,
+            who_must_act=entry.actor,
+        )
 
     async def refuse_receipt(self, error: PermanentError, *, digest: str, submitter: str, now: datetime) -> None:
         """Put a refused receipt on record; nothing else changes."""

@@ -17,7 +17,7 @@ from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.telemetry import events
 
-_TEND_EVERY = timedelta(seconds=1)  # Expiry and silence: seconds are soon enough.
+_TEND_EVERY = timedelta(seconds=1)  # Expiry, silence and deadlines: seconds are soon enough.
 _PAUSE_MOST_S = 10.0
 _ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
 _ROWS = 500
@@ -60,7 +60,7 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
 
 
 class Dispatch:
-    """The running clock: attempts, notices, orders, silence and expiry."""
+    """The running clock: attempts, notices, orders, silence, expiry and deadlines."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Dispatch:
         return await self._ledger.due(self._now()) and await self._outbound.go_round()
 
     async def _tend(self) -> bool:
-        """Expire what is over, and look after what nobody answered."""
+        """Expire what is over, look after what nobody answered, and remind those who are late."""
         now = self._now()
         await self._set_right(now)
         expiring = await self._ledger.expiring(now, _ROWS)
@@ -112,6 +112,8 @@ class Dispatch:
         if unanswered:
             await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
+        late = await self._ledger.to_remind(now, _ROWS)
+        await asyncio.gather(*(self._answers.remind(row, now) for row in late))
         return False
 
     async def _set_right(self, now: datetime) -> None:

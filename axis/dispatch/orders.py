@@ -153,33 +153,41 @@ class Orders:
         # One that was queued a moment ago may have been published since. Of one that was published more than once, a copy may
         # have been taken that nobody has answered.
         once = [row for row in rows if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
-        offices = {row.addressee for row in once}
-        for office, found in (await self._taken_out(offices, {row.envelope_id for row in once})).items():
-            for row in once:
-                if row.addressee == office and row.envelope_id in found:
-                    await take(row, removed=True)
+        lanes = {(row.addressee, topology.is_urgent(row.priority)) for row in once}
+        found = await self._taken_out(lanes, {row.envelope_id for row in once})
+        for row in once:
+            if (row.addressee, row.envelope_id) in found:
+                await take(row, removed=True)
 
-    async def _taken_out(self, offices: Collection[str], envelopes: Collection[str]) -> dict[str, set[str]]:
-        """Take the first messages of some envelopes out of inboxes where no reader has had them; return which, by office."""
+    async def _taken_out(self, lanes: Collection[tuple[str, bool]], envelopes: Collection[str]) -> set[tuple[str, str]]:
+        """Take the first messages of some envelopes out of inboxes where no reader has had them.
+
+        Args:
+            lanes: Office, and whether its inbox for urgent envelopes is meant.
+            envelopes: Their ids.
+
+        Returns:
+            Office and envelope of what was there.
+        """
 
         def is_meant(message: Incoming) -> bool:
             headers = message.headers
             is_first = message.type == "envelope" and headers.get("attempt") == 1
             return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
 
-        found: dict[str, set[str]] = {}
-        depths = await self.broker.depths([topology.inbox(office) for office in offices])
-        for office in offices:
-            if not depths.get(topology.inbox(office)):
+        found: set[tuple[str, str]] = set()
+        depths = await self.broker.depths([topology.inbox(*lane) for lane in lanes])
+        for office, urgent in lanes:
+            if not depths.get(topology.inbox(office, urgent)):
                 continue
             taken = await self.broker.take_out(
-                topology.inbox(office),
+                topology.inbox(office, urgent),
                 is_meant,
                 exchange=topology.DELIVER,
-                routing_key=office,
+                routing_key=topology.deliver_key(office, urgent),
                 most=_LONGEST_INBOX,
             )
-            found[office] = {str(message.headers["envelope-id"]) for message in taken}
+            found |= {(office, str(message.headers["envelope-id"])) for message in taken}
             events.inbox_searched(office=office, taken_out=len(taken))
         return found
 

@@ -121,7 +121,7 @@ class Outbound:
         try:
             await self.broker.publish(
                 topology.DELIVER,
-                attempt.addressee,
+                topology.deliver_key(attempt.addressee, topology.is_urgent(attempt.priority)),
                 attempt.sealed,
                 type="envelope",
                 headers={
@@ -165,7 +165,7 @@ class Outbound:
         """Publish receipts; return the ids of their notices if that worked. Otherwise their claim runs out, and they are due again."""
         kind, body = bundle.pack([xml for xml, _ in portion])
         try:
-            await self.broker.publish(topology.DELIVER, office, body, type=kind)
+            await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind)
         except TransientError:
             return []
         return [notice_id for _, notice_id in portion]
@@ -176,12 +176,12 @@ class Outbound:
         The broker may have lost its store, or an operator purged a queue: an
         inbox that is empty cannot hold what the ledger says it holds.
         """
-        by_office: dict[str, list[DeliveryRow]] = {}
+        by_queue: dict[tuple[str, bool], list[DeliveryRow]] = {}
         for row in unanswered:
-            by_office.setdefault(row.addressee, []).append(row)
-        for office, rows in by_office.items():
+            by_queue.setdefault((row.addressee, topology.is_urgent(row.priority)), []).append(row)
+        for (office, urgent), rows in by_queue.items():
             ids = [row.delivery_id for row in rows]
-            depth = await self.broker.depth(topology.inbox(office))
+            depth = await self.broker.depth(topology.inbox(office, urgent))
             if depth >= len(rows):
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue

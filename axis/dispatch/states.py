@@ -81,6 +81,8 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
     Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED}
     | dict.fromkeys(frozenset(State) - {State.QUEUED, State.REFUSED}, LATE),
+    # The office has it, and is late with it: that moves nothing.
+    Level.REMINDED: dict.fromkeys(State, LATE) | {State.DELIVERED: State.DELIVERED},
     # Acceptance is about the envelope; it moves no delivery.
     Level.ACCEPTED: dict.fromkeys(State, LATE),
 }

@@ -20,6 +20,7 @@ from axis.edxml.model import (
     Document,
     Kind,
     Message,
+    Notary,
     Organization,
     Priority,
     Replacement,
@@ -28,7 +29,7 @@ from axis.edxml.model import (
     Status,
 )
 from axis.edxml.parse import PARTS, Received, parse
-from axis.edxml.read import read, read_manifest, read_trees
+from axis.edxml.read import read, read_manifest, read_traces, read_trees
 from axis.edxml.render import render
 from axis.edxml.rules import check
 from axis.edxml.split import Inline, Split, Splitter
@@ -43,6 +44,7 @@ __all__ = [
     "Inline",
     "Kind",
     "Message",
+    "Notary",
     "Organization",
     "Priority",
     "Received",
@@ -60,6 +62,7 @@ __all__ = [
     "q",
     "read",
     "read_manifest",
+    "read_traces",
     "read_trees",
     "render",
     "with_lines",

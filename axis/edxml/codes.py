@@ -140,6 +140,11 @@ def kind_named(type_name: str) -> DocumentKind | None:
     return _KINDS.get(fold(type_name))
 
 
+def is_legal_norm(type_name: str) -> bool:
+    """Tell whether a TypeName names a legal norm; some of those names are those of administrative kinds, too."""
+    return fold(type_name) in _LEGAL
+
+
 def is_known_kind(type_name: str) -> bool:
     """Tell whether a TypeName names a kind of Decree 30 or a legal norm."""
-    return fold(type_name) in _KINDS or fold(type_name) in _LEGAL
+    return fold(type_name) in _KINDS or is_legal_norm(type_name)

@@ -21,7 +21,7 @@ from xmlschema.validators import facets
 from axis.edxml import schemas
 from axis.edxml.model import Kind
 from axis.edxml.parse import Received
-from axis.edxml.values import PREFIXES, collapse, parse_date, parse_timestamp, q
+from axis.edxml.values import PREFIXES, RELEASE, collapse, parse_date, parse_moment, parse_timestamp, q
 from axis.errors import Refusal, Violation, violation
 
 _SCHEMA = {Kind.DOCUMENT: "document-1", Kind.STATUS: "status-1"}
@@ -188,13 +188,18 @@ def _date_violations(root: etree._Element) -> Iterator[Violation]:
         try:
             _DATES[str(element.tag)](text)
         except ValueError:
-            yield violation(
-                "RULE.DATE",
-                f"{_short(element.tag)} {text[:40]}",
-                line=int(element.sourceline) if element.sourceline is not None else None,
-                path=path_of(element),
-                rule="rule:date.exists",
-            )
+            yield _no_such_moment(element, f"{_short(element.tag)} {text[:40]}", path_of(element))
+    for element in root.iter(q("OtherInfo")):
+        text = str(element.get(RELEASE, ""))
+        try:
+            parse_moment(text) if text else None
+        except ValueError:
+            yield _no_such_moment(element, f"axp:release {text[:40]}", path_of(element))
+
+
+def _no_such_moment(element: etree._Element, detail: str, path: str) -> Violation:
+    line = int(element.sourceline) if element.sourceline is not None else None
+    return violation("RULE.DATE", detail, line=line, path=path, rule="rule:date.exists")
 
 
 _CLARK = re.compile(r"\{[^{}\s]+\}[\w.-]+")

@@ -2,10 +2,11 @@
 
 Where intake stops at a seal that does not hold, lint goes on as far as it can:
 shape, dates, business rules, addressees and the inline files are all reported at
-once, sealed or not. The words are those of the signed receipt.
+once, sealed or not. The words are those of the signed receipt. A file of an older
+system is read in its dialect.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -13,10 +14,12 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO
 
-from axis.edxml.faults import faults, misshapes, parts_of, with_lines
+from axis.edxml.dialects import Cutter, Judged, Policy, Tolerated, contents, judge
+from axis.edxml.faults import MOST, faults, misshapes, parts_of, with_lines
 from axis.edxml.model import AttachmentRef, Document, Message
 from axis.edxml.parse import Received, parse
 from axis.edxml.read import read_trees
+from axis.edxml.rules import check
 from axis.edxml.split import Beginning, Inline, Splitter, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, violation
 
@@ -36,6 +39,7 @@ class Report:
 
     kind: StrEnum | None  # Of message, or of content; None: it could not be told.
     violations: tuple[Violation, ...]
+    tolerated: tuple[Tolerated, ...] | None = None  # Of a message in a dialect.
 
     @property
     def accepted(self) -> bool:
@@ -44,9 +48,11 @@ class Report:
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as programs read it."""
+        tolerated = {} if self.tolerated is None else {"tolerated": [one.as_dict() for one in self.tolerated]}
         return {
             "accepted": self.accepted,
             "kind": None if self.kind is None else self.kind.value,
+            **tolerated,
             "violations": [found.as_dict() for found in self.violations],
         }
 
@@ -99,6 +105,46 @@ def lint(
         enclosed = _enclosed_violations(received, split.attachments, check_contents)
     said = {(one.code, one.vi) for one in found}  # What the seal room says too is said once, with its place.
     return Report(received.kind, (*(one for one in seal if (one.code, one.vi) not in said), *found, *enclosed))
+
+
+def lint_dialect(
+    chunks: Iterable[bytes], policy: Policy, *, today: date, open_scratch: Callable[[], BinaryIO]
+) -> Report:
+    """Report on a file as an older system writes it: what is tolerated, and what is not.
+
+    Args:
+        chunks: The file's bytes.
+        policy: Of the office that would send it.
+        today: The day in Viet Nam.
+        open_scratch: Makes a temporary binary file for each file inside.
+    """
+    with ExitStack() as scratches:
+        cutter = Cutter(lambda: scratches.enter_context(open_scratch()))
+        try:
+            for chunk in chunks:
+                cutter.feed(chunk)
+            cut = cutter.close()
+        except Refusal as refusal:
+            return Report(None, refusal.violations, ())
+        judged = judge(cut, policy)
+        found = [*judged.violations]
+        if judged.message is not None and judged.received is not None:
+            found += with_lines(check(judged.message, today=today)[:MOST], judged.received)
+            found += _file_violations(judged, policy)
+    return Report(judged.kind, tuple(found), judged.tolerated)
+
+
+def _file_violations(judged: Judged, policy: Policy) -> Iterator[Violation]:
+    """Yield what keeps files from being taken out of their wrappings."""
+    refs = judged.message.attachments if isinstance(judged.message, Document) else ()
+    if len(refs) != len(judged.sinks):
+        return  # Which is whose is not known; that has been said.
+    for ref, sink in zip(refs, judged.sinks, strict=True):
+        try:
+            for _ in contents(sink, ref.name, policy.dialect):  # type: ignore[arg-type]  # open_scratch made it.
+                pass
+        except Refusal as refusal:
+            yield from refusal.violations
 
 
 def _enclosed_violations(

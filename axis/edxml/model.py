@@ -135,6 +135,7 @@ class Document:
     signer_name: str = ""
     due_on: date | None = None
     priority: Priority = Priority.ORDINARY
+    release_at: datetime | None = None  # axp:release: no addressee gets a timed document before. Aware.
     sphere: str = ""
     typer: str = ""
     copies: int | None = None
@@ -172,3 +173,11 @@ class Status:
 
 
 Message = Document | Status
+
+
+@dataclass(frozen=True, slots=True)
+class Notary:
+    """Who sealed a message that its originator did not: its word is that this is what came, not who wrote it."""
+
+    organ_id: str
+    original: str  # SHA-256 of the bytes that came, lower-case hex.

@@ -16,8 +16,8 @@ from typing import cast
 from lxml import etree
 
 from axis.edxml import limits
-from axis.edxml.model import Kind
-from axis.edxml.values import DSIG, child, collapse, q
+from axis.edxml.model import Kind, Notary
+from axis.edxml.values import DSIG, PROFILE, child, collapse, q
 from axis.errors import Refusal, refuse
 
 # The signed parts of each kind, by the Id that the seal refers to.
@@ -48,6 +48,7 @@ class Received:
     root: etree._Element
     originator: str  # From/OrganId as claimed.
     document_id: str  # DocumentId as claimed; for a status, of the document it is about.
+    notary: Notary | None = None  # Who sealed it in the originator's place, as claimed.
 
     def part(self, name: str) -> etree._Element | None:
         """Return a part at its fixed place, or None; two of them are refused while parsing."""
@@ -92,6 +93,7 @@ def parse(sealed: bytes) -> Received:
         root=root,
         originator=_text(header, "From", "OrganId"),
         document_id="" if about is None else _text(about, "DocumentId"),
+        notary=_notary(header),
     )
 
 
@@ -236,6 +238,17 @@ def _at(root: etree._Element, place: tuple[str, ...]) -> etree._Element | None:
             raise refuse("SIG.POSITION", f"{name} occurs {len(found)} times", line=_line(found[1]))
         here = found[0]
     return here
+
+
+_NOTARY, _ORIGINAL = f"{{{PROFILE}}}notary", f"{{{PROFILE}}}original"
+
+
+def _notary(header: etree._Element) -> Notary | None:
+    """Return the notary's mark; half of one is one, too."""
+    notary, original = header.get(_NOTARY), header.get(_ORIGINAL)
+    if notary is None and original is None:
+        return None
+    return Notary(str(notary or "")[:_CLAIM_CHARS], str(original or "")[:_CLAIM_CHARS])
 
 
 def _text(element: etree._Element, *path: str) -> str:

@@ -5,7 +5,8 @@ that what the axis acts on is what was signed and nothing beside it.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from contextlib import suppress
+from datetime import date, datetime
 from enum import IntEnum
 from typing import TypeVar
 
@@ -26,7 +27,8 @@ from axis.edxml.model import (
     Status,
     Update,
 )
-from axis.edxml.values import PROFILE, collapse, parse_date, parse_timestamp, q
+from axis.edxml.parse import Received
+from axis.edxml.values import PROFILE, RELEASE, collapse, parse_date, parse_moment, parse_timestamp, q
 from axis.errors import refuse
 
 Choice = TypeVar("Choice", bound=IntEnum)
@@ -78,6 +80,7 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         signer_name=_text(signer, "FullName"),
         due_on=_date(top, "DueDate", "DueDate") if _text(top, "DueDate") else None,
         priority=_choice(Priority, other, "Priority"),
+        release_at=_release(top.get(q("OtherInfo"))),
         sphere=_text(other, "SphereOfPromulgation"),
         typer=_text(other, "TyperNotation"),
         copies=_optional_number(other, "PromulgationAmount"),
@@ -90,6 +93,29 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         business=_business(business),
         attachments=read_manifest(manifest),
     )
+
+
+def read_traces(received: Received) -> tuple[tuple[str, datetime], ...]:
+    """Return office and time of each TraceHeader that says both. They stand outside the seal: anybody may have said it."""
+    found = []
+    for trace in received.root.iter(q("TraceHeader")):
+        fields, _ = _children(trace)
+        with suppress(ValueError):
+            found.append((_text(fields, "OrganId"), parse_timestamp(_text(fields, "Timestamp"))))
+    return tuple(found)
+
+
+def _release(other: etree._Element | None) -> datetime | None:
+    text = None if other is None else other.get(RELEASE)
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise refuse(
+            "RULE.DATE", f"axp:release {text[:40]}", path="edXML:MessageHeader/edXML:OtherInfo/@axp:release",
+            rule="rule:date.exists",
+        ) from error  # fmt: skip
 
 
 def read_manifest(manifest: etree._Element) -> tuple[AttachmentRef, ...]:

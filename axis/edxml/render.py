@@ -8,13 +8,17 @@ Spec: QCVN 102:2016; schemas/document-1.xsd; docs/protocol/envelope.md.
 
 from lxml import etree
 
-from axis.edxml.model import Business, Document, Message, Organization, ResponseFor, Staff, Status
-from axis.edxml.values import EDXML, PROFILE, format_date, format_timestamp, q
+from axis.edxml.model import Business, Document, Message, Notary, Organization, ResponseFor, Staff, Status
+from axis.edxml.values import EDXML, PROFILE, RELEASE, format_date, format_moment, format_timestamp, q
 from axis.errors import refuse
 
 
-def render(message: Message) -> bytes:
+def render(message: Message, notary: Notary | None = None) -> bytes:
     """Return a message as unsealed edXML, UTF-8.
+
+    Args:
+        message: What it says.
+        notary: Who will seal it, where that is not its originator.
 
     Raises:
         Refusal: ENV.NOT_WELL_FORMED; a text holds a character that XML has no way to write.
@@ -22,10 +26,14 @@ def render(message: Message) -> bytes:
     root = etree.Element(q("edXML"), nsmap={None: EDXML})
     envelope = etree.SubElement(root, q("edXMLEnvelope"), nsmap={"edXML": EDXML, "axp": PROFILE})
     header = etree.SubElement(envelope, q("edXMLHeader"))
+    head = etree.SubElement(header, q("MessageHeader"), Id="header")
+    if notary is not None:
+        head.set(f"{{{PROFILE}}}notary", notary.organ_id)
+        head.set(f"{{{PROFILE}}}original", notary.original)
     if isinstance(message, Status):
-        _status(etree.SubElement(header, q("MessageHeader"), Id="header"), message)
+        _status(head, message)
     else:
-        _document_header(etree.SubElement(header, q("MessageHeader"), Id="header"), message)
+        _document_header(head, message)
         _traces(etree.SubElement(header, q("TraceHeaderList")), message)
         _manifest(etree.SubElement(envelope, q("edXMLBody")), message)
     return _prefixed(root)
@@ -73,6 +81,8 @@ def _document_header(header: etree._Element, document: Document) -> None:
 
 
 def _other(other: etree._Element, document: Document) -> None:
+    if document.release_at is not None:
+        other.set(RELEASE, format_moment(document.release_at))
     _text(other, "Priority", str(int(document.priority)))
     _text(other, "SphereOfPromulgation", document.sphere)
     _text(other, "TyperNotation", document.typer)

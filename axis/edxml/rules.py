@@ -12,12 +12,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeVar
 
 from axis.edxml import codes, limits
-from axis.edxml.model import BusinessType, Document, Message, Organization, Status
-from axis.edxml.values import ORGAN_ID, format_date
+from axis.edxml.model import BusinessType, Document, Message, Organization, Priority, Status
+from axis.edxml.values import ORGAN_ID, format_date, format_moment, local_date
 from axis.errors import Violation, violation
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
@@ -61,6 +61,7 @@ _EXECUTABLE = frozenset(
 )
 _REMOVED = 1  # Receiver/ReceiverType, by our reading: 0 gets the update, 1 is to have the document no longer.
 T = TypeVar("T")
+_RELEASE_MOST = timedelta(days=30)  # Keys, offices and rules of then are not those of now.
 _FIRST_DAY = date(1945, 9, 2)  # No document of this state is older.
 
 
@@ -123,6 +124,30 @@ def _dates(document: Document, today: date) -> Iterator[Violation]:
             path=f"{_HEADER}/edXML:DueDate",
             rule="rule:date.due-after-promulgation",
         )
+
+
+def _release(document: Document, today: date) -> Iterator[Violation]:
+    """The hour of a timed document. One without an hour leaves at once, as its priority says: edXML has no field for it."""
+    if document.release_at is None:
+        return
+    path, hour = f"{_HEADER}/edXML:OtherInfo/@axp:release", format_moment(document.release_at)
+    day = local_date(document.release_at)
+    if document.priority is not Priority.TIMED:
+        yield violation(
+            "RULE.RELEASE", f"an hour needs priority 4, not {int(document.priority)}",
+            detail_vi=f"chỉ văn bản hỏa tốc hẹn giờ (4) mới có giờ, không phải {int(document.priority)}",
+            path=path, rule="rule:release.priority",
+        )  # fmt: skip
+    if day < document.promulgated_on:
+        yield violation(
+            "RULE.RELEASE", f"{hour} is before its promulgation", detail_vi=f"{hour} trước ngày ban hành",
+            path=path, rule="rule:release.after-promulgation",
+        )  # fmt: skip
+    if day > today + _RELEASE_MOST:
+        yield violation(
+            "RULE.RELEASE", f"{hour} is more than {_RELEASE_MOST.days} days ahead",
+            detail_vi=f"{hour} còn xa hơn {_RELEASE_MOST.days} ngày", path=path, rule="rule:release.soon",
+        )  # fmt: skip
 
 
 def _code(document: Document, _today: date) -> Iterator[Violation]:
@@ -278,6 +303,7 @@ _DOCUMENT_RULES: tuple[Callable[[Document, date], Iterator[Violation]], ...] = (
     _organs,
     _addressees,
     _dates,
+    _release,
     _code,
     _document_type,
     _secrecy,

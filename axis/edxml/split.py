@@ -99,6 +99,35 @@ class Beginning:
         return found
 
 
+class Base64:
+    """Reads xs:base64Binary as it comes: blanks are allowed, anything else is not."""
+
+    def __init__(self) -> None:
+        self._carry = b""  # Characters that do not make a group of four yet.
+        self._padded = False  # It has ended with `=`.
+
+    def take(self, text: str) -> bytes:
+        """Return what the next characters add.
+
+        Raises:
+            ValueError: It is no base64.
+        """
+        encoded = self._carry + text.encode("ascii").translate(_BLANKS, _WHITE)
+        whole = len(encoded) - len(encoded) % 4
+        self._carry = encoded[whole:]
+        if encoded and self._padded:
+            raise ValueError("more after the end")
+        if not whole:
+            return b""
+        self._padded = encoded[whole - 1 : whole] == b"="
+        return binascii.a2b_base64(encoded[:whole], strict_mode=True)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it may end here."""
+        return not self._carry
+
+
 class Splitter:
     """Feed it the stream; close it; take the halves."""
 
@@ -124,8 +153,7 @@ class Splitter:
         self._field: str | None = None
         self._texts: dict[str, str] = {}
         self._sink: Sink | None = None
-        self._carry = b""  # Base64 characters that do not make a group of four yet.
-        self._padded = False  # The base64 has ended with `=`.
+        self._base64 = Base64()
         self._written = 0
         self._total = 0
         self._siblings = 0  # Elements below the root so far.
@@ -253,8 +281,7 @@ class Splitter:
                 if self._sink is not None:
                     raise self._misshapen(f"{_CONTENT} occurs twice")
                 self._sink = self._open_sink()
-                self._carry = b""
-                self._padded = False
+                self._base64 = Base64()
                 self._written = 0
         elif self._depth > 4 and self._field == _CONTENT:
             raise self._misshapen(f"{_CONTENT} holds an element")
@@ -301,24 +328,11 @@ class Splitter:
             self._texts[self._field] = grown
 
     def _decode(self, text: str) -> None:
-        try:
-            encoded = self._carry + text.encode("ascii").translate(_BLANKS, _WHITE)
-        except UnicodeEncodeError as error:
-            raise self._bad_base64() from error
-        whole = len(encoded) - len(encoded) % 4
-        self._carry = encoded[whole:]
-        if encoded and self._padded:
-            raise self._bad_base64()
-        if whole:
-            self._padded = encoded[whole - 1 : whole] == b"="
-            self._write(encoded[:whole])
-
-    def _write(self, groups: bytes) -> None:
         if self._sink is None:
             raise AssertionError("a sink is open while content is read")
         try:
-            data = binascii.a2b_base64(groups, strict_mode=True)
-        except binascii.Error as error:
+            data = self._base64.take(text)
+        except ValueError as error:
             raise self._bad_base64() from error
         self._written += len(data)
         self._total += len(data)
@@ -327,7 +341,7 @@ class Splitter:
         self._sink.write(data)
 
     def _finish(self) -> None:
-        if self._carry:
+        if not self._base64.is_whole:
             raise self._bad_base64()
 
     def _complete(self) -> None:
@@ -353,7 +367,7 @@ def unwrap(packed: BinaryIO) -> Iterator[bytes]:
     packed.seek(0, SEEK_END)
     packed_bytes = packed.tell()
     try:
-        with zipfile.ZipFile(cast("IO[bytes]", _Sips(packed))) as archive:
+        with zipfile.ZipFile(cast("IO[bytes]", Sips(packed))) as archive:
             entries = archive.infolist()
             if len(entries) != 1 or entries[0].is_dir():
                 raise refuse("ATT.ARCHIVE", f"{len(entries)} entries")
@@ -381,7 +395,7 @@ def is_no_zip(refusal: Refusal) -> bool:
     return refusal.code == "ATT.ARCHIVE" and refusal.violations[0].en.endswith(_NO_ZIP)
 
 
-class _Sips:
+class Sips:
     """A file that hands out little at a time, so that no directory of a zip can fill the memory."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -7,15 +7,17 @@ Spec: QCVN 102:2016 (formats); Decision 20/2020/QĐ-TTg (identifiers).
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from functools import cache
 
 from lxml import etree
 
+from axis.clock import VIETNAM as VIETNAM
+
 EDXML = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 PROFILE = "urn:axis:profile:1"
+RELEASE = f"{{{PROFILE}}}release"  # On OtherInfo.
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
-VIETNAM = timezone(timedelta(hours=7))
 
 NSMAP = {"edXML": EDXML, "axp": PROFILE, "ds": DSIG}
 
@@ -40,6 +42,8 @@ ORGAN_ID = re.compile(rf"(?:{_RIGHT}|{_LEFT})")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _DATE = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
 _TIME = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
 
 @cache
@@ -101,6 +105,25 @@ def format_timestamp(at: datetime) -> str:
     """Write an aware time as edXML does."""
     local = at.astimezone(VIETNAM)
     return f"{local:%Y/%m/%d %H:%M:%S}" if local.year >= 1000 else f"{local.year:04}{local:/%m/%d %H:%M:%S}"
+
+
+def parse_moment(text: str) -> datetime:
+    """Read `yyyy-MM-ddTHH:mm[:ss]` with a zone, as the axis profile writes times, into UTC.
+
+    Raises:
+        ValueError: It is not of that shape, or no such moment exists.
+    """
+    if _MOMENT.fullmatch(text) is None:
+        raise ValueError(f"not a time of the form yyyy-MM-ddTHH:mm:ss+07:00: {text[:30]}")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"not a time that can be counted: {text}") from error
+
+
+def format_moment(at: datetime) -> str:
+    """Write an aware time as the axis profile does, in the time of Viet Nam."""
+    return at.astimezone(VIETNAM).isoformat(timespec="seconds")
 
 
 def local_date(at: datetime) -> date:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -16,11 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
 from axis.edxml import catalogue
+from axis.edxml.dialects import DEFAULT, DIALECTS, Dialect
 from axis.errors import AxisError, PermanentError, refuse
-from axis.gateway import files, problems
+from axis.gateway import files, outgoing, problems
 from axis.gateway.desk import Desk
+from axis.gateway.legacy import Legacy
 from axis.gateway.whole import Unfit, receive_whole
-from axis.intake import Intake
+from axis.intake import Acceptance, Intake
 from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
 from axis.registry import Registry
 from axis.spool import Blob, Spool
@@ -42,6 +45,11 @@ class _Rooms:
     desk: Desk
     roll: Callable[[], tuple[Registry, seal.Trust]]
     attachment_bytes: int
+
+    @property
+    def axis(self) -> str:
+        """OrganId of the axis."""
+        return self.intake.voice.organ_id
 
 
 def build(
@@ -162,22 +170,10 @@ def _add_envelopes(app: FastAPI) -> None:
     async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
         """Hand in an edXML message, with its attachments inside or uploaded before."""
         _require_plain(request)
-
-        async def brought(blob: Blob) -> None:
-            await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
-
-        async def judge(sealed: bytes) -> None:
-            await rooms.intake.judge(sealed, submitter=office, via="http")
-
         try:
-            sealed = await receive_whole(
-                files.patiently(request.receive), rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes
-            )
-            acceptance = await rooms.intake.accept(sealed, submitter=office, via="http")
+            acceptance = await _taken(rooms, office, files.patiently(request.receive))
         except ClientDisconnect as error:
             raise HTTPException(408) from error
-        except Unfit as unfit:
-            acceptance = await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
         body = {
             "envelope_id": acceptance.envelope_id,
             "duplicate": acceptance.duplicate,
@@ -196,16 +192,54 @@ def _add_envelopes(app: FastAPI) -> None:
             "code": envelope.code,
             "subject": envelope.subject,
             "digest": envelope.digest,
+            "verified": envelope.verified,
+            "original": envelope.original,
             "accepted_at": envelope.accepted_at,
             "expires_at": envelope.expires_at,
-            "deliveries": [_delivery(row) for row in rows],
+            "deliveries": [_delivery(row, clock.now()) for row in rows],
         }
 
     @app.get("/v1/envelopes/{envelope_id}/content")
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
-        await _visible(rooms, envelope_id, office)
-        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML)
+        envelope, _ = await _visible(rooms, envelope_id, office)
+        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML, headers=_says_verified(envelope))
+
+    @app.get("/v1/envelopes/{envelope_id}/original")
+    async def read_original(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
+        """Read what an older system sent, byte for byte; the envelope is what the axis has made of it."""
+        envelope, _ = await _visible(rooms, envelope_id, office)
+        size = None if envelope.original is None else await rooms.spool.exists(envelope.original)
+        if envelope.original is None or size is None:
+            raise PermanentError("API.NOT_FOUND")
+        headers = _says_verified(envelope) | {
+            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{envelope.original}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        chunks = rooms.spool.stream(envelope.original, size=size)
+        return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/v1/envelopes/{envelope_id}/edxml")
+    async def read_in_dialect(
+        envelope_id: EnvelopeId,
+        rooms: Rooms,
+        office: Office,
+        dialect: Annotated[
+            Literal[tuple(DIALECTS)] | None,  # type: ignore[valid-type]  # Known when the program starts.
+            Query(description="In which dialect; that of the office in the roll if it is not given."),
+        ] = None,
+    ) -> Response:
+        """Read a message in the words of an older system, with its attachments inside."""
+        envelope, _ = await _visible(rooms, envelope_id, office)
+        sealed = await rooms.ledger.sealed(envelope_id)
+        if sealed is None:
+            raise PermanentError("API.NOT_FOUND")
+        words = DIALECTS[dialect] if dialect else _own_dialect(rooms, office)
+        rendering = await asyncio.to_thread(outgoing.rendered, sealed, words, envelope, rooms.axis)
+        await outgoing.require_files(rendering, rooms.spool)
+        chunks = outgoing.whole(rendering, rooms.spool)
+        return StreamingResponse(chunks, media_type=_XML, headers=_says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/receipts")
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
@@ -264,6 +298,53 @@ def _add_codes(app: FastAPI) -> None:
         return Response(said, media_type="application/json")
 
 
+async def _taken(rooms: _Rooms, office: str, chunks: AsyncIterator[bytes]) -> Acceptance:
+    """Take one message of an office, in the profile or in the dialect that the roll states for it.
+
+    Raises:
+        Refusal, TransientError, ClientDisconnect
+    """
+
+    async def brought(blob: Blob) -> None:
+        await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
+
+    async def judge(sealed: bytes) -> None:
+        await rooms.intake.judge(sealed, submitter=office, via="http")
+
+    async def ordinary(coming: AsyncIterator[bytes]) -> Acceptance:
+        try:
+            sealed = await receive_whole(coming, rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes)
+        except Unfit as unfit:
+            return await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
+        return await rooms.intake.accept(sealed, submitter=office, via="http")
+
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
+    if policy is None:
+        return await ordinary(chunks)
+    legacy = Legacy(
+        office=office,
+        policy=policy,
+        intake=rooms.intake,
+        spool=rooms.spool,
+        brought=brought,
+        ordinary=ordinary,
+        attachment_bytes=rooms.attachment_bytes,
+    )
+    return await legacy.receive(chunks)
+
+
+def _own_dialect(rooms: _Rooms, office: str) -> Dialect:
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
+    return DEFAULT if policy is None else policy.dialect
+
+
+def _says_verified(envelope: EnvelopeRow) -> dict[str, str]:
+    """Say whether an envelope is its originator's word; older forms have no place for it."""
+    return {"Axis-Verified": "yes" if envelope.verified else "no"}
+
+
 async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:
     """Return what an office may see of an envelope.
 
@@ -273,7 +354,10 @@ async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[Envelo
     envelope = await rooms.ledger.envelope(envelope_id)
     rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
     if envelope is not None and envelope.originator != office:
-        rows = [row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN]
+        now = clock.now()
+        rows = [
+            row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN and row.was_released(now)
+        ]
     if envelope is None or not rows:
         raise PermanentError("API.NOT_FOUND")
     return envelope, rows
@@ -299,7 +383,7 @@ def _member(envelope: EnvelopeRow) -> dict[str, Any]:
     }
 
 
-def _delivery(row: DeliveryRow) -> dict[str, Any]:
+def _delivery(row: DeliveryRow, now: datetime) -> dict[str, Any]:
     return {
         "addressee": row.addressee,
         "state": row.state,
@@ -311,6 +395,13 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "next_at": row.next_at,
         "expires_at": row.expires_at,
         "updated_at": row.updated_at,
+        "release_at": row.release_at,
+        "waits_for_its_hour": row.waits_for_its_hour(now),
+        "register_by": row.register_by,
+        "registered_at": row.registered_at,
+        "process_by": row.process_by,
+        "done_at": row.done_at,
+        "overdue": row.is_overdue(now),
     }
 
 

@@ -31,7 +31,7 @@ class Unfit(Exception):
 async def receive_whole(
     chunks: AsyncIterator[bytes],
     spool: Spool,
-    judge: Callable[[bytes], Awaitable[None]],
+    judge: Callable[[bytes], Awaitable[object]],
     brought: Callable[[Blob], Awaitable[None]],
     *,
     attachment_bytes: int,
@@ -74,15 +74,15 @@ async def receive_whole(
 async def _split(chunks: AsyncIterator[bytes], splitter: Splitter) -> Split:
     """Read a stream to its end; one that is refused too, unless that takes long: a refusal names the digest of the whole."""
     beginning = Beginning()
-    sips = _sips(chunks)
+    coming = sips(chunks)
     try:
-        async for sip in sips:
+        async for sip in coming:
             beginning.add(sip)
             # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
             await asyncio.to_thread(splitter.feed, sip)
         return await asyncio.to_thread(splitter.close)
     except Refusal as refusal:
-        async for sip in sips:
+        async for sip in coming:
             beginning.add(sip)
             if beginning.is_over:
                 break
@@ -92,7 +92,7 @@ async def _split(chunks: AsyncIterator[bytes], splitter: Splitter) -> Split:
         raise Unfit(found, bytes(beginning.octets)) from refusal
 
 
-async def _sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield a stream in pieces that are worth a thread: a line may bring it in crumbs, and each costs a scan."""
     gathered = bytearray()
     async for chunk in chunks:

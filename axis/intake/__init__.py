@@ -2,10 +2,11 @@
 
 `accept` is the page to read: parse, verify, check, resolve, take custody,
 answer. `examine` is its pure half, `custody` what one commit must hold;
-`allowance` says who stands behind the others.
+`allowance` says who stands behind the others, `notary` seals what older systems send.
 """
 
 from axis.intake.accept import Acceptance, Intake, Rejected
 from axis.intake.allowance import Allowance
+from axis.intake.notary import Original, notarise
 
-__all__ = ["Acceptance", "Allowance", "Intake", "Rejected"]
+__all__ = ["Acceptance", "Allowance", "Intake", "Original", "Rejected", "notarise"]

@@ -19,13 +19,16 @@ from uuid import uuid4
 from axis import clock, seal
 from axis.batches import Batches
 from axis.contents import Content
+from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
 from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, violation
 from axis.intake.custody import custody_of, rejection_of
 from axis.intake.enclosed import impossible, require_contents
 from axis.intake.examine import Examined, examine
+from axis.intake.notary import Original, says_the_same
 from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
+from axis.receipts import Level
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
@@ -56,6 +59,7 @@ class _Came:
 
     sealed: bytes
     submitter: str
+    is_notarised: bool = False  # By the axis itself, just now.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class _Examined:
     examined: Examined
     via: str
     enclosed: tuple[Content, ...]  # The contents that it carries.
+    original: Original | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,7 @@ class Intake:
     roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
+    deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
     now: Callable[[], datetime] = clock.now
@@ -86,13 +92,14 @@ class Intake:
         object.__setattr__(self, "_examining", Batches(self._examine, most=self.batch))
         object.__setattr__(self, "_committing", Batches(self._commit, most=self.batch))
 
-    async def accept(self, sealed: bytes, *, submitter: str, via: str) -> Acceptance:
+    async def accept(self, sealed: bytes, *, submitter: str, via: str, original: Original | None = None) -> Acceptance:
         """Take custody of one sealed envelope.
 
         Args:
             sealed: As received, without inline attachments; its files are in the spool.
             submitter: OrganId of the office whose account it came over.
             via: "amqp" or "http".
+            original: What the axis has sealed as a notary, if it has.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
@@ -100,33 +107,40 @@ class Intake:
         """
         began = time.perf_counter()
         try:
-            examined = await self._examining.add(_Came(sealed, submitter))
+            examined = await self._examining.add(_Came(sealed, submitter, original is not None))
             await self._require_attachments(examined, submitter)
             enclosed = await require_contents(
                 examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now())
             )
-            answer = await self._take_custody(_Examined(examined, via, enclosed))
+            answer = await self._take_custody(_Examined(examined, via, enclosed, original))
         except Refusal as refusal:
-            return await self.refuse(sealed, refusal, submitter=submitter, via=via)
+            return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         self._tell(answer, examined, via, time.perf_counter() - began)
         return answer
 
-    async def judge(self, sealed: bytes, *, submitter: str, via: str) -> None:
+    async def judge(
+        self, sealed: bytes, *, submitter: str, via: str, original: Original | None = None
+    ) -> Acceptance | None:
         """Refuse what `accept` would refuse before it asks for files: nothing is to be kept for such an envelope.
+
+        Returns:
+            The acceptance that exactly these bytes had once, where today's rules would refuse them.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
             TransientError: It could not be judged now.
         """
         try:
-            await self._examining.add(_Came(sealed, submitter))
+            await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
-            await self.refuse(sealed, refusal, submitter=submitter, via=via)
+            return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
+        return None
 
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
         roll, trust = self.roll()
-        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now()) for one in came])
+        axis = self.voice.organ_id
+        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now(), axis) for one in came])
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
@@ -154,10 +168,21 @@ class Intake:
                 if one.via == "amqp":  # Over HTTP the answer itself carries it.
                     await self.ledger.notify_again(envelope_id, custody.originator, self.now())
                 return Acceptance(envelope_id, xml, duplicate=True)
-            case Conflict():
+            case Conflict(envelope_id=envelope_id):
+                if one.original is not None and await self._is_rewritten(custody.sealed, envelope_id):
+                    return Acceptance(envelope_id, await self._first_answer(envelope_id), duplicate=True)
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
             case Impossible(before=before):
                 raise impossible(one.enclosed, before)
+
+    async def _is_rewritten(self, sealed: bytes, envelope_id: str) -> bool:
+        """Tell whether an older system has only written a document anew that was accepted before."""
+        known = await self.ledger.sealed(envelope_id)
+        return known is not None and await asyncio.to_thread(says_the_same, sealed, known)
+
+    async def _first_answer(self, envelope_id: str) -> bytes:
+        said = await self.ledger.receipts_of(envelope_id)
+        return next(one.xml for one in said if one.level == Level.ACCEPTED)
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
@@ -171,27 +196,36 @@ class Intake:
             voice=self.voice,
             at=self.now(),
             lifetimes=self.lifetimes,
+            deadlines=self.deadlines,
             via=one.via,
             enclosed=one.enclosed,
+            original=one.original,
         )
 
-    async def refuse(self, octets: bytes, refusal: Refusal, *, submitter: str, via: str) -> Acceptance:
+    async def refuse(
+        self, octets: bytes, refusal: Refusal, *, submitter: str, via: str, original: Original | None = None
+    ) -> Acceptance:
         """Put a refusal on record, or repeat an acceptance that today's rules would no longer give.
 
         Args:
-            octets: What was handed in, as far as that could be read apart: the receipt names its digest.
+            octets: What was handed in, as far as that could be read apart: the receipt names its digest. b"" where an
+                original never became an envelope.
             refusal: Why it is refused.
             submitter: OrganId of the office whose account it came over.
             via: "amqp" or "http".
+            original: What the axis has sealed, or would have; the receipt names its digest then.
 
         Raises:
             Rejected: With the signed receipt.
             TransientError: It cannot be kept now.
         """
-        known = await self.ledger.accepted_bytes(submitter, sha256(octets).hexdigest())
+        digest = sha256(octets).hexdigest() if original is None else original.sha256
+        known = await self.ledger.accepted_bytes(submitter, digest)
         if known is not None:
             return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
-        rejection = rejection_of(octets, refusal, submitter=submitter, voice=self.voice, at=self.now(), via=via)
+        rejection = rejection_of(
+            octets, refusal, digest=digest, submitter=submitter, voice=self.voice, at=self.now(), via=via
+        )
         xml = await self.ledger.reject(rejection)
         codes = [found.code for found in refusal.violations]
         metrics.ENVELOPES_REJECTED.labels(codes[0]).inc()
@@ -221,8 +255,9 @@ class Intake:
         )
 
 
-def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime) -> Examined | Exception:
+def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime, axis: str) -> Examined | Exception:
+    notary = axis if came.is_notarised else None
     try:
-        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at)
+        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at, notary=notary)
     except AxisError as error:
         return error

@@ -7,14 +7,15 @@ addressee that cannot be served, and the notices that carry them home.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from axis import edxml, ledger
 from axis.contents import Content
+from axis.deadlines import Deadlines
 from axis.edxml import BusinessType, Document, Message
 from axis.errors import CATALOGUE, Refusal
 from axis.intake.enclosed import dossier_said
 from axis.intake.examine import Examined
+from axis.intake.notary import Original
 from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
@@ -31,8 +32,10 @@ def custody_of(
     voice: Voice,
     at: datetime,
     lifetimes: Sequence[timedelta],
+    deadlines: Deadlines,
     via: str,
     enclosed: Sequence[Content],
+    original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
@@ -50,6 +53,7 @@ def custody_of(
         addressee=None,
         previous=None,
         status="2.0.0",
+        reason="" if original is None else original.reason,
         addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
         **about,
     )
@@ -71,6 +75,7 @@ def custody_of(
     said = [accepted, *refusals.values()]
     held = {_waits_for(link) for link in examined.links if link.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
+    release_at = _hour(message, at)
     return Custody(
         envelope_id=envelope_id,
         originator=resolution.originator.code,
@@ -80,27 +85,37 @@ def custody_of(
         digest=verified.digest,
         sealed=received.sealed,
         sealed_digest=received.digest,
+        original=None if original is None else original.sha256,
         code=message.code if isinstance(message, Document) else message.response_for.code,
         subject=message.subject if isinstance(message, Document) else f"Trạng thái {message.status_code}",
         priority=priority,
         via=via,
         accepted_at=at,
-        expires_at=at + lifetimes[priority],
+        expires_at=(release_at or at) + lifetimes[priority],
         attachments=tuple(
             AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
             for ref in examined.attachments
         ),
-        deliveries=tuple(_delivery(route, at, held) for route in resolution.routes),
+        deliveries=tuple(_delivery(route, release_at or at, held) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
         links=tuple(_link(link, at) for link in examined.links),
         dossier=dossier_said(enclosed, _business_type(message)),
+        release_at=release_at,
+        process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
     )
 
 
-def rejection_of(sealed: bytes, refusal: Refusal, *, submitter: str, voice: Voice, at: datetime, via: str) -> Rejection:
+def _hour(message: Message, at: datetime) -> datetime | None:
+    """Return the hour before which no addressee gets a message; None where there is none, or it is past."""
+    hour = message.release_at if isinstance(message, Document) else None
+    return hour if hour is not None and hour > at else None
+
+
+def rejection_of(
+    sealed: bytes, refusal: Refusal, *, digest: str, submitter: str, voice: Voice, at: datetime, via: str
+) -> Rejection:
     """Return what the ledger keeps of an envelope that was refused: no content, the digest and the reasons."""
-    digest = sha256(sealed).hexdigest()
     first = refusal.violations[0]
     receipt = voice.say(
         level=Level.REJECTED,
@@ -164,7 +179,7 @@ def _link(link: Link, at: datetime) -> NewLink:
     )
 
 
-def _delivery(route: Route, at: datetime, held: Collection[str]) -> NewDelivery:
+def _delivery(route: Route, due_at: datetime, held: Collection[str]) -> NewDelivery:
     wrong = route.violation
     if wrong is None and _code(route) in held:
         waits = CATALOGUE[HELD]
@@ -174,7 +189,7 @@ def _delivery(route: Route, at: datetime, held: Collection[str]) -> NewDelivery:
             code=HELD,
             reason=waits.vi,
             who_must_act=waits.actor,
-            next_at=at + _HELD,
+            next_at=due_at + _HELD,
         )
     return NewDelivery(
         addressee=_code(route),
@@ -182,7 +197,7 @@ def _delivery(route: Route, at: datetime, held: Collection[str]) -> NewDelivery:
         code=None if wrong is None else wrong.code,
         reason="" if wrong is None else wrong.vi,
         who_must_act="nobody" if wrong is None else str(wrong.who_must_act),
-        next_at=at if wrong is None else None,
+        next_at=due_at if wrong is None else None,
     )
 
 

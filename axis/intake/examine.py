@@ -34,7 +34,15 @@ class Examined:
         return message.attachments if isinstance(message, Document) else ()
 
 
-def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: seal.Trust, at: datetime) -> Examined:
+def examine(
+    sealed: bytes,
+    *,
+    submitter: str,
+    roll: registry.Registry,
+    trust: seal.Trust,
+    at: datetime,
+    notary: str | None = None,
+) -> Examined:
     """Judge one sealed envelope.
 
     Args:
@@ -43,6 +51,7 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
         roll: The offices as known now.
         trust: Whose certificates are believed.
         at: Now.
+        notary: OrganId of the axis, if it has sealed this one itself; no office may hand in what it has.
 
     Raises:
         Refusal: The first thing that is wrong with the XML or the seal; behind the seal, everything.
@@ -50,7 +59,7 @@ def examine(sealed: bytes, *, submitter: str, roll: registry.Registry, trust: se
     """
     received = edxml.parse(sealed)
     _require_own_voice(received, submitter, roll)
-    verified = seal.verify(received, trust, at=at)
+    verified = seal.verify(received, trust, at=at, notary=notary)
     message, today = verified.message, values.local_date(at)
     shape = edxml.misshapes(received)
     if not shape and not edxml.check(message, today=today):

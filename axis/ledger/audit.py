@@ -29,6 +29,7 @@ _COVER = {
 }
 _WAITING = ("queued", "sent", "deferred", "dead")
 _OVERDUE = timedelta(minutes=10)  # By which the clock may be late before a waiting delivery counts as forgotten.
+_SINCE = sa.func.coalesce(_d.release_at, _d.accepted_at, type_=t.Moment)  # What waits for its hour is not late.
 _MOST = 1000
 
 
@@ -231,12 +232,13 @@ def figures(connection: sa.Connection, now: datetime) -> Figures:
     found = connection.execute(sa.select(_d.state, sa.func.count().label("number")).where(t.WAITS).group_by(_d.state))
     waiting = dict.fromkeys(_WAITING, 0) | {row.state: row.number for row in found}
     oldest = connection.execute(
-        sa.select(_d.priority, sa.func.min(_d.accepted_at).label("since")).where(t.WAITS).group_by(_d.priority)
+        sa.select(_d.priority, sa.func.min(_SINCE).label("since")).where(t.WAITS).group_by(_d.priority)
     )
     lag = connection.execute(sa.select(sa.func.min(_o.created_at))).scalar()
     return Figures(
         waiting=waiting,
-        oldest_s=dict.fromkeys(range(5), 0.0) | {row.priority: (now - row.since).total_seconds() for row in oldest},
+        oldest_s=dict.fromkeys(range(5), 0.0)
+        | {row.priority: max(0.0, (now - row.since).total_seconds()) for row in oldest},
         outbox_lag_s=0.0 if lag is None else max(0.0, (now - lag).total_seconds()),
     )
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, dossiers, links, stories
+from axis.ledger import custody, deliveries, dossiers, links, standing, stories
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, open_database
 from axis.ledger.insert import insert_once
@@ -32,6 +32,7 @@ from axis.ledger.values import (
     Figures,
     Known,
     LaneRow,
+    Punctuality,
     ReceiptRow,
     Recorded,
     Rejection,
@@ -45,7 +46,7 @@ _MOST_FILES = 100  # Recorded or looked up by one statement.
 _e = t.envelopes.c
 _ENVELOPE = sa.select(
     _e.id.label("envelope_id"), _e.originator, _e.document_id, _e.business_type, _e.kind, _e.digest,
-    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at,
+    _e.code, _e.subject, _e.priority, _e.via, _e.accepted_at, _e.expires_at, _e.original,
 )  # fmt: skip
 
 
@@ -78,9 +79,9 @@ class Ledger:
         """Take envelopes into custody in one commit; answers stand in the order of the batch."""
         return await self._database.write(lambda c: custody.take(c, batch))
 
-    async def accepted_bytes(self, originator: str, sealed_digest: str) -> Known | None:
+    async def accepted_bytes(self, originator: str, digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
-        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, sealed_digest))
+        return await self._database.read(lambda c: custody.accepted_bytes(c, originator, digest))
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
@@ -145,6 +146,10 @@ class Ledger:
     async def expiring(self, now: datetime, limit: int) -> list[DeliveryRow]:
         """Return deliveries whose lifetime is over."""
         return await self._database.read(lambda c: deliveries.expiring(c, now, limit))
+
+    async def to_remind(self, now: datetime, limit: int) -> list[DeliveryRow]:
+        """Return deliveries whose addressee is to be reminded of a deadline."""
+        return await self._database.read(lambda c: deliveries.to_remind(c, now, limit))
 
     async def record(self, asked: Sequence[Asked]) -> list[Recorded | Exception]:
         """Store receipts and what follows from them, in one commit; answers stand in the order of the asked."""
@@ -353,6 +358,18 @@ class Ledger:
     async def figures(self, now: datetime) -> Figures:
         """Return what the gauges show."""
         return await self._database.read(lambda c: audits.figures(c, now))
+
+    async def overdue(self, now: datetime) -> dict[str, int]:
+        """Count the deliveries whose addressee is late to register them, and to be done with them."""
+        return await self._database.read(lambda c: standing.overdue(c, now))
+
+    async def running(self, *, until: datetime, office: str | None, limit: int) -> list[DeliveryRow]:
+        """Return deliveries with a deadline that runs and ends by then, the first to end first."""
+        return await self._database.read(lambda c: standing.running(c, until, office, limit))
+
+    async def punctuality(self, now: datetime, *, since: datetime, office: str | None) -> list[Punctuality]:
+        """Return how punctually offices registered what was accepted since then."""
+        return await self._database.read(lambda c: standing.punctuality(c, now, since, office))
 
     async def ended(self) -> dict[str, int]:
         """Count the deliveries that have ended, by state."""

@@ -79,8 +79,10 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused, or taken back, never gave its addressee anything.
-        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES), _d.state.not_in(("refused", "recalled"))
+        # A delivery that was refused, or taken back, never gave its addressee anything, and one that waits for its hour has
+        # not yet.
+        _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES),
+        _d.state.not_in(("refused", "recalled")), sa.or_(_d.release_at.is_(None), _d.attempts > 0),
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
@@ -101,11 +103,15 @@ def readable(connection: sa.Connection, wanted: Collection[tuple[str, str]]) -> 
     return found
 
 
-def accepted_bytes(connection: sa.Connection, originator: str, sealed_digest: str) -> Known | None:
+def accepted_bytes(connection: sa.Connection, originator: str, digest: str) -> Known | None:
     """Return the acceptance of exactly these bytes from this office, if there was one."""
     e = t.envelopes.c
     envelope_id = (
-        connection.execute(sa.select(e.id).where(e.sealed_digest == sealed_digest, e.originator == originator).limit(1))
+        connection.execute(
+            sa.select(e.id)
+            .where(sa.or_(e.sealed_digest == digest, e.original == digest), e.originator == originator)
+            .limit(1)
+        )
     ).scalar()
     return None if envelope_id is None else Known(envelope_id, accepted_xml(connection, envelope_id))
 
@@ -197,6 +203,7 @@ def _envelope(one: Custody) -> Row:
         "accepted_at": one.accepted_at,
         "expires_at": one.expires_at,
         "sealed": one.sealed,
+        "original": one.original,
     }
 
 
@@ -231,6 +238,8 @@ def _deliveries(one: Custody) -> list[Row]:
             "accepted_at": one.accepted_at,
             "expires_at": one.expires_at,
             "updated_at": one.accepted_at,
+            "release_at": one.release_at,
+            "process_by": one.process_by,
         }
         for delivery in one.deliveries
     ]

@@ -15,6 +15,7 @@ from axis.ledger import tables as t
 from axis.ledger.custody import notice_row, receipt_row
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
+    CLOCKS,
     Asked,
     Attempt,
     DeliveryRow,
@@ -37,16 +38,21 @@ _ROW = (
     sa.select(
         _d.id.label("delivery_id"),
         _d.envelope_id, _d.addressee, _d.state, _d.business, _d.attempts, _d.code, _d.reason, _d.who_must_act,
-        _d.next_at, _d.told_at, _d.chain_head, _d.priority, _d.accepted_at, _d.expires_at, _d.updated_at,
-        _e.originator, _e.document_id, _e.digest, _e.business_type,
+        _d.next_at, _d.told_at, _d.chain_head, _d.priority, _d.accepted_at, _d.expires_at, _d.updated_at, _d.release_at,
+        _e.originator, _e.document_id, _e.digest, _e.business_type, _e.kind, *(_d[name] for name in CLOCKS),
     )
     .join(t.envelopes, _e.id == _d.envelope_id)
 )  # fmt: skip
 
 
-def rows(connection: sa.Connection, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[DeliveryRow]:
-    """Return deliveries, oldest first."""
-    found = connection.execute(_ROW.where(*where).order_by(_d.accepted_at, _d.id).limit(limit))
+def rows(
+    connection: sa.Connection,
+    *where: sa.ColumnElement[bool],
+    limit: int | None = None,
+    first: sa.ColumnElement[Any] = _d.accepted_at,
+) -> list[DeliveryRow]:
+    """Return deliveries, the oldest first unless another column says which come first."""
+    found = connection.execute(_ROW.where(*where).order_by(first, _d.id).limit(limit))
     return [DeliveryRow(**row._mapping) for row in found]
 
 
@@ -65,8 +71,12 @@ def due(connection: sa.Connection, now: datetime) -> bool:
 
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
 _NOT_HELD = sa.or_(_d.code.is_(None), _d.code != HELD)
+# Whatever has moved its next time: before its hour a delivery does not leave.
+_RELEASED = sa.or_(_d.release_at.is_(None), _d.release_at <= _NOW)
 _ATTEMPT_DUE = (
-    sa.select(sa.literal(1)).where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _NOT_HELD).limit(1)
+    sa.select(sa.literal(1))
+    .where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _NOT_HELD, _RELEASED)
+    .limit(1)
 )
 _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 
@@ -79,6 +89,7 @@ _DUE = (
     .where(
         _d.state.in_(("queued", "deferred")),
         _d.next_at <= _NOW,
+        _RELEASED,
         _d.expires_at > _NOW,  # What is over is expired, not attempted.
         _NOT_HELD,
         sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
@@ -196,9 +207,11 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     return put_back.rowcount
 
 
-# Columns that say when something is looked at again, in rows that are still to be looked at.
+# Columns that say when something is looked at again, in rows that are still to be looked at. What waits for its hour is
+# where it belongs.
+_NOT_ITS_HOUR = sa.or_(_d.release_at.is_(None), _d.next_at != _d.release_at)
 _LATER: tuple[tuple[sa.ColumnElement[bool], Any, str], ...] = (
-    (t.WAITS, _d.next_at, "attempt"),
+    (sa.and_(t.WAITS, _NOT_ITS_HOUR), _d.next_at, "attempt"),
     (sa.true(), _l.open_until, "attempt"),
     (sa.true(), t.outbox.c.due_at, "claim"),
 )
@@ -239,6 +252,11 @@ def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[Del
 def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return deliveries whose lifetime is over."""
     return rows(connection, t.WAITS, _d.expires_at <= now, limit=limit)
+
+
+def to_remind(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
+    """Return deliveries whose addressee is to be reminded of a deadline."""
+    return rows(connection, _d.remind_at <= now, limit=limit)
 
 
 def record(connection: sa.Connection, asked: Sequence[Asked]) -> list[Recorded | Exception]:
@@ -308,7 +326,9 @@ def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntr
 
 
 _NOTICE, _RECEIPT = sa.insert(t.outbox), sa.insert(t.receipts)
-_MOVED = ("state", "business", "code", "reason", "who_must_act", "next_at", "told_at", "chain_head", "updated_at")
+_MOVED = (
+    "state", "business", "code", "reason", "who_must_act", "next_at", "told_at", "chain_head", "updated_at", *CLOCKS,
+)  # fmt: skip
 _MOVE = (
     sa.update(t.deliveries)
     .where(_d.id == sa.bindparam("delivery"))
@@ -319,6 +339,7 @@ _MOVE = (
 def _moved(row: DeliveryRow, entry: ReceiptEntry) -> Row:
     """Return a delivery as a receipt leaves it: what the receipt says nothing about stays."""
     moves = entry.new_state is not None
+    clocks = row if entry.clocks is None else entry.clocks
     sets_time = moves and (entry.new_state != row.state or entry.next_at is not None)
     return {
         "state": entry.new_state if moves else row.state,
@@ -330,6 +351,7 @@ def _moved(row: DeliveryRow, entry: ReceiptEntry) -> Row:
         "told_at": entry.at if entry.notices else row.told_at,
         "chain_head": entry.receipt.digest if moves else row.chain_head,
         "updated_at": entry.at,
+        **{name: getattr(clocks, name) for name in CLOCKS},
     }
 
 
@@ -357,12 +379,17 @@ def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
     return set(connection.execute(_DIGESTS, {"digests": list(digests)}).scalars()) if digests else set()
 
 
+def released(now: datetime) -> sa.Case[datetime]:
+    """Now, or its hour where that is still to come."""
+    return sa.case((_d.release_at > now, _d.release_at), else_=sa.literal(now, t.Moment))
+
+
 def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, now: datetime) -> bool:
     """Send a dead letter on its way again; False if it is none."""
     moved = connection.execute(
         sa.update(t.deliveries)
         .where(_d.id == delivery_id, _d.state == "dead")
-        .values(state="queued", next_at=now, updated_at=now)
+        .values(state="queued", next_at=released(now), updated_at=now)
         .returning(_d.envelope_id, _d.addressee)
     )
     row = moved.first()
@@ -425,7 +452,7 @@ def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
             _d.next_at > now,
             _NOT_HELD,  # What is held waits for a document, not for the office.
         )
-        .values(next_at=now)
+        .values(next_at=released(now))
     )
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from axis.ledger import deliveries
 from axis.ledger import tables as t
-from axis.ledger.deliveries import HELD
+from axis.ledger.deliveries import HELD, released
 from axis.ledger.values import DeliveryRow, DueLink, Relation
 
 _CLAIM = timedelta(seconds=30)
@@ -58,7 +58,7 @@ def put_off(connection: sa.Connection, links: Sequence[DueLink], until: datetime
 
 
 def settle(
-    connection: sa.Connection, links: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime
+    connection: sa.Connection, links: Sequence[DueLink], about: str | None, to: Collection[str], now: datetime
 ) -> None:
     """Note that links of one envelope have been acted on, and let its deliveries to some offices go.
 
@@ -66,13 +66,13 @@ def settle(
         connection: In a transaction.
         links: Of one envelope, about one document.
         about: The envelope of that document; None if it is not here.
-        released: Offices that are to get the envelope now.
+        to: Offices that are to get the envelope now, or at its hour.
         now: Now.
     """
     for one in links:
         connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about))
-    going = [one for one in links if deliver_to(one) in released]
-    _of_held(connection, going, next_at=now, code=None, reason="", who_must_act="nobody", updated_at=now)
+    going = [one for one in links if deliver_to(one) in to]
+    _of_held(connection, going, next_at=released(now), code=None, reason="", who_must_act="nobody", updated_at=now)
 
 
 def deliver_to(link: DueLink) -> str:

@@ -80,6 +80,8 @@ envelopes = sa.Table(
     sa.Column("accepted_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    # SHA-256 of what came, where the axis has sealed what an older system sent.
+    sa.Column("original", sa.String(64)),
     # Idempotence: one acceptance for each business key.
     sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
     # An acceptance asked for again with the same bytes.
@@ -89,6 +91,10 @@ envelopes = sa.Table(
     sa.Index("ix_envelopes_document_id", "document_id"),
     sa.Index("ix_envelopes_accepted_at", "accepted_at"),
 )
+
+# The same original again. Few envelopes have one, and the index holds no others.
+_has_original = envelopes.c.original.is_not(None)
+sa.Index("ix_envelopes_original", envelopes.c.original, sqlite_where=_has_original, postgresql_where=_has_original)
 
 envelope_attachments = sa.Table(
     "envelope_attachments",
@@ -122,6 +128,14 @@ deliveries = sa.Table(
     sa.Column("accepted_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("release_at", Moment),  # No attempt before this hour; None: it had none.
+    # The clocks of its addressee, axis.deadlines.Clocks: both begin with custody.
+    sa.Column("register_by", Moment),
+    sa.Column("process_by", Moment),
+    sa.Column("registered_at", Moment),
+    sa.Column("done_at", Moment),
+    sa.Column("remind_at", Moment),
+    sa.Column("due_by", Moment),
     sa.UniqueConstraint("envelope_id", "addressee"),
 )
 # What is due. Only what waits has a next time, so that the index stays small however many deliveries have ended; that it
@@ -134,6 +148,11 @@ WAITS = deliveries.c.state.in_(
 )
 _waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead')")
 sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
+# Of whom a reminder is due, and which clocks run. A delivery that is registered in the commit that delivers it, with no
+# other deadline, was never in either.
+for _column in (deliveries.c.remind_at, deliveries.c.due_by):
+    _is_set = _column.is_not(None)
+    sa.Index(f"ix_deliveries_{_column.name}", _column, sqlite_where=_is_set, postgresql_where=_is_set)
 # An office's lane.
 sa.Index("ix_deliveries_addressee", deliveries.c.addressee, deliveries.c.state)
 

@@ -1,10 +1,14 @@
 """Values: what goes into the ledger and what comes out of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
+
+from axis.deadlines import Clocks
+
+CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,7 @@ class Custody:
     digest: str  # Of the signed content.
     sealed: bytes
     sealed_digest: str
+    original: str | None = None  # SHA-256 of what an older system sent; the axis has sealed what it means.
     code: str
     subject: str
     priority: int
@@ -137,6 +142,8 @@ class Custody:
     notices: tuple[Notice, ...]
     links: tuple[NewLink, ...] = ()
     dossier: DossierSaid | None = None
+    release_at: datetime | None = None  # No attempt before this hour.
+    process_by: datetime | None = None  # By when it asks to be dealt with.
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -226,6 +233,36 @@ class DeliveryRow:
     document_id: str
     digest: str
     business_type: int
+    kind: str
+    release_at: datetime | None
+    register_by: datetime | None
+    process_by: datetime | None
+    registered_at: datetime | None
+    done_at: datetime | None
+    remind_at: datetime | None
+    due_by: datetime | None
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks of its addressee."""
+        return Clocks(**{name: getattr(self, name) for name in CLOCKS})
+
+    @property
+    def since(self) -> datetime:
+        """When it was to leave: at acceptance, or at its hour."""
+        return self.release_at or self.accepted_at
+
+    def was_released(self, now: datetime) -> bool:
+        """Tell whether its hour has come, if it has one: before, it is nothing to its addressee."""
+        return self.release_at is None or self.release_at <= now
+
+    def waits_for_its_hour(self, now: datetime) -> bool:
+        """Tell whether it waits for its hour and for nothing else."""
+        return self.state == "queued" and not self.was_released(now)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Tell whether its addressee is late with it."""
+        return self.due_by is not None and self.due_by <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +281,12 @@ class EnvelopeRow:
     via: str
     accepted_at: datetime
     expires_at: datetime
+    original: str | None  # SHA-256 of what an older system sent, whose originator is not verified.
+
+    @property
+    def verified(self) -> bool:
+        """Whether its originator has sealed it."""
+        return self.original is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +313,7 @@ class ReceiptEntry:
     at: datetime
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
+    clocks: Clocks | None = None  # None: they stay as they are.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +365,23 @@ class LaneRow:
     paused: bool
     heartbeat_at: datetime | None
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Punctuality:
+    """How an office met the time by which it was to register documents."""
+
+    office: str
+    documents: int  # With such a time.
+    on_time: int
+    late: int  # Registered, or answered otherwise, but later.
+    overdue: int  # Not yet, and late already.
+
+    @property
+    def rate(self) -> float | None:
+        """What share of those whose time is over was registered in it; None while there is none."""
+        over = self.on_time + self.late + self.overdue
+        return self.on_time / over if over else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

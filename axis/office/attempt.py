@@ -75,6 +75,7 @@ class Attempts:
     handlers: Handlers
     answer_within: timedelta
     now: Clock
+    axis: str  # OrganId of the axis, which seals what comes from older systems.
     suspects: Suspects = field(default_factory=Suspects)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     _at_work: set[str] = field(default_factory=set, init=False)  # Envelope ids.
@@ -154,7 +155,7 @@ class Attempts:
         previous = message.headers.get("previous-receipt") or None
         unknown = Coming(carries=Carries.UNKNOWN, previous=previous)
         try:
-            verified = seal.verify(received, self.trust.trust, at=self.now())
+            verified = seal.verify(received, self.trust.trust, at=self.now(), notary=self.axis)
             if verified.digest != digest:
                 raise refuse("SIG.DIGEST", f"{verified.digest[:12]} ≠ {digest[:12]}")
         except TransientError as error:
@@ -171,6 +172,7 @@ class Attempts:
             "digest": digest,
             "attempt": attempt,
             "sealed": message.body,
+            "verified": verified.by_originator,
         }
         targets = () if asked is None else asked.document_ids
         if isinstance(said, edxml.Status):

@@ -23,6 +23,9 @@ _AT_ONCE = 100  # As many as the axis answers for in one request.
 # How long after the last thing happened to an envelope it is looked at: often while it is news, then rarely.
 AGES = (COMPARE_AFTER, *(timedelta(seconds=s) for s in (300, 3600, 86_400, 7 * 86_400, 30 * 86_400)))
 
+# Of those that put a delivery off, the axis tells the ones that are news; of reminders, an originator gets the last.
+_NOT_ALL_TOLD = frozenset({Level.DEFERRED, Level.REMINDED})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
@@ -57,8 +60,7 @@ class Compare:
         unsaid = ours.said - theirs.keys()
         if unsaid:
             await self.state.say_again(unsaid)
-        # Of those that put a delivery off, the axis tells the ones that are news.
-        news = {digest for digest, level in theirs.items() if level != Level.DEFERRED}
+        news = {digest for digest, level in theirs.items() if level not in _NOT_ALL_TOLD}
         unheard = news - ours.said - ours.heard if ours.is_submission else frozenset()
         if unheard:
             for xml in await self.gateway.receipts_of(envelope_id):

@@ -104,6 +104,7 @@ class Counter:
                 pipes=pipes,
                 courier=courier,
                 attempts=Attempts(
+                    axis=settings.axis,
                     voice=voice,
                     trust=trust,
                     state=state,
@@ -136,8 +137,9 @@ class Counter:
     async def working(self) -> AsyncIterator[None]:
         """Take documents and send ours until the block ends; then finish what runs."""
         loops = [asyncio.create_task(work, name=name) for name, work in self._loops()]
+        ordinary, urgent = topology.inboxes(self.settings.code)
         consumer = await self.pipes.consume_each(
-            topology.inbox(self.settings.code), self._until_kept, at_once=self.settings.at_once
+            ordinary, self._until_kept, at_once=self.settings.at_once, before=urgent
         )
         events.service_started(name=f"office {self.settings.code}", detail=self._adapter)
         try:

@@ -148,6 +148,7 @@ class Document:
     sealed: bytes  # The envelope as the originator sealed it: keep it as evidence.
     message: edxml.Document  # Everything that it says.
     attachments: tuple[Attachment, ...]
+    verified: bool = True  # False: an older system sent it and the axis sealed it; who wrote it is not verified.
 
     async def contents(self) -> tuple[Content, ...]:
         """Fetch and return what it carries beside its files: a dossier, a task, an invitation; of most documents nothing.
@@ -241,6 +242,7 @@ class StatusReport:
     attempt: int
     sealed: bytes
     message: edxml.Status
+    verified: bool = True  # As of a Document.
 
 
 def flush_to_disk(file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ from axis.receipts import Level, SignedReceipt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A verified receipt about something that this office sent."""
+    """A verified receipt about something that this office sent, or a reminder of what it was given and is late with."""
 
     signed: SignedReceipt
     submission_id: str | None  # None: sent by other means, or before this state was begun.

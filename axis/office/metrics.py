@@ -29,7 +29,7 @@ SUBMISSIONS = Counter(
 )  # state: accepted, rejected, failed
 WAITING = Gauge(
     "axis_office_waiting", "What waits in the office's state.", ["what"], registry=REGISTRY
-)  # what: unsent, untaken, unanswered
+)  # what: unsent, untaken, unanswered, undecided
 CERTIFICATE_DAYS_LEFT = Gauge(
     "axis_office_certificate_days_left", "Days until the office's certificate expires.", registry=REGISTRY
 )

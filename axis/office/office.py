@@ -99,7 +99,7 @@ class Office:
         return handler
 
     def on_receipt(self, handler: OnReceipt) -> OnReceipt:
-        """Register the function that takes receipts about what this office sent; it is called until it succeeds."""
+        """Register the function that takes receipts about what this office sent, and reminders; it is called until it succeeds."""
         self._handlers.receipt = handler
         return handler
 

@@ -63,6 +63,7 @@ class Order:
     document_id: str  # The order's own.
     targets: tuple[Target, ...]  # At least one; several where a replacement names several.
     document: Document | None  # What takes the place of the targets; None for a recall and a take-back.
+    verified: bool  # The originator's own key has sealed it; else the axis, for an older system.
 
     @property
     def target(self) -> Target:
@@ -121,6 +122,7 @@ def order_of(content: Document | StatusReport, asked: Asked, targets: tuple[Targ
         document_id="" if isinstance(message, edxml.Status) else message.document_id,
         targets=targets,
         document=content if isinstance(content, Document) and asked.brings else None,
+        verified=content.verified,
     )
 
 

@@ -19,6 +19,7 @@ from axis.office.speech import About, Outcome, Withdrawn, say
 from axis.office.state import State, Words
 from axis.office.trust import LiveTrust
 from axis.receipts.voice import Voice
+from axis.telemetry import events
 
 _STATES: dict[type, OrderState] = {Agreed: OrderState.AGREED, Declined: OrderState.DECLINED}  # Else it stays open.
 
@@ -75,7 +76,11 @@ class Orders:
         )
         withdrawn = [self._withdraw(copy, order, at) for copy in held] if decision is OrderState.AGREED else []
         kept = await self.state.keep_order(said, withdrawn, state=decision, at=at, may_order=self.trust.may_order)
-        return (said, *withdrawn) if kept else None
+        if not kept:
+            return None
+        if decision is not OrderState.OPEN:
+            events.order_settled(envelope_id=order.envelope_id, state=decision, withdrawn=len(withdrawn))
+        return (said, *withdrawn)
 
     def _withdraw(self, copy: Copy, order: About, at: datetime) -> Words:
         """Sign that a copy is given up."""

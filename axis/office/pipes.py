@@ -34,9 +34,9 @@ class Pipes(Protocol):
         """Return once the broker has it. Raises TransientError."""
 
     async def consume_each(
-        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int
+        self, queue: str, callback: Callable[[Incoming], Awaitable[None]], *, at_once: int, before: str | None = None
     ) -> Consumer:
-        """Hand each message to a callback of its own, and ack it when that returns."""
+        """Hand each message to a callback of its own, those of the queue `before` first, and ack it when that returns."""
 
     async def ping(self) -> None:
         """Raise TransientError if the broker cannot be reached."""

@@ -21,6 +21,7 @@ from uuid import uuid4
 from lxml import etree
 
 from axis import contents, edxml, seal
+from axis.broker import topology
 from axis.contents import Content
 from axis.edxml import AttachmentRef, Received, Splitter, limits
 from axis.edxml.parse import load
@@ -36,7 +37,6 @@ MOST_WITHIN_BYTES = (
 )  # Of a file that is kept with its submission: a file of its own costs two syncs of the disk.
 
 _CHUNK_BYTES = 1024 * 1024
-_URGENT = 2  # From this priority on, OtherInfo/Priority, an envelope goes the express way.
 _SHA256, _BYTES = f"{{{PROFILE}}}sha256", f"{{{PROFILE}}}bytes"
 
 etree.register_namespace("axp", PROFILE)
@@ -299,7 +299,7 @@ def _sealed(unsealed: bytes, signer: seal.SigningKey, files: Iterable[FileRow]) 
         sealed_digest=sha256(made.octets).hexdigest(),
         digest=made.digest,
         document_id=made.received.document_id,
-        urgent=_priority(made.received) >= _URGENT,
+        urgent=topology.is_urgent(_priority(made.received)),
         files=_once(files),
     )
 
@@ -316,7 +316,7 @@ def _prepared(sealed: bytes, files: Iterable[FileRow]) -> Prepared:
         sealed_digest=received.digest,
         digest=seal.digest_of(received),
         document_id=received.document_id,
-        urgent=_priority(received) >= _URGENT,
+        urgent=topology.is_urgent(_priority(received)),
         files=_once(files),
     )
 

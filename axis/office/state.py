@@ -97,6 +97,7 @@ _SCHEMA = (
         state TEXT NOT NULL, PRIMARY KEY (envelope_id, target)
     ) STRICT;
     CREATE INDEX orders_target ON orders (target);
+    CREATE INDEX orders_open ON orders (envelope_id) WHERE state = 'open';
     CREATE INDEX submissions_document ON submissions (document_id);
     """,
 )  # One script for each version of the schema; a new version adds one.
@@ -813,13 +814,14 @@ class State:
         return await self._commit(work)
 
     async def counts(self) -> dict[str, int]:
-        """Return how much waits: unsent receipts, untaken receipts, submissions without an answer."""
+        """Return how much waits: unsent receipts, untaken receipts, submissions without an answer, orders not decided."""
 
         def work(db: sqlite3.Connection) -> dict[str, int]:
             row = db.execute(
                 "SELECT (SELECT count(*) FROM said WHERE published_at IS NULL) AS unsent,"
                 " (SELECT count(*) FROM heard WHERE taken_at IS NULL) AS untaken,"
-                " (SELECT count(*) FROM submissions WHERE next_at IS NOT NULL) AS unanswered"
+                " (SELECT count(*) FROM submissions WHERE next_at IS NOT NULL) AS unanswered,"
+                " (SELECT count(DISTINCT envelope_id) FROM orders WHERE state = 'open') AS undecided"
             ).fetchone()
             return dict(row)
 

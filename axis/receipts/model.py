@@ -34,6 +34,7 @@ class Level(StrEnum):
     EXPIRED = "expired"  # The lifetime of the delivery is over.
     RECALLED = "recalled"  # The originator took it back: before it was delivered, or the addressee gave it up.
     FAILED = "failed"  # A dead letter: a person must act.
+    REMINDED = "reminded"  # A deadline of the addressee is near, or over.
 
 
 class Party(StrEnum):
@@ -58,6 +59,7 @@ SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
         Level.EXPIRED: _AXIS,
         Level.RECALLED: _AXIS | _ADDRESSEE,
         Level.FAILED: _AXIS | _ADDRESSEE,
+        Level.REMINDED: _AXIS,
     }
 )
 
@@ -73,6 +75,7 @@ _CLASSES = {
     Level.EXPIRED: "45",
     Level.RECALLED: "25",
     Level.FAILED: "45",
+    Level.REMINDED: "4",
 }
 
 # What an addressee says with `recalled`: it agreed. Without a code it is the axis's word, about what still waited.

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from axis.registry.model import AfterClosing, Office, Status
+from axis.edxml.dialects import DIALECTS
+from axis.registry.model import AfterClosing, Office, Status, Unsigned
 
 Value = str | date | list[str]
 
@@ -149,6 +150,14 @@ _CLOSINGS = {
     "chuyen tiep": AfterClosing.FORWARD.value,
 }
 
+_UNSIGNED = {
+    "refuse": Unsigned.REFUSE.value,
+    "tu choi": Unsigned.REFUSE.value,
+    "accept": Unsigned.ACCEPT.value,
+    "nhan": Unsigned.ACCEPT.value,
+    "chap nhan": Unsigned.ACCEPT.value,
+}
+
 COLUMNS: tuple[Column, ...] = (
     Column("code", "Mã định danh", _text, ("mã", "mã đơn vị", "OrganId"), required=True),
     Column("name", "Tên đơn vị", _text, ("tên", "tên cơ quan"), required=True),
@@ -165,6 +174,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("forward_to", "Chuyển tiếp tới", _list),
     Column("fields", "Lĩnh vực", _list),
     Column("adapter", "Bộ nối", _text, ("loại bộ nối",)),
+    Column("dialect", "Mẫu gói tin cũ", _one_of({name: name for name in DIALECTS}), ("mẫu cũ",)),
+    Column("unsigned", "Gói tin không ký", _one_of(_UNSIGNED)),
 )
 BY_FIELD: Mapping[str, Column] = {column.field: column for column in COLUMNS}
 _BY_HEADING = {folded(heading): column for column in COLUMNS for heading in (column.field, column.title, *column.also)}

@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from axis.edxml.dialects import DIALECTS
 from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError
 from axis.registry.certificates import odd_certificates, read_certificates
 from axis.registry.findings import Finding, error, warning
-from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Status, Tier
+from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Status, Tier, Unsigned
 
 MOST_ADDRESSEES = 5000  # Of one message: an acceptance has a word about each.
 AXIS_TIER = "axis"  # The one tier that means something to the program: who signs for the axis, and gets no mail.
@@ -57,6 +58,8 @@ class _Office(_Entry):
     fields: tuple[_Word, ...] = ()
     unit_code: Annotated[str, Field(pattern=r"^[0-9]{2,5}$")] | None = None
     adapter: _Word = "sdk"
+    dialect: Literal[tuple(DIALECTS)] | None = None  # type: ignore[valid-type]  # Known when the program starts.
+    unsigned: Unsigned = Unsigned.REFUSE
     certificates: tuple[str, ...] | None = (
         None  # Files, relative to this one; default: certs/<code>.pem if it is there.
     )
@@ -231,6 +234,7 @@ _SLIPS_VI = {  # What pydantic calls it, in Vietnamese; the rest stays in its wo
     "string_too_long": "quá dài",
     "string_type": "phải là chuỗi",
     "enum": "không có giá trị này",
+    "literal_error": "không có giá trị này",
     "bool_type": "phải là true hoặc false",
     "bool_parsing": "phải là true hoặc false",
     "int_type": "phải là số nguyên",
@@ -272,6 +276,7 @@ def _across(placed: Sequence[_Placed], content: _Content, at: datetime | None) -
         yield from _relations(one, by_code, content)
         yield from _dates(one)
         yield from _forwarding(one, by_code)
+        yield from _dialect(one)
         yield from odd_certificates(one.office, one.place, at)
         if not one.office.certificates and one.office.status is Status.ACTIVE:
             yield warning(
@@ -370,6 +375,22 @@ def _forwarding(one: _Placed, by_code: Mapping[str, Office]) -> Iterator[Finding
         )
     elif _leads_back(office, by_code):
         yield error(one.place, "chuyển tiếp vòng về chính mình", "its mail would be forwarded back to it")
+
+
+def _dialect(one: _Placed) -> Iterator[Finding]:
+    """Say where a policy for older systems means nothing, or means less safety."""
+    if one.office.unsigned is not Unsigned.ACCEPT:
+        return
+    if one.office.dialect is None:
+        yield error(
+            one.place, 'có unsigned = "accept" nhưng thiếu dialect', 'has unsigned = "accept", but states no dialect'
+        )
+    else:
+        yield warning(
+            one.place,
+            "nhận gói tin không ký: văn bản của đơn vị này bị ghi là chưa xác thực",
+            "may send without a seal: its documents are marked unverified",
+        )
 
 
 def _leads_back(office: Office, by_code: Mapping[str, Office]) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from cryptography import x509
 
 from axis import seal
+from axis.edxml.dialects import DIALECTS, Policy
 
 
 class Status(StrEnum):
@@ -43,6 +44,13 @@ class AfterClosing(StrEnum):
 
     REJECT = "reject"  # It is refused, with the names of the successors.
     FORWARD = "forward"  # The successor gets it.
+
+
+class Unsigned(StrEnum):
+    """What becomes of a message in a dialect that carries no seal of the profile."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"  # The axis seals it; it counts as unverified wherever it is shown.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,21 @@ class Office:
     fields: tuple[str, ...] = ()  # What it works in, as words of the roll; groups go by them.
     unit_code: str | None = None  # Of the administrative unit that it governs, as the statistics office numbers them.
     adapter: str = "sdk"  # What kind of adapter it runs: for people; the axis treats all alike.
+    dialect: str | None = None  # Of edXML, that its system speaks over HTTP; None: the profile, as everybody.
+    unsigned: Unsigned = Unsigned.REFUSE
     certificates: tuple[str, ...] = ()  # PEM; several while keys are changed.
 
     @property
     def forms(self) -> tuple[str, ...]:
         """Every identifier that means this office."""
         return tuple(form for form in (self.code, self.code102, *self.aliases) if form)
+
+    @property
+    def policy(self) -> Policy | None:
+        """How messages in its dialect are read; None: it speaks none."""
+        if self.dialect is None:
+            return None
+        return Policy(DIALECTS[self.dialect], takes_unsigned=self.unsigned is Unsigned.ACCEPT)
 
     @property
     def heirs(self) -> tuple[str, ...]:
@@ -316,7 +333,12 @@ class Registry:
         return replace(roll, retired=retired, history=History(**content["history"].get("", {})))
 
 
-_PRIVATE = ("adapter", "certificates")  # Nobody's business, and somebody else's: the trust folder has them.
+_PRIVATE = (
+    "adapter",
+    "certificates",
+    "dialect",
+    "unsigned",
+)  # Nobody's business, and somebody else's: the trust folder has them.
 
 
 def _entry(office: Office) -> dict[str, Any]:
@@ -327,7 +349,14 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in fields.items()}
 
 
-_LATER = ("after_closing", "forward_to", "fields", "unit_code")  # Not in the rows of every release.
+_LATER = (
+    "after_closing",
+    "forward_to",
+    "fields",
+    "unit_code",
+    "dialect",
+    "unsigned",
+)  # Not in the rows of every release.
 _LISTS = ("aliases", "successors", "forward_to", "fields", "certificates")
 _DATES = ("opened_on", "closed_on")
 DEFAULTS = {one.name: one.default for one in fields(Office)}  # Of an office, by field.
@@ -344,4 +373,5 @@ def _office(row: dict[str, Any]) -> Office:
     read: dict[str, Any] = {name: tuple(value) if name in _LISTS else value for name, value in row.items()}
     read |= {name: date.fromisoformat(read[name]) for name in _DATES if read[name] is not None}
     closing = AfterClosing(read.get("after_closing", AfterClosing.REJECT))
-    return Office(**read | {"status": Status(read["status"]), "after_closing": closing})
+    unsigned = Unsigned(read.get("unsigned", Unsigned.REFUSE))
+    return Office(**read | {"status": Status(read["status"]), "after_closing": closing, "unsigned": unsigned})

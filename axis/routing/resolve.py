@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from axis.edxml import Kind, Message
+from axis.edxml import Kind, Message, Priority
 from axis.edxml import Status as StatusMessage
 from axis.edxml.values import local_date
 from axis.errors import Violation, refuse, violation
@@ -68,7 +68,7 @@ def resolve(message: Message, registry: Registry, at: datetime) -> Resolution:
     """
     day = local_date(at)
     originator = _originator(message.originator.organ_id, registry, day)
-    sending = _Sending(originator, _kind(message), registry, day)
+    sending = _Sending(originator, _kind(message), registry, day, _inbox(message))
     routes: dict[str, Route] = {}
     repeats: list[Route] = []
     for written, path in _addressees(message):
@@ -120,6 +120,11 @@ _STANDINGS_EN = {
 }
 
 
+def _inbox(message: Message) -> str:
+    is_urgent = not isinstance(message, StatusMessage) and message.priority >= Priority.VERY_URGENT
+    return "inbox-express" if is_urgent else "inbox"
+
+
 def _kind(message: Message) -> Kind:
     return Kind.STATUS if isinstance(message, StatusMessage) else Kind.DOCUMENT
 
@@ -142,6 +147,7 @@ class _Sending:
     kind: Kind
     registry: Registry
     day: date
+    inbox: str  # Which of the two queues of an office: the beginning of its name.
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +237,8 @@ def _route(written: str, path: str, way: _Way, sending: _Sending) -> Route:
         addressee_as_written=written,
         office=office,
         rule="default" if allowed is None else f"rule {allowed.name}",
-        explanation_vi=f"gửi tới {named}, hộp inbox.{office.code}{way.why_vi and ', '}{way.why_vi}",
-        explanation_en=f"goes to {named}, queue inbox.{office.code}{way.why_en and ', '}{way.why_en}",
+        explanation_vi=f"gửi tới {named}, hộp {sending.inbox}.{office.code}{way.why_vi and ', '}{way.why_vi}",
+        explanation_en=f"goes to {named}, queue {sending.inbox}.{office.code}{way.why_en and ', '}{way.why_en}",
     )
 
 

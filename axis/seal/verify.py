@@ -27,6 +27,8 @@ from axis.seal import profile
 from axis.seal.profile import DSIG, Method, Seal
 from axis.seal.trust import Signer, Trust
 
+_HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -47,21 +49,31 @@ class Verified:
     signer: str  # Fingerprint of the certificate.
     digest: str  # SHA-256 over `parts`: THE digest of the envelope, in receipts and for knowing it again.
 
+    @property
+    def by_originator(self) -> bool:
+        """Whether the originator itself has sealed it. If not, a notary says what came in; nobody says who wrote it."""
+        return self.received.notary is None
 
-def verify(received: Received, trust: Trust, *, at: datetime) -> Verified:
+
+def verify(received: Received, trust: Trust, *, at: datetime, notary: str | None = None) -> Verified:
     """Check the seal of an envelope and read what was signed.
 
     Args:
         received: As parsed, under caps.
         trust: Whose certificates are believed.
         at: When the axis received it; certificates are judged at that time.
+        notary: OrganId of the axis, the only one that may seal in another's place; None: nobody may.
 
     Raises:
         Refusal: SIG.* or KEY.*; ENV.SCHEMA or RULE.DATE if what is signed cannot be read as a message.
         TransientError: KEY.REVOCATION_UNKNOWN
     """
     parts = {name: received.part(name) for name in edxml.PARTS[received.kind]}
-    opened = open_seal(received.root, received.header, parts, claimed=received.originator, trust=trust, at=at)
+    mark = received.notary
+    if mark is not None and mark.organ_id != notary:
+        raise refuse("SIG.NOTARY", mark.organ_id, path=_HEADER, rule="seal:notary")
+    claimed = received.originator if mark is None else mark.organ_id
+    opened = open_seal(received.root, received.header, parts, claimed=claimed, trust=trust, at=at)
     message = _read(received, opened.parts)
     if message.originator.organ_id != received.originator:
         raise refuse("KEY.WRONG_SIGNER", received.originator)

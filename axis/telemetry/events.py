@@ -130,6 +130,11 @@ def delivery_dead_lettered(*, envelope_id: str, addressee: str, code: str) -> No
     _log.error("delivery.dead_lettered", envelope_id=envelope_id, addressee=addressee, code=code)
 
 
+def deadline_reminded(*, envelope_id: str, addressee: str, code: str) -> None:
+    """An addressee was reminded of a deadline; if it is over, the originator knows too."""
+    _log.info("deadline.reminded", envelope_id=envelope_id, addressee=addressee, code=code)
+
+
 def receipt_refused(*, submitter: str, digest: str, code: str) -> None:
     """A receipt was not accepted; the delivery it speaks of is unchanged."""
     _log.warning("receipt.refused", submitter=submitter, digest=digest, code=code)
@@ -173,6 +178,11 @@ def layout_mended() -> None:
 def attempt_answered(*, envelope_id: str, attempt: int, level: str) -> None:
     """An office has answered an envelope, and its receipts are on the disk."""
     _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, level=level)
+
+
+def order_settled(*, envelope_id: str, state: str, withdrawn: int) -> None:
+    """An office has answered an order about documents that it has, and so many copies were given up."""
+    _log.info("order.settled", envelope_id=envelope_id, state=state, withdrawn=withdrawn)
 
 
 def attempt_failed(*, envelope_id: str, attempt: int, error: BaseException) -> None:

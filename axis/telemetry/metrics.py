@@ -56,6 +56,12 @@ OLDEST_UNDELIVERED_SECONDS = Gauge(
     "axis_oldest_undelivered_seconds", "Age of the oldest delivery that waits.", ["priority"], registry=REGISTRY
 )  # priority: 0-4
 OUTBOX_LAG_SECONDS = Gauge("axis_outbox_lag_seconds", "Age of the oldest notice not yet published.", registry=REGISTRY)
+REMINDERS = Counter(
+    "axis_reminders_total", "Reminders of deadlines that addressees got.", ["what"], registry=REGISTRY
+)  # what: soon, over
+OVERDUE = Gauge(
+    "axis_overdue", "Documents whose addressee is late with them, by what is late.", ["what"], registry=REGISTRY
+)  # what: registered, done
 DEAD_LETTERS = Gauge("axis_dead_letters", "Deliveries given up and waiting for a person.", registry=REGISTRY)
 SPOOL_BYTES = Gauge("axis_spool_bytes", "Bytes of attachments in the spool.", registry=REGISTRY)
 CERTIFICATE_DAYS_LEFT = Gauge(

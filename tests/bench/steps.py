@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lxml import etree
 
 from axis import garbage, receipts
+from axis.deadlines import Deadlines
 from axis.edxml import schemas
 from axis.intake.custody import custody_of
 from axis.intake.examine import examine
@@ -83,6 +84,7 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
             voice=home.intake.voice,
             at=AT,
             lifetimes=(LIFETIME,) * 5,
+            deadlines=Deadlines(),
             via="amqp",
             enclosed=(),
         )

@@ -45,6 +45,7 @@ _REFS = st.builds(
     size_bytes=st.integers(0, 2**31),
     description=_text(500),
 )
+_MOMENTS = st.integers(0, 2_000_000_000).map(lambda second: datetime.fromtimestamp(second, UTC))
 DOCUMENTS = st.builds(
     Document,
     originator=_ORGANS,
@@ -64,6 +65,7 @@ DOCUMENTS = st.builds(
     signer_name=_text(50, 1),
     due_on=st.none() | _DAYS,
     priority=st.sampled_from(Priority),
+    release_at=st.none() | _MOMENTS,
     sphere=_text(100),
     typer=_text(10),
     copies=st.none() | st.integers(0, 999_999),

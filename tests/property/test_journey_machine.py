@@ -27,6 +27,7 @@ from axis.broker import Broker, Incoming, topology
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
+from axis.edxml import Priority
 from axis.errors import TransientError
 from axis.intake import Allowance
 from axis.office.answers import Agreed, Answer, Declined, Delivered, Refused, Registered, Unavailable
@@ -49,6 +50,10 @@ _ANSWER_WITHIN = timedelta(minutes=5)
 _NUMBERS = st.integers(0, 5)
 _SPANS = st.sampled_from([timedelta(0), timedelta(seconds=15), timedelta(minutes=6), timedelta(hours=2)])
 _ENDED = ("delivered", "refused", "recalled", "expired")
+_INBOXES = topology.inboxes(COMMUNE)
+_INBOX_OF = {
+    one.key: one.queue for one in topology.province([SENDER, COMMUNE]).bindings if one.exchange == topology.DELIVER
+}
 _ROUNDS = 60  # Of quiet, in which everything must come to its end.
 
 
@@ -78,7 +83,7 @@ class Carrier:
         if self.says_no:
             self.says_no -= 1
             raise TransientError("SYS.BROKER")
-        queue = topology.inbox(routing_key) if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
+        queue = _INBOX_OF[routing_key] if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
         self.queues[queue].append(
             Incoming(
                 body=body,
@@ -271,6 +276,7 @@ class Machine:
         live: Any = trust
         voice = Voice(COMMUNE, home.province.signer(COMMUNE))
         self.attempts = Attempts(
+            axis=AXIS,
             voice=voice,
             trust=live,
             state=self.state,
@@ -297,7 +303,7 @@ class Machine:
             answer = await self.home.accept(envelope)
             assert (answer.duplicate, answer.envelope_id) == (True, envelope_id)
             return
-        document = self.home.document()
+        document = self.home.document(priority=Priority(number % 4))  # Some by the urgent inbox.
         envelope = self.home.seal(document)
         answer = await self.home.accept(envelope)
         assert not answer.duplicate
@@ -352,10 +358,15 @@ class Machine:
 
     async def take(self, number: int, dies: str) -> None:
         """The office takes one message from its inbox, whichever comes first."""
-        inbox = self.carrier.queues[topology.inbox(COMMUNE)]
+        inboxes = [self.carrier.queues[queue] for queue in _INBOXES]
+        inbox = inboxes[number % 2] or inboxes[1 - number % 2]
         if not inbox:
             return
         message = inbox.pop(number % len(inbox))
+        if message.type != "envelope":
+            said = [self.home.read(xml) for xml in bundle.unpack(message.type, message.body)]
+            assert {one.level for one in said} == {"reminded"}  # Nothing else is said to who has sent nothing.
+            return
         self.system.dies = dies if dies in ("before", "after") else ""
         self.carrier.says_no = 100 if dies == "answered" else self.carrier.says_no
         self.carrier.forgets_to_confirm = 100 if dies == "published" else self.carrier.forgets_to_confirm
@@ -422,7 +433,7 @@ class Machine:
         self.carrier.says_no = self.carrier.forgets_to_confirm = 0
         for _ in range(_ROUNDS):
             await self.pass_time(timedelta(minutes=6))
-            while self.carrier.queues[topology.inbox(COMMUNE)]:
+            while any(self.carrier.queues[queue] for queue in _INBOXES):
                 await self.take(0, "")
             while self.carrier.queues[topology.RECEIPTS]:
                 await self.carry(0, False)
@@ -463,8 +474,7 @@ def _handed_out(message: Incoming) -> Incoming:
     return replace(message, redelivered=True, delivery_count=message.delivery_count + 1)
 
 
-_INBOX = topology.inbox(COMMUNE)
-_QUEUES = st.sampled_from([_INBOX, topology.RECEIPTS])
+_QUEUES = st.sampled_from([*_INBOXES, topology.RECEIPTS])
 _EVENTS = st.one_of(
     st.tuples(st.just("hand_in"), st.booleans(), _NUMBERS),
     st.tuples(st.just("pass_time"), _SPANS),

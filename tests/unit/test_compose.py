@@ -292,7 +292,7 @@ _LABELS = {
 _VALUES = {
     "state": {state.value for state in State},
     "result": {level.value for level in Level} | {"unpublished", "unanswered"},
-    "what": {"unsent", "untaken", "unanswered"},
+    "what": {"unsent", "untaken", "unanswered", "undecided"},
     "priority": set("01234"),
     "status": {f"{number}xx" for number in range(1, 6)},
 }

@@ -36,7 +36,7 @@ def test_settings_are_read_from_the_sample(sample: Path) -> None:
 
 def test_sample_states_the_defaults_where_it_names_no_place(sample: Path) -> None:
     settings, plain = Settings(), Settings.model_construct()
-    for branch in ("gateway", "router", "dispatch", "limits"):
+    for branch in ("gateway", "router", "dispatch", "deadlines", "limits"):
         assert getattr(settings, branch) == getattr(plain, branch)
 
 

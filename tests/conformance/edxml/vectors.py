@@ -225,6 +225,15 @@ def _wrong(name: str, content: str, clause: str, rule: str = "xsd:pattern") -> S
     return _document(f"{name} “{content}”", clause, say(name, content), expected=((rule, f"edXML:{name}"),))
 
 
+def _released(hour: str, clause: str, rule: str = "") -> Shape:
+    """A timed document with an hour in the profile's attribute."""
+    hours = f'<edXML:OtherInfo xmlns:axp="urn:axis:profile:1" axp:release="{hour}">'
+    expected = ((rule, "edXML:OtherInfo"),) if rule else ()
+    return _document(
+        f"axp:release “{hour}”", clause, put("<edXML:OtherInfo>", hours), say("Priority", "4"), expected=expected
+    )
+
+
 def _right(name: str, content: str, clause: str) -> Shape:
     return _document(f"{name} “{content}”", clause, say(name, content))
 
@@ -366,6 +375,9 @@ BAD_DOCUMENTS = (
     _wrong("Timestamp", "2026/08/25 24:00:00", "2.1", "rule:date.exists"),
     _wrong("Timestamp", "2026/08/25 10:61:00", "2.1", "rule:date.exists"),
     _wrong("Timestamp", "0001/01/01 00:00:00", "2.1", "rule:date.exists"),
+    *(_released(hour, "profile") for hour in ("2026-08-26T08:00+07:00", "2026-08-26T01:00:00Z", "2026-12-31T23:59:59-11:30")),
+    *(_released(hour, "profile", "xsd:pattern") for hour in ("", "2026-08-26", "2026-08-26T08:00:00", "2026/08/26 08:00:00", "2026-08-26T08:00:00.5Z")),
+    *(_released(hour, "profile", "rule:date.exists") for hour in ("2026-02-30T08:00Z", "2026-08-26T24:30:00+07:00", "0001-01-01T00:00:00+07:00")),
     _wrong("Priority", "5", "1.11", "xsd:enumeration"),
     _wrong("Priority", "01", "1.11", "xsd:enumeration"),
     _wrong("Priority", "", "1.11", "xsd:enumeration"),

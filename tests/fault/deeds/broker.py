@@ -75,7 +75,7 @@ async def delete(trial: Trial, draw: random.Random) -> None:
 
 
 def _some_queues(draw: random.Random) -> tuple[str, ...]:
-    return (topology.SUBMIT, topology.RECEIPTS, topology.inbox(draw.choice(ADDRESSEES)), topology.inbox(SENDER))
+    return (topology.SUBMIT, topology.RECEIPTS, *topology.inboxes(draw.choice(ADDRESSEES)), topology.inbox(SENDER))
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +93,7 @@ async def overflow(trial: Trial, draw: random.Random) -> None:
     """Queues take five messages and say no to the next, while the office whose inbox that is does not read it."""
     trial.done["queues too short"] += 1
     office = draw.choice(ADDRESSEES)
-    short = f"^({'|'.join((topology.SUBMIT, topology.RECEIPTS, topology.inbox(office)))})$"
+    short = f"^({'|'.join((topology.SUBMIT, topology.RECEIPTS, *topology.inboxes(office)))})$"
     await trial.node.ctl("set_policy", "--apply-to", "queues", "short", short, _FEW)
     trial.signal(office, signal.SIGSTOP)
     try:

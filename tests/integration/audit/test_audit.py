@@ -265,7 +265,7 @@ async def test_file_that_was_brought_for_an_envelope_to_come_is_named(home: Hous
     digest = await home.bring(OTHER, b"early")
     next((tmp_path / "spool").rglob(digest)).unlink()
     found = (await _walk(home, audit.Files(home.spool))).findings
-    assert found == [AuditFinding("I8", "", OTHER, f"file {digest} is not there; no envelope names it yet")]
+    assert found == [AuditFinding("I8", "", OTHER, f"file {digest} is not there; no envelope lists it")]
 
 
 # --- effects ------------------------------------------------------------------------------

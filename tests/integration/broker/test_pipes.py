@@ -413,11 +413,12 @@ async def test_office_writes_to_its_exchange_and_reads_its_inbox(
     exchange = await channel.get_exchange(topology.office_exchange(office), ensure=False)
     for key in topology.OFFICE_KEYS:
         await exchange.publish(aio_pika.Message(b"<y/>"), key, mandatory=True)
-    inbox = await channel.get_queue(topology.inbox(office), ensure=False)
-    got = await inbox.get(timeout=5)
-    assert got is not None
-    assert got.body == b"<x/>"
-    await got.ack()
+    await pipes.publish(topology.DELIVER, topology.deliver_key(office, urgent=True), b"<z/>", type="envelope")
+    for queue, body in zip(topology.inboxes(office), (b"<x/>", b"<z/>"), strict=True):
+        got = await (await channel.get_queue(queue, ensure=False)).get(timeout=5)
+        assert got is not None
+        assert got.body == body
+        await got.ack()
 
 
 @pytest.mark.parametrize(
@@ -427,6 +428,7 @@ async def test_office_writes_to_its_exchange_and_reads_its_inbox(
         "write to inboxes",
         "write past the exchanges",
         "read another's inbox",
+        "read another's urgent inbox",
         "read intake",
         "read the dead",
         "purge another's inbox",
@@ -461,6 +463,7 @@ async def test_office_can_do_nothing_else(
         "write to inboxes": lambda: publish(topology.DELIVER, f"{office}x"),
         "write past the exchanges": lambda: channel.default_exchange.publish(aio_pika.Message(b"<x/>"), other),
         "read another's inbox": lambda: read(other),
+        "read another's urgent inbox": lambda: read(topology.inbox(f"{office}x", urgent=True)),
         "read intake": lambda: read(topology.SUBMIT),
         "read the dead": lambda: read(topology.DEAD),
         "purge another's inbox": purge,

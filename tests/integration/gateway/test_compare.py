@@ -11,7 +11,7 @@ import pytest
 
 from axis import Notice
 from axis.ledger import ReceiptRow
-from axis.office.answers import Registered
+from axis.office.answers import Delivered, Registered
 from axis.office.compare import AGES, Compare
 from axis.office.gateway import GatewayClient
 from axis.office.handlers import Handlers
@@ -89,6 +89,24 @@ async def test_receipts_that_did_not_reach_the_originator_are_fetched_once(
                 pass
         assert [one.level for one in heard] == ["accepted", "delivered", "registered"]
         assert heard[-1].number == "417"
+
+
+async def test_reminder_that_was_for_the_addressee_alone_is_no_loss(home: House, url: str, tmp_path: Path) -> None:
+    envelope = home.seal(home.document())
+    accepted = await home.accept(envelope)
+    await home.attempt()
+    (delivered,) = await home.say(Delivered(), await home.row(accepted.envelope_id))
+    async with _office(home, url, SENDER, tmp_path / "state") as (state, compare, heard):
+        await _submission(state, home, envelope, accepted.envelope_id)
+        for xml in (accepted.receipt_xml, delivered.xml):
+            await compare.hearing.hear(xml, accepted.envelope_id)
+        home.pass_time(timedelta(hours=7))  # Soon the working day is over.
+        await home.answers.remind(await home.row(accepted.envelope_id), home.at)
+        assert (await home.row(accepted.envelope_id)).code == "DUE.SOON"
+        await compare.look()
+        while await compare.hearing.offer():
+            pass
+        assert [one.level for one in heard] == ["accepted", "delivered"]
 
 
 async def test_receipt_that_did_not_reach_the_axis_is_said_again(home: House, url: str, tmp_path: Path) -> None:

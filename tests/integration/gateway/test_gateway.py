@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from axis import edxml, seal
-from axis.edxml import catalogue
+from axis.edxml import Priority, catalogue
 from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
 from axis.errors import CATALOGUE
 from axis.gateway import files
-from axis.office.answers import Registered
+from axis.office.answers import Delivered, Registered
 from axis.registry import Registry, Status, following
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 from tests.integration.gateway.conftest import MOST_BYTES
@@ -35,7 +35,7 @@ DIGEST = sha256(PDF).hexdigest()
 
 @asynccontextmanager
 async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
-    token = seal.make_token(office, home.province.signer(office), AT)
+    token = seal.make_token(office, home.province.signer(office), home.at)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://axis", headers={"Authorization": f"Bearer {token}"}
@@ -248,6 +248,43 @@ async def test_envelope_is_accepted_once_and_shown_to_its_offices(
         assert [one["level"] for one in said] == ["accepted"]
         assert (await other.get(f"/v1/envelopes/{envelope_id}/content")).content == envelope
         assert (await other.get(f"/v1/attachments/{DIGEST}")).content == PDF
+
+
+async def test_timed_document_is_nothing_to_its_addressee_before_its_hour(
+    sender: httpx.AsyncClient, app: FastAPI, home: House
+) -> None:
+    hour = home.at + timedelta(hours=5)
+    await sender.put(f"/v1/uploads/{DIGEST}", content=PDF)
+    document = home.document(priority=Priority.TIMED, release_at=hour)
+    answer = await sender.post("/v1/envelopes", content=home.seal(document, {"125.pdf": PDF}))
+    place = f"/v1/envelopes/{answer.json()['envelope_id']}"
+    (waiting,) = (await sender.get(place)).json()["deliveries"]
+    assert (waiting["waits_for_its_hour"], waiting["overdue"]) == (True, False)
+    assert waiting["next_at"] == waiting["release_at"]
+    async with _caller(app, home, COMMUNE) as commune:
+        for path in (place, f"{place}/content", f"{place}/receipts", f"/v1/attachments/{DIGEST}"):
+            assert (await commune.get(path)).status_code == 404, path
+    home.at = hour
+    await home.attempt()
+    async with _caller(app, home, COMMUNE) as commune:
+        for path in (place, f"{place}/content", f"{place}/receipts", f"/v1/attachments/{DIGEST}"):
+            assert (await commune.get(path)).status_code == 200, path
+        (released,) = (await commune.get(place)).json()["deliveries"]
+        assert not released["waits_for_its_hour"]
+
+
+async def test_deadlines_of_an_addressee_are_shown(sender: httpx.AsyncClient, app: FastAPI, home: House) -> None:
+    answer = await sender.post("/v1/envelopes", content=home.seal(home.document(due_on=date(2026, 9, 3))))
+    place = f"/v1/envelopes/{answer.json()['envelope_id']}"
+    await home.attempt()
+    await home.say(Delivered(), await home.row(answer.json()["envelope_id"]))
+    (one,) = (await sender.get(place)).json()["deliveries"]
+    assert (one["register_by"], one["process_by"]) == ("2026-09-01T10:00:00Z", "2026-09-03T10:00:00Z")
+    assert (one["registered_at"], one["done_at"], one["overdue"]) == (None, None, False)
+    home.pass_time(timedelta(hours=9))
+    async with _caller(app, home, COMMUNE) as commune:
+        (one,) = (await commune.get(place)).json()["deliveries"]
+        assert one["overdue"]
 
 
 async def test_message_with_its_files_inside_is_taken(sender: httpx.AsyncClient, home: House) -> None:

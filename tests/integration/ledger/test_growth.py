@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from axis import ledger
-from axis.ledger import Asked, audit, custody, deliveries
+from axis.ledger import Asked, audit, custody, deliveries, standing
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, Work, open_database
 from tests.province import AT
@@ -32,6 +32,9 @@ _ASKED: dict[str, Work[Any]] = {
     "which files of many": lambda c: custody.readable(c, [("o", "d"), ("o", "e"), ("p", "d")]),
     "the same bytes": lambda c: custody.accepted_bytes(c, "o", "d"),
     "gauges": lambda c: audit.figures(c, AT),
+    "reminders": lambda c: deliveries.to_remind(c, AT, 100),
+    "deadlines that run": lambda c: standing.running(c, AT, None, 100),
+    "who is late": lambda c: standing.overdue(c, AT),
 }
 
 
@@ -80,16 +83,18 @@ async def test_postgresql_may_use_the_indexes_too(postgres: Any) -> None:
     late = sa.select(t.deliveries.c.id).where(
         t.WAITS, t.deliveries.c.expires_at <= sa.bindparam("now", AT, type_=t.Moment)
     )
+    remind = sa.select(t.deliveries.c.id).where(t.deliveries.c.remind_at <= sa.bindparam("now", AT, type_=t.Moment))
+    running = sa.select(t.deliveries.c.id).where(t.deliveries.c.due_by <= sa.bindparam("now", AT, type_=t.Moment))
 
     def work(connection: sa.Connection) -> list[str]:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         plans = []
-        for query in (due, late):
+        for query in (due, late, remind, running):
             text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
             plans.append("\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {text}")))
         return plans
 
     async with open_database(url) as opened:
-        first, second = await opened.read(work)
-    assert "ix_deliveries_next_at" in first
-    assert "ix_deliveries_expires_at" in second
+        plans = await opened.read(work)
+    for name, plan in zip(("next_at", "expires_at", "remind_at", "due_by"), plans, strict=True):
+        assert f"ix_deliveries_{name}" in plan

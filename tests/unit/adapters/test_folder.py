@@ -94,6 +94,20 @@ async def test_document_arrives_as_a_folder_and_gets_the_next_number(by_adapter:
     assert ",'=HYPERLINK(1)," in register  # A spreadsheet does not run it.
 
 
+async def test_document_of_an_older_system_is_marked_wherever_a_clerk_sees_it(
+    by_adapter: TestAxis, tmp_path: Path
+) -> None:
+    await by_adapter.deliver(by_adapter.seal_as_notary(by_adapter.document()))
+    await by_adapter.deliver(by_adapter.document())
+    said = {}
+    for arrived in (tmp_path / "inbox").iterdir():
+        facts = json.loads((arrived / "document.json").read_text())
+        said[facts["verified"]] = "CHƯA XÁC THỰC" in (arrived / "van-ban.txt").read_text()
+    assert said == {False: True, True: False}
+    rows = (tmp_path / "register.csv").read_text().splitlines()
+    assert [row.rpartition(",")[2] for row in rows] == ["verified", "no", "yes"]
+
+
 async def test_document_that_comes_again_keeps_its_folder_and_its_number(by_adapter: TestAxis, tmp_path: Path) -> None:
     delivery = await by_adapter.deliver(by_adapter.document())
     again = await by_adapter.again(delivery)

@@ -188,6 +188,16 @@ async def test_system_fetches_the_document_and_its_files(axis: TestAxis, interfa
     assert (await interface.get(f"/documents/{delivery.envelope_id}/envelope")).content == delivery.sealed
 
 
+async def test_system_is_told_what_is_not_verified(axis: TestAxis, interface: httpx.AsyncClient) -> None:
+    for sealed, verified in (
+        (axis.seal_as_notary(axis.document()), False),
+        (axis.seal(axis.document()), True),
+    ):
+        delivery = await axis.deliver(sealed)
+        facts = (await interface.get(f"/documents/{delivery.envelope_id}")).json()
+        assert facts["verified"] is verified
+
+
 @pytest.mark.parametrize(
     "path",
     [

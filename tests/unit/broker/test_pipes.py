@@ -33,7 +33,7 @@ async def _ignore(_arrivals: object) -> None:
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ConnectionError(), ZeroDivisionError()])
 async def test_reader_goes_on_whatever_its_line_raises(error: BaseException) -> None:
     line = _Line(error, error)
-    consumer = Consumer(cast(Any, line), "inbox.H56.112", 1, _ignore, lambda: None)
+    consumer = Consumer(cast(Any, line), {"inbox.H56.112": 1}, _ignore, lambda: None)
     with capture_logs():
         consumer.start()
         await asyncio.wait_for(line.survived.wait(), 5)

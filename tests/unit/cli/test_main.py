@@ -20,7 +20,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Example: " in answer.output
 
 
-@pytest.mark.parametrize("name", ["track", "audit", "deadletters list", "deadletters show", "offices list", "offices import", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
+@pytest.mark.parametrize("name", ["track", "audit", "deadlines", "deadletters list", "deadletters show", "offices list", "offices import", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
 def test_what_programs_read_can_be_had_as_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(root(), [*name.split(), "--help"]).output
 
@@ -36,7 +36,9 @@ def test_unknown_command_is_wrong_use() -> None:
     assert CliRunner().invoke(root(), ["fly"]).exit_code == 2
 
 
-@pytest.mark.parametrize("words", [["audit"], ["track", "1"], ["deadletters", "list"], ["offices", "list"]])
+@pytest.mark.parametrize(
+    "words", [["audit"], ["track", "1"], ["deadlines"], ["deadletters", "list"], ["offices", "list"]]
+)
 def test_absent_ledger_is_told_and_not_made(words: list[str], tmp_path: Path) -> None:
     answer = CliRunner().invoke(root(), [*words, "--data", str(tmp_path / "nothing")])
     assert answer.exit_code == 2

@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 from axis import clock, receipts, seal
 from axis.cli import pki as pki_command
 from axis.cli import seal as seal_command
+from axis.edxml.values import PROFILE
+from axis.seal import SigningKey
 from tests.province import DOCUMENT, INLINE
 from tests.unit.receipts.test_receipts import receipt
 
@@ -49,13 +51,30 @@ def test_sealed_file_with_its_attachments_is_verified(trust: Path, sealed: Path)
     answer = cli("verify", sealed, "--trust", trust, "--json")
     assert answer.exit_code == 0
     facts = json.loads(answer.stdout)
-    assert facts["holds"] is True
+    assert (facts["holds"], facts["verified"]) == (True, True)
     assert (facts["kind"], facts["originator"], facts["parts"]) == (
         "document",
         "H56.05",
         ["header", "business", "manifest"],
     )
     assert cli("verify", sealed, "--trust", trust).exit_code == 0
+
+
+def test_seal_of_the_notary_is_shown_as_nobody_elses_word(trust: Path, tmp_path: Path) -> None:
+    assert pki("issue", trust, "H56.TRUC", "--name", "Trục (ví dụ)").exit_code == 0
+    key = SigningKey.load(trust / "keys/H56.TRUC.key.pem", trust / "certs/H56.TRUC.pem")
+    marked = DOCUMENT.replace(
+        "<edXML:MessageHeader>",
+        f'<edXML:MessageHeader xmlns:axp="{PROFILE}" axp:notary="H56.TRUC" axp:original="{"0" * 64}">',
+    )
+    file = tmp_path / "125.edxml"
+    file.write_bytes(seal.seal(marked.encode(), key))
+    facts = json.loads(cli("verify", file, "--trust", trust, "--json").stdout)
+    assert (facts["holds"], facts["verified"]) == (True, False)
+    assert (facts["notary"], facts["original"], facts["originator"]) == ("H56.TRUC", "0" * 64, "H56.05")
+    assert "not verified" in " ".join(cli("verify", file, "--trust", trust).stdout.split())
+    answer = cli("verify", file, "--trust", trust, "--json", "--axis", "H56.KHAC")  # Another axis says nothing here.
+    assert [one["code"] for one in json.loads(answer.stdout)["violations"]] == ["SIG.NOTARY"]
 
 
 def test_seal_goes_to_standard_output(trust: Path, sealed: Path, tmp_path: Path) -> None:

@@ -392,7 +392,12 @@ async def test_receipts_that_could_not_be_published_are_sent_again(office: Offic
         axis.pipes.down = False
         await office._open.courier.send_again(grace=timedelta(0))
         assert _levels(axis.later(delivery)) == ["delivered", "registered"]
-        assert await office._open.state.counts() == {"unsent": 0, "untaken": 0, "unanswered": 0}
+        assert await office._open.state.counts() == {
+            "unsent": 0,
+            "untaken": 0,
+            "unanswered": 0,
+            "undecided": 0,
+        }
 
 
 async def test_answer_survives_a_restart(office: Office, tmp_path: Path) -> None:

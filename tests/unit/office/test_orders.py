@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -792,17 +792,37 @@ async def test_full_disk_promises_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         assert (_said(order), _said(axis.later(document))) == (_AGREED, _WITHDRAWN)
 
 
-async def test_order_of_an_older_state_folder_is_no_obstacle(tmp_path: Path) -> None:
-    """What came before orders were kept apart counts as a document."""
-    desk = Desk()
-    async with TestAxis(desk.office, state=tmp_path) as axis:
+async def test_order_about_what_came_before_orders_were_known(tmp_path: Path) -> None:
+    """A state folder of the version before: its schema is brought up, and what is in it counts as documents."""
+    first, second = Desk(), Desk()
+    async with TestAxis(first.office, state=tmp_path / "state") as axis:
         document = await axis.deliver(sent := axis.document())
-        await desk.office._open.state._commit(
-            lambda db: db.execute("UPDATE envelopes SET kind = 'document', code = '', previous = NULL")
-        )
-        await axis.deliver(axis.order(sent))
-        assert _said(axis.later(document)) == _WITHDRAWN
-    assert desk.orders[0].target.code == ""
+        sealed = axis.seal(axis.order(sent))
+        shutil.copytree(axis._folder / "trust", tmp_path / "trust")
+    db = sqlite3.connect(tmp_path / "state" / "state.sqlite")
+    db.executescript(
+        "DROP TABLE orders; DROP INDEX envelopes_document; DROP INDEX submissions_document;"
+        " ALTER TABLE envelopes DROP COLUMN kind; ALTER TABLE envelopes DROP COLUMN code;"
+        " ALTER TABLE envelopes DROP COLUMN previous; PRAGMA user_version = 3;"
+    )
+    db.close()
+    async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:
+        order = await axis.deliver(sealed)
+        assert len(await second.office.receipts_about(document.envelope_id)) == 3
+    assert _said(order) == _AGREED
+    assert (second.orders[0].target.code, second.orders[0].target.number) == ("", "1")
+
+
+async def test_orders_that_wait_are_counted(logged: list[MutableMapping[str, Any]]) -> None:
+    desk = Desk(decide=lambda _order: Delivered())
+    async with TestAxis(desk.office) as axis:
+        await axis.deliver(sent := axis.document())
+        order = await axis.deliver(axis.order(sent))
+        assert (await desk.office._open.state.counts())["undecided"] == 1
+        await desk.office.report(order.envelope_id, Agreed())
+        assert (await desk.office._open.state.counts())["undecided"] == 0
+    told = [one for one in logged if one["event"] == "order.settled"]
+    assert [(one["envelope_id"], one["state"], one["withdrawn"]) for one in told] == [(order.envelope_id, "agreed", 1)]
 
 
 # --- what the office orders itself ------------------------------------------------------------

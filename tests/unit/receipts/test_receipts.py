@@ -34,6 +34,7 @@ STATUS = {
     Level.DEFERRED: "4.4.1",
     Level.EXPIRED: "5.4.7",
     Level.RECALLED: "2.0.0",
+    Level.REMINDED: "4.4.7",
     Level.FAILED: "5.3.0",
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from axis.edxml.dialects import DIALECTS, Policy
 from axis.errors import PermanentError
 from axis.registry import Finding, Registry, Standing, Status, check_offices, load_offices
 from tests.province import AT, DAY, Province, rsa_key
@@ -225,6 +226,38 @@ def test_groups_and_policies_are_read(write: Roll) -> None:
     roll = load_offices(write.path)
     assert [one.code for one in roll.members(roll.groups["H56.G"])] == ["H56.05"]
     assert (roll.by_code["H56.05"].unit_code, roll.by_code["H56.06"].heirs) == ("14758", ("H56.05",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"dialect": '"telex"'},
+         ["offices[1] H56.05: dialect: Input should be 'sdk', 'sample', 'dotnet', 'edoc', 'soap' or 'go'"]),
+        ({"dialect": '"edoc"', "unsigned": '"maybe"'},
+         ["offices[1] H56.05: unsigned: Input should be 'refuse' or 'accept'"]),
+        ({"unsigned": '"accept"'}, ['offices[1] H56.05: has unsigned = "accept", but states no dialect']),
+    ],
+)  # fmt: skip
+def test_policy_for_an_older_system_must_mean_something(
+    write: Roll, fields: dict[str, str], expected: list[str]
+) -> None:
+    write(TIERS, office("H56.05", **fields))
+    assert write.errors() == expected
+
+
+def test_policy_for_an_older_system_is_read_kept_and_told_to_nobody(write: Roll) -> None:
+    write(
+        TIERS,
+        office("H56.05", dialect='"edoc"', unsigned='"accept"'),
+        office("H56.06", dialect='"go"'),
+        office("H56.07"),
+    )
+    roll = Registry.from_rows(load_offices(write.path).to_rows())
+    policies = [roll.by_code[code].policy for code in ("H56.05", "H56.06", "H56.07")]
+    assert policies == [Policy(DIALECTS["edoc"], takes_unsigned=True), Policy(DIALECTS["go"]), None]
+    assert "dialect" not in roll.known["H56.05"]
+    _, found = check_offices(write.path)
+    assert [one.place for one in found if "unverified" in one.en] == ["offices[1] H56.05"]
 
 
 def test_group_has_no_more_offices_than_a_message_may_have_addressees(write: Roll) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from axis import edxml
-from axis.edxml import Document, Message, Organization
+from axis.broker import topology
+from axis.edxml import Document, Message, Organization, Priority
 from axis.errors import Refusal
 from axis.registry import Office, Registry, Rule, Status, load_offices
 from axis.routing import Resolution, Route, resolve
@@ -52,6 +53,14 @@ def test_known_office_is_served_and_says_where_it_goes() -> None:
     assert (route.served, route.rule, route.office) == (True, "default", ROLL.find("H56.112"))
     assert route.explanation_vi == "gửi tới UBND phường Hàm Rồng (ví dụ) (H56.112), hộp inbox.H56.112"
     assert route.explanation_en == "goes to UBND phường Hàm Rồng (ví dụ) (H56.112), queue inbox.H56.112"
+
+
+@pytest.mark.parametrize(("priority", "queue"), [(1, "inbox"), (2, "inbox-express"), (4, "inbox-express")])
+def test_explanation_names_the_queue_that_the_priority_leads_to(priority: int, queue: str) -> None:
+    letter = replace(document("H56.112"), priority=Priority(priority))
+    (route,) = resolve(letter, ROLL, AT).routes
+    assert route.explanation_en.endswith(f"queue {topology.inbox('H56.112', topology.is_urgent(priority))}")
+    assert route.explanation_vi.endswith(f"hộp {queue}.H56.112")
 
 
 def test_old_form_of_an_identifier_leads_to_the_same_office() -> None:
