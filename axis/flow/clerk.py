@@ -10,25 +10,28 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from axis import seal
 from axis.broker import Broker
 from axis.clock import now
 from axis.errors import AxisError
 from axis.office import (
+    Agreed,
+    Declined,
     Delivered,
     Document,
     Notice,
     Office,
     OfficeSettings,
+    Order,
     Permanent,
     Refused,
     Registered,
     StatusReport,
     Unavailable,
 )
-from axis.office.answers import Answer
+from axis.office.answers import Answer, Decision
 from axis.office.counter import Counter
 from axis.office.gateway import GatewayClient
 
@@ -46,6 +49,7 @@ class Told:
     how: str = "registered"
     text: str = ""  # The reason, or the number.
     times: int | None = None  # None: from now on.
+    number: str = ""  # In the register, of what an order brings.
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,16 @@ class Clerk:
 
     settings: OfficeSettings
     told: deque[Told] = field(default_factory=deque)
+    told_of_orders: deque[Told] = field(default_factory=deque)
     register: dict[str, Entry] = field(default_factory=dict)  # By envelope id.
     refused: dict[str, str] = field(default_factory=dict)  # The reason by envelope id.
     came: list[Document] = field(default_factory=list)  # Each time that one was handed over.
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)  # By envelope id and name.
     statuses: list[StatusReport] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)  # Each time that one was handed over.
+    withdrawn: set[str] = field(
+        default_factory=set
+    )  # Envelope ids of copies that were given up; they stay in the register.
     heard: list[Notice] = field(default_factory=list)
     deaths: int = 0
     _counter: Counter | None = field(default=None, init=False)
@@ -79,6 +88,7 @@ class Clerk:
     def __post_init__(self) -> None:
         self.office = Office(lambda: self.settings)
         self.office.on_document(self._take)
+        self.office.on_order(self._take_order)
         self.office.on_status(self._take_status)
         self.office.on_receipt(self._hear)
 
@@ -155,21 +165,36 @@ class Clerk:
 
     # --- the document system -----------------------------------------------------------
 
-    def _next_told(self) -> Told:
-        """Return how the next document is to be answered."""
-        if not self.told:
-            return Told()
-        told = self.told[0]
-        if told.times is not None:
-            self.told.popleft()
-            if told.times > 1:
-                self.told.appendleft(Told(told.how, told.text, told.times - 1))
-        return told
+    async def decide(self, envelope_id: str, decision: Agreed | Declined) -> None:
+        """Answer an order that waits for its clerk.
+
+        Raises:
+            AxisError: As `Office.report`.
+        """
+        await self.office.report(envelope_id, decision)
+        for order in self.orders:
+            if order.envelope_id == envelope_id:
+                await self._carry_out(order, decision)
 
     async def _take(self, document: Document) -> Answer:
         self.came.append(document)
-        told = self._next_told()
+        told = _next(self.told, Told())
         return await HOW[told.how](self, document, told.text)
+
+    async def _take_order(self, order: Order) -> Decision:
+        self.orders.append(order)
+        told = _next(self.told_of_orders, Told("delivered"))
+        decision = DECISIONS[told.how](told)
+        await self._carry_out(order, decision)
+        return decision
+
+    async def _carry_out(self, order: Order, decision: Decision) -> None:
+        """Give up what an order says, and register what it brings; the same order twice does the same once."""
+        if not isinstance(decision, Agreed):
+            return
+        self.withdrawn.update(one.envelope_id for one in order.targets)
+        if order.document is not None and decision.number:
+            await self._register(order.document, decision.number)
 
     async def _take_status(self, report: StatusReport) -> None:
         self.statuses.append(report)
@@ -218,6 +243,18 @@ class Clerk:
         raise _last_word()
 
 
+def _next(told: deque[Told], otherwise: Told) -> Told:
+    """Take from the queue how the next one is to be answered."""
+    if not told:
+        return otherwise
+    first = told[0]
+    if first.times is not None:
+        told.popleft()
+        if first.times > 1:
+            told.appendleft(replace(first, times=first.times - 1))
+    return first
+
+
 def _last_word() -> Died:
     task = asyncio.current_task()
     if task is not None:
@@ -234,4 +271,10 @@ HOW: dict[str, Callable[[Clerk, Document, str], Awaitable[Answer]]] = {  # How a
     "permanent": Clerk._choke,
     "death": Clerk._die,
     "busy": Clerk._be_busy,
+}
+
+DECISIONS: dict[str, Callable[[Told], Decision]] = {  # How an order can be answered.
+    "agreed": lambda told: Agreed(told.text, told.number),
+    "declined": lambda told: Declined(told.text),
+    "delivered": lambda _told: Delivered(),  # A person will decide.
 }

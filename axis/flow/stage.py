@@ -30,7 +30,7 @@ from axis.ledger import DeliveryRow
 from axis.office import OfficeSettings
 from axis.receipts import Receipt, SignedReceipt
 from axis.seal import pki
-from axis.settings import Gateway, Router, Settings
+from axis.settings import Deadlines, Gateway, Router, Settings
 
 _OWN = "flows"  # The account of the axis at the virtual hosts of flows.
 
@@ -173,6 +173,13 @@ class Stage:
         """Return the axis's id of a message; "" while it has none."""
         answered = await self.answered(self.sent[name])
         return "" if answered is None else answered.envelope_id
+
+    async def document_id(self, name: str) -> str:
+        """Return what a message calls itself; "" while nobody knows."""
+        own = getattr(self.sent[name].message, "document_id", None)
+        answered = await self.answered(self.sent[name]) if own is None else None
+        said = None if answered is None else answered.receipt
+        return own or ("" if said is None else said.document_id)
 
     async def delivery(self, name: str, office: str) -> DeliveryRow | None:
         """Return where a message stands with an addressee."""
@@ -322,6 +329,10 @@ def _settings(flow: Flow, folder: Path) -> Settings:
     given = dict(flow.settings)
     router = Router(**{"metrics_port": 0, **given.pop("router", {})})
     gateway = Gateway(**{"port": 0, **given.pop("gateway", {})})
+    deadlines = dict(given.pop("deadlines", {}))
+    if "calendar" in deadlines:  # It lies where the flow says, seen from the flow.
+        deadlines["calendar"] = flow.file.parent / deadlines["calendar"]
+    given["deadlines"] = Deadlines(**deadlines)
     return Settings(
         data=folder / "axis", trust=folder / "trust", organ_id=AXIS, router=router, gateway=gateway, **given
     )

@@ -8,6 +8,7 @@ Spec: docs/flows/README.md.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -16,17 +17,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from axis import clock, edxml, seal
+from axis import clock, contents, edxml, seal
+from axis.contents.calendar import ics_of
 from axis.edxml import AttachmentRef, Business, BusinessType, Organization, Priority, Replacement, ResponseFor
 from axis.edxml.inline import inline
 from axis.edxml.model import Update
 from axis.edxml.values import format_date, local_date
 from axis.errors import PermanentError
-from axis.flow.clerk import HOW, Told
+from axis.flow.clerk import DECISIONS, HOW, Told
 from axis.flow.expect import Unmet, eventually
 from axis.flow.script import Entry, Known, Maybe, New, OrganId, Role, Running, Step
 from axis.flow.stage import Sent, Stage
-from axis.office import File, Progress, Refused, Registered
+from axis.office import Agreed, Declined, File, Progress, Refused, Registered
 from axis.office.answers import Report
 from axis.seal import pki
 
@@ -86,7 +88,11 @@ class Send(_Outgoing):
         None, description="What it asks for, if it is not new."
     )
     target: Maybe = Field(None, description="The document that the order is about.")
+    target_id: str = Field("", description="Instead of it, the id of one that nobody has sent yet.")
+    replaces_for: tuple[OrganId, ...] = Field((), description="The addressees for whom it replaces that; default: all.")
     reason: str = ""
+    release: datetime | None = Field(None, description="Of a timed document: its hour, with its zone.")
+    contents: tuple[str, ...] = Field((), description="Files beside the flow: a dossier, a task, an invitation.")
     forgotten: tuple[str, ...] = Field((), description="Files that the manifest lists and nobody uploads.")
     sealed_by: OrganId | Literal[""] | None = Field(None, description='Another office whose key seals it; "": nobody.')
     swap: tuple[Swap, ...] = Field((), description="What is changed after it was sealed.")
@@ -103,7 +109,8 @@ async def send(stage: Stage, step: Send) -> None:
     stage.sent[step.document] = sent = Sent(name=step.document, office=step.from_, message=document)
     if step.over == "amqp" and not step.is_forged:
         files = [File(one.name, one.content) for one in step.files]
-        sent.submission_id = await stage.clerk(step.from_).office.send(document, files)
+        carried = [await asyncio.to_thread(_content, stage, name) for name in step.contents]
+        sent.submission_id = await stage.clerk(step.from_).office.send(document, files, contents=carried)
         return
     sent.sealed = _sealed(stage, document, step)
     kept = [one for one in step.files if one.name not in step.forgotten]
@@ -178,6 +185,7 @@ class SendStatus(_Outgoing):
     status: New
     about: Known
     code: str
+    copy_of: OrganId | None = Field(None, description="Whose copy is meant, of a 13; otherwise who sent the document.")
     reason: str = ""
 
 
@@ -186,7 +194,7 @@ async def send_status(stage: Stage, step: SendStatus) -> None:
     about = _document_of(stage, step.about)
     status = edxml.Status(
         originator=_organ(stage, step.from_),
-        response_for=_response(about),
+        response_for=replace(_response(about), organ_id=step.copy_of or about.originator.organ_id),
         status_code=step.code,
         description=step.reason,
         at=clock.now(),
@@ -229,6 +237,29 @@ async def answer(stage: Stage, step: Answer) -> None:
     clerk.told.append(Told(step.how, step.text, step.times))
 
 
+class Decide(_OfOffice):
+    """How an office answers the orders that come next; without such a step they wait for a `report`."""
+
+    how: str = Field(description="agreed, declined, or delivered: a person will decide.")
+    text: str = Field("", description="The reason, or a note.")
+    number: str = Field("", description="In the register, of what an update or a replacement brings.")
+    times: int | None = Field(None, ge=1, description="For so many orders; without it from now on.")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "Decide":
+        if self.how not in DECISIONS:
+            raise ValueError(f"how is one of: {', '.join(DECISIONS)}")
+        return self
+
+
+async def answer_orders(stage: Stage, step: Decide) -> None:
+    """From now on an office's system answers orders so - recalls, updates, replacements, take-backs."""
+    clerk = stage.clerk(step.office)
+    if step.times is None:
+        clerk.told_of_orders.clear()
+    clerk.told_of_orders.append(Told(step.how, step.text, step.times, step.number))
+
+
 class OfOffice(_OfOffice):
     """An office."""
 
@@ -252,19 +283,35 @@ class Say(_OfOffice):
     """What an office says later about a document that it has."""
 
     document: Known
-    code: str = Field(description="02 refused, 03 registered, or 01, 04, 05, 06, 13, 15, 16.")
+    code: str = Field(description="02 refused, 03 registered, 01, 04, 05, 06; about an order 15 agreed, 16 declined.")
     text: str = Field("", description="The reason, the number, or a note.")
+    number: str = Field("", description="With 15: in the register, of what the order brings.")
+    fails: str | None = Field(None, description="The code with which the office's own runtime says no.")
 
 
 async def report(stage: Stage, step: Say) -> None:
-    """An office reports what its clerks did with a document: registered, refused, assigned, in work, done."""
-    envelope_id = await stage.envelope_id(step.document)
-    await stage.clerk(step.office).office.report(envelope_id, _report(step))
+    """An office reports what its clerks did with a document, or what they decided about an order."""
+    clerk, envelope_id, said = stage.clerk(step.office), await stage.envelope_id(step.document), _report(step)
+    try:
+        if isinstance(said, Agreed | Declined):
+            await clerk.decide(envelope_id, said)
+        else:
+            await clerk.office.report(envelope_id, said)
+    except PermanentError as error:
+        if error.code != step.fails:
+            raise
+    else:
+        if step.fails is not None:
+            raise Unmet({"fails": step.fails}, {"fails": None})
 
 
 def _report(step: Say) -> Report:
     if step.code == "02":
         return Refused(step.text)
+    if step.code == "15":
+        return Agreed(step.text, step.number)
+    if step.code == "16":
+        return Declined(step.text)
     return Registered(step.text) if step.code == "03" else Progress(step.code, step.text)
 
 
@@ -441,19 +488,23 @@ class Stands(Delivery):
     code: str | None = None
     who_must_act: str | None = None
     attempts: int | None = None
+    register_by: datetime | None = Field(None, description="By when its addressee is to register it, with the zone.")
+    process_by: datetime | None = Field(None, description="By when its addressee is to be done with it.")
+    overdue: bool | None = Field(None, description="Whether a deadline is over.")
     says: str | None = Field(None, description="Words that the reason has.")
     within: Within = 10
 
 
 async def expect_delivery(stage: Stage, step: Stands) -> None:
-    """A message stands so with an addressee: state, business, code, who must act, attempts."""
-    expected = {name: getattr(step, name) for name in ("state", "business", "code", "who_must_act", "attempts", "says")}
+    """A message stands so with an addressee: state, business, code, who must act, attempts, deadlines."""
+    names = ("state", "business", "code", "who_must_act", "attempts", "register_by", "process_by")
+    expected = {name: getattr(step, name) for name in (*names, "overdue", "says")}
 
     async def look() -> Mapping[str, Any]:
         row = await stage.delivery(step.document, step.office)
         if row is None:
             return {}
-        seen = {name: getattr(row, name) for name in ("state", "business", "code", "who_must_act", "attempts")}
+        seen = {name: getattr(row, name) for name in names} | {"overdue": bool(row.is_overdue(clock.now()))}
         return seen | {"says": step.says if step.says is not None and step.says in row.reason else row.reason}
 
     await eventually(expected, look, step.within)
@@ -496,28 +547,34 @@ class Registers(Delivery):
     number: str | None = None
     files: tuple[str, ...] | None = Field(None, description="Names of the files that came, each as it was sent.")
     handed_over: int | None = Field(None, description="How often the office's system was called with it.")
+    withdrawn: bool | None = Field(None, description="Whether the office has given its copy up.")
+    verified: bool | None = Field(None, description="Whether the originator's own key has sealed it.")
     within: Within = 10
 
 
 async def expect_register(stage: Stage, step: Registers) -> None:
     """The document stands so often in an office's incoming register, with its files byte for byte."""
-    clerk, sent = stage.clerk(step.office), stage.sent[step.document]
+    clerk = stage.clerk(step.office)
     expected = {
         "times": step.times,
         "number": step.number,
         "files": None if step.files is None else sorted(step.files),
         "handed_over": step.handed_over,
+        "withdrawn": step.withdrawn,
+        "verified": step.verified,
     }
 
     async def look() -> Mapping[str, Any]:
         envelope_id = await stage.envelope_id(step.document)
-        document_id = getattr(sent.message, "document_id", None)
+        document_id = await stage.document_id(step.document)
         lines = [one for one in clerk.register.values() if one.document_id == document_id]
         return {
             "times": len(lines),
             "number": lines[0].number if lines else None,
             "files": sorted(clerk.files.get(envelope_id, {})),
             "handed_over": sum(one.envelope_id == envelope_id for one in clerk.came),
+            "withdrawn": envelope_id in clerk.withdrawn,
+            "verified": next((one.verified for one in clerk.came if one.envelope_id == envelope_id), None),
         }
 
     await eventually(expected, look, step.within)
@@ -566,12 +623,115 @@ async def expect_status(stage: Stage, step: StatusHeard) -> None:
     await eventually({"code": step.code, "says": step.says}, look, step.within)
 
 
+class Ordered(_OfOffice):
+    """An order that came."""
+
+    order: Known
+    kind: str = Field(description="recall, update, replace, or take-back.")
+    targets: Annotated[tuple[str, ...], Role.SENT] = Field(min_length=1, description="The documents that it is about.")
+    reason: str | None = None
+    within: Within = 10
+
+
+async def expect_order_handed(stage: Stage, step: Ordered) -> None:
+    """An office's system was handed an order, about documents that it has."""
+    clerk = stage.clerk(step.office)
+
+    async def look() -> Mapping[str, Any]:
+        envelope_id = await stage.envelope_id(step.order)
+        came = next((one for one in clerk.orders if one.envelope_id == envelope_id), None)
+        if came is None:
+            return {}
+        names = {await stage.envelope_id(name): name for name in stage.sent}
+        targets = sorted(names.get(one.envelope_id, one.document_id) for one in came.targets)
+        return {"kind": str(came.kind), "targets": targets, "reason": came.reason}
+
+    expected = {"kind": step.kind, "targets": sorted(step.targets), "reason": step.reason}
+    await eventually(expected, look, step.within)
+
+
+class Reminded(_OfOffice):
+    """What an office was reminded of."""
+
+    document: Known
+    codes: tuple[str, ...] = Field(description="The code of every reminder, in order: DUE.SOON, DUE.OVER.")
+    within: Within = 10
+
+
+async def expect_reminders(stage: Stage, step: Reminded) -> None:
+    """An office - addressee or originator - was told exactly this of the deadlines of a document, signed by the axis."""
+    clerk = stage.clerk(step.office)
+
+    async def look() -> Mapping[str, Any]:
+        envelope_id = await stage.envelope_id(step.document)
+        about = [one for one in clerk.heard if one.envelope_id == envelope_id and str(one.level) == "reminded"]
+        return {"codes": [one.code for one in about]}
+
+    await eventually({"codes": list(step.codes)}, look, step.within)
+
+
+class Carried(_OfOffice):
+    """A content that came."""
+
+    document: Known
+    kind: str = Field(
+        description="What it is: Dossier, DossierProgress, Task, TaskProgress, TaskCompletion, Invitation."
+    )
+    status: int | None = Field(None, description="Where the dossier or the task stands by it.")
+    ics: tuple[str, ...] | None = Field(None, description="Lines that the .ics of an invitation has, without folding.")
+    within: Within = 10
+
+
+async def expect_content(stage: Stage, step: Carried) -> None:
+    """An office reads a dossier, a task or an invitation from a document that it was handed."""
+    clerk = stage.clerk(step.office)
+
+    async def look() -> Mapping[str, Any]:
+        envelope_id = await stage.envelope_id(step.document)
+        came = next((one for one in clerk.came if one.envelope_id == envelope_id), None)
+        found = () if came is None else await came.contents()
+        if not found:
+            return {}
+        content = found[0]
+        said = ics_of(content, at=clock.now()).decode() if isinstance(content, contents.Invitation) else ""
+        lines = said.replace("\r\n ", "").splitlines()
+        return {
+            "kind": type(content).__name__,
+            "status": getattr(content, "status", None),
+            "ics": [one for one in step.ics or () if one in lines],
+        }
+
+    ics = None if step.ics is None else list(step.ics)
+    await eventually({"kind": step.kind, "status": step.status, "ics": ics}, look, step.within)
+
+
+class Dossier(Step):
+    """What is known of a dossier."""
+
+    code: str = Field(description="MaHoSo.")
+    office: OrganId = Field(description="By what this office has told.")
+    statuses: tuple[int, ...] = Field(description="In the order in which they came to be so.")
+    within: Within = 10
+
+
+async def expect_dossier(stage: Stage, step: Dossier) -> None:
+    """The axis has kept these steps of a dossier, as an office has told them."""
+
+    async def look() -> Mapping[str, Any]:
+        steps = await stage.rooms.ledger.dossier_steps(step.code)
+        return {"statuses": [one.status for one in steps if one.originator == step.office]}
+
+    await eventually({"statuses": list(step.statuses)}, look, step.within)
+
+
 class Call(_OfOffice):
     """A request to the gateway."""
 
     get: str = Field(description="Path; {NAME} stands for the envelope id of a message.")
     answers: int = Field(200, description="The HTTP status.")
     has: dict[str, Any] = Field({}, description="What the JSON holds, at least.")
+    says: tuple[str, ...] = Field((), description="What the text holds, at least.")
+    headers: dict[str, str] = Field({}, description="Headers that it has.")
     within: Within = 10
 
 
@@ -582,10 +742,16 @@ async def call(stage: Stage, step: Call) -> None:
         ids = {name: await stage.envelope_id(name) for name in stage.sent}
         url = f"{stage.gateway_url}{step.get.format(**ids)}"
         async with stage.http.get(url, headers=stage.headers(step.office)) as answer:
-            said = await answer.json(content_type=None)
-            return {"answers": answer.status, "has": _overlap(step.has, said)}
+            text = await answer.text()
+            return {
+                "answers": answer.status,
+                "has": _overlap(step.has, json.loads(text)) if step.has else {},
+                "says": [one for one in step.says if one in text],
+                "headers": {name: answer.headers.get(name) for name in step.headers},
+            }
 
-    await eventually({"answers": step.answers, "has": step.has}, look, step.within)
+    expected = {"answers": step.answers, "has": step.has, "says": list(step.says), "headers": step.headers}
+    await eventually(expected, look, step.within)
 
 
 def _overlap(wanted: Any, said: Any) -> Any:
@@ -603,7 +769,7 @@ def _overlap(wanted: Any, said: Any) -> Any:
 def _document(stage: Stage, step: Send) -> edxml.Document:
     day = local_date(clock.now())
     number = str(stage.next_number())
-    target = None if step.target is None else _document_of(stage, step.target)
+    target_id = step.target_id if step.target is None else _document_of(stage, step.target).document_id
     refs = tuple(
         AttachmentRef(f"a{at}", one.name, "application/octet-stream", sha256(one.content).hexdigest(), len(one.content))
         for at, one in enumerate(step.files, 1)
@@ -623,14 +789,19 @@ def _document(stage: Stage, step: Send) -> edxml.Document:
         due_on=step.due_on,
         priority=step.priority,
         sphere=step.sphere,
+        release_at=step.release,
         responses=() if step.answers is None else (_response(_document_of(stage, step.answers)),),
-        business=_business(step, target),
+        business=_business(step, target_id),
         attachments=refs,
     )
 
 
-def _business(step: Send, target: edxml.Document | None) -> Business:
-    document_id = "" if target is None else target.document_id
+def _content(stage: Stage, name: str) -> contents.Content:
+    """Read a content that lies beside the flow."""
+    return contents.read((stage.flow.file.parent / name).read_bytes())
+
+
+def _business(step: Send, document_id: str) -> Business:
     match step.order:
         case "recall":
             return Business(BusinessType.RECALL, reason=step.reason, document_id=document_id)
@@ -640,7 +811,9 @@ def _business(step: Send, target: edxml.Document | None) -> Business:
             )
         case "replace":
             return Business(
-                BusinessType.REPLACE, reason=step.reason, replacements=(Replacement(document_id, tuple(step.to)),)
+                BusinessType.REPLACE,
+                reason=step.reason,
+                replacements=(Replacement(document_id, step.replaces_for or step.to),),
             )
         case None:
             return Business(reason=step.reason)
@@ -721,6 +894,7 @@ VERBS: Mapping[str, Verb] = {
         Verb("send bytes", Raw, send_raw),
         Verb("send status", SendStatus, send_status),
         Verb("answer", Answer, answer),
+        Verb("answer orders", Decide, answer_orders),
         Verb("report", Say, report),
         Verb("office leaves", OfOffice, leave),
         Verb("office comes back", OfOffice, come_back),
@@ -738,6 +912,10 @@ VERBS: Mapping[str, Verb] = {
         Verb("expect register", Registers, expect_register),
         Verb("expect order", Order, expect_order),
         Verb("expect status", StatusHeard, expect_status),
+        Verb("expect order handed over", Ordered, expect_order_handed),
+        Verb("expect reminders", Reminded, expect_reminders),
+        Verb("expect content", Carried, expect_content),
+        Verb("expect dossier", Dossier, expect_dossier),
         Verb("expect answer", Call, call),
     )
 }

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from axis import clock, flow
 from axis.cli.main import root
-from axis.flow.clerk import HOW
+from axis.flow.clerk import DECISIONS, HOW
 from axis.flow.steps import VERBS
 
 HEAD = """title_vi = "Thử (ví dụ)"
@@ -92,6 +92,7 @@ def test_command_checks_without_running(tmp_path: Path) -> None:
 def test_every_verb_says_what_it_does_and_every_field_has_a_form() -> None:
     assert [name for name, verb in VERBS.items() if not (verb.act.__doc__ or "").strip().endswith(".")] == []
     assert set(HOW) == {"registered", "refused", "delivered", "unavailable", "exception", "permanent", "death", "busy"}
+    assert set(DECISIONS) == {"agreed", "declined", "delivered"}
 
 
 # --- the clock inside a flow ------------------------------------------------------------------
