@@ -14,13 +14,21 @@ from hashlib import sha256
 from typing import BinaryIO, Protocol, cast
 
 from axis import contents, edxml
-from axis.edxml import AttachmentRef, Inline
-from axis.edxml.split import Split, unwrap
+from axis.edxml import AttachmentRef, Inline, Split, Splitter
+from axis.edxml.split import Beginning, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, refuse, violation
 from axis.intake import Acceptance, Foreseen
 from axis.spool import Blob, Spool, Staged
 
 _SIP_BYTES = 64 * 1024
+
+
+class Unfit(Exception):
+    """A message that cannot be taken in, and the bytes by whose digest that can be said."""
+
+    def __init__(self, refusal: Refusal, octets: bytes) -> None:
+        self.refusal, self.octets = refusal, octets
+        super().__init__(str(refusal))
 
 
 class Reader(Protocol):
@@ -63,7 +71,8 @@ async def received(
         reader: Made with what opens a file to write to.
 
     Raises:
-        Refusal: ENV.*, ATT.*, API.PARAMETER
+        Unfit: ENV.*, ATT.*; what was received, as far as it was read apart.
+        Refusal: API.PARAMETER; or ENV.*, ATT.* of a message that is too long to be read to its end for that.
         TransientError: SYS.SPOOL
     """
     staged: list[Staged] = []
@@ -74,10 +83,7 @@ async def received(
 
     taking_apart = reader(open_sink)
     try:
-        async for chunk in sips(chunks):
-            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
-            await asyncio.to_thread(taking_apart.feed, chunk)
-        yield await asyncio.to_thread(taking_apart.close)
+        yield await _split(chunks, taking_apart)
     finally:
         for one in staged:
             with contextlib.suppress(OSError):
@@ -88,6 +94,29 @@ def fingerprint(split: Split) -> str:
     """Return a digest of what was brought, whatever form it came in."""
     carried = sorted(cast("Staged", file.sink).sha256 for file in split.attachments)
     return sha256("\n".join([sha256(split.sealed).hexdigest(), *carried]).encode()).hexdigest()
+
+
+async def _split(chunks: AsyncIterator[bytes], reader: Reader) -> Split:
+    """Read a stream to its end; one that is refused too, unless that takes long: a refusal names the digest of the whole."""
+    beginning = Beginning()
+    coming = sips(chunks)
+    try:
+        async for sip in coming:
+            beginning.add(sip)
+            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
+            await asyncio.to_thread(reader.feed, sip)
+        return await asyncio.to_thread(reader.close)
+    except Refusal as refusal:
+        if not isinstance(reader, Splitter):  # A form is no message: its bytes are nobody's envelope.
+            raise
+        async for sip in coming:
+            beginning.add(sip)
+            if beginning.is_over:
+                break
+        if beginning.is_over:
+            raise
+        found = await asyncio.to_thread(beginning.refusal, refusal)
+        raise Unfit(found, bytes(beginning.octets)) from refusal
 
 
 async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[None]], most_bytes: int) -> None:
@@ -186,10 +215,9 @@ def _unpack(packed: Staged, plain: Staged, ref: AttachmentRef) -> None:
         for chunk in unwrap(cast("BinaryIO", packed.reader())):
             plain.write(chunk)
             if plain.size_bytes > ref.size_bytes:
-                raise refuse("ATT.DIGEST", ref.name, rule="attachment:size")
+                raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest")
     except Refusal as refusal:
-        if refusal.detail and "not a readable zip" in refusal.detail:
-            # It was no zip to begin with: then it is simply another file than the one that was sealed.
+        if is_no_zip(refusal):
             raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest") from refusal
         raise
 
