@@ -108,12 +108,14 @@ async def known(home: House) -> Known:
         },
         bodies={
             "application/xml": home.seal(home.document(), {"125.pdf": PDF}),
+            "PATCH /v1/uploads/{digest}": b"",
             "PUT /v1/webhooks/{webhook_id}": {"url": url},
             "POST /v1/webhooks/{webhook_id}/replay": {"after": ""},
             "POST /v1/inbox/{envelope_id}/confirmation": said[0].xml,
         },
         queries={"GET /v1/envelopes": {"digest": digest}, "GET /v1/receipts": {"envelope": [envelope_id]}},
         headers={
+            "PATCH /v1/uploads/{digest}": {"Upload-Offset": str(len(PDF)), "Upload-Length": str(len(PDF))},
             "POST /v1/tus": resumable | {"Upload-Length": str(len(PDF) + 3), "Upload-Metadata": named},
             "HEAD /v1/tus/{upload}": resumable,
             "PATCH /v1/tus/{upload}": last,
