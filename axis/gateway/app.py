@@ -222,9 +222,10 @@ def _add_envelopes(app: FastAPI) -> None:
         await visible(rooms, envelope_id, office)
         related = await rooms.ledger.family(envelope_id)
         ids = {envelope_id, *(one.envelope_id for one in related), *(one.about for one in related)}
-        members = {one: found for one in sorted(ids) if (found := await seen(rooms, one, office)) is not None}
+        members = {one: found for one in ids if (found := await seen(rooms, one, office)) is not None}
+        oldest_first = sorted(members.values(), key=lambda envelope: (envelope.accepted_at, envelope.envelope_id))
         return {
-            "envelopes": [_member(envelope) for envelope in members.values()],
+            "envelopes": [_member(envelope) for envelope in oldest_first],
             "relations": [asdict(one) for one in related if one.envelope_id in members and one.about in members],
         }
 
