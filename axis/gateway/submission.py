@@ -179,6 +179,7 @@ async def _ordinary(
     rooms: AllRooms, office: str, chunks: AsyncIterator[bytes], reader: Callable[[Callable[[], Staged]], whole.Reader]
 ) -> AsyncIterator[whole.Brought]:
     """Read a message of the profile; of one that cannot be taken in, what can be said of it."""
+    by_name = reader is not Splitter
     async with contextlib.AsyncExitStack() as stack:
         try:
             split = await stack.enter_async_context(whole.received(chunks, rooms.spool, reader))
@@ -190,7 +191,9 @@ async def _ordinary(
             if split.attachments:  # Nothing is to be kept for an envelope that is refused whatever it brings.
                 await rooms.intake.judge(split.sealed, submitter=office, via="http")
                 try:
-                    await whole.keep(split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes)
+                    await whole.keep(
+                        split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes, by_name=by_name
+                    )
                 except Refusal as refusal:
                     return await rooms.intake.refuse(split.sealed, refusal, submitter=office, via="http")
             return await rooms.intake.accept(split.sealed, submitter=office, via="http")
@@ -198,7 +201,7 @@ async def _ordinary(
         async def foresee() -> whole.Outlook:
             carried, wrong = dict[str, bytes | None](), list[errors.Violation]()
             with contextlib.suppress(Refusal):  # A manifest that cannot be read: intake says what is wrong with it.
-                carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes)
+                carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes, by_name=by_name)
             foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=carried)
             different = frozenset(digest for digest, file in carried.items() if file is None)
             return whole.Outlook(foreseen, tuple(wrong), different)

@@ -119,7 +119,14 @@ async def _split(chunks: AsyncIterator[bytes], reader: Reader) -> Split:
         raise Unfit(found, bytes(beginning.octets)) from refusal
 
 
-async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[None]], most_bytes: int) -> None:
+async def keep(
+    split: Split,
+    spool: Spool,
+    brought: Callable[[Blob], Awaitable[None]],
+    most_bytes: int,
+    *,
+    by_name: bool = False,
+) -> None:
     """Commit what the manifest lists; its digests are checked under the seal later, by intake.
 
     Args:
@@ -127,13 +134,14 @@ async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[N
         spool: Where the files go.
         brought: Called for each file that is now in the spool.
         most_bytes: Largest attachment.
+        by_name: Whether a file may be known by its name alone, as in a form.
 
     Raises:
         Refusal: ATT.*
         TransientError: SYS.SPOOL
     """
     wrong: list[Violation] = []
-    for file, ref in _matched(split, wrong, most_bytes):
+    for file, ref in _matched(split, wrong, most_bytes, by_name=by_name):
         try:
             async with _plain(cast("Staged", file.sink), ref, spool) as plain:
                 await brought(await spool.commit(plain))
@@ -143,11 +151,13 @@ async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[N
         raise Refusal(wrong)
 
 
-async def compare(split: Split, spool: Spool, most_bytes: int) -> tuple[dict[str, bytes | None], list[Violation]]:
+async def compare(
+    split: Split, spool: Spool, most_bytes: int, *, by_name: bool = False
+) -> tuple[dict[str, bytes | None], list[Violation]]:
     """Say what `keep` would say, and keep nothing: the files that came, as `Intake.foresee` wants them, and what is wrong."""
     wrong: list[Violation] = []
     carried: dict[str, bytes | None] = {}
-    for file, ref in _matched(split, wrong, most_bytes):
+    for file, ref in _matched(split, wrong, most_bytes, by_name=by_name):
         try:
             async with _plain(cast("Staged", file.sink), ref, spool) as plain:
                 carried[ref.sha256] = await asyncio.to_thread(content_of, plain, ref)
@@ -175,11 +185,13 @@ async def sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(gathered)
 
 
-def _matched(split: Split, wrong: list[Violation], most_bytes: int) -> Iterator[tuple[Inline, AttachmentRef]]:
-    """Yield each file that came with its entry in the manifest, by content id or else by name; the rest is wrong."""
+def _matched(
+    split: Split, wrong: list[Violation], most_bytes: int, *, by_name: bool
+) -> Iterator[tuple[Inline, AttachmentRef]]:
+    """Yield each file that came with its entry in the manifest, by content id, or else by name; the rest is wrong."""
     refs = _manifest(split.sealed) if split.attachments else {}
     for file in split.attachments:
-        named = [content_id for content_id, ref in refs.items() if ref.name == file.name]
+        named = [content_id for content_id, ref in refs.items() if by_name and ref.name == file.name]
         key = file.content_id if file.content_id in refs or len(named) != 1 else named[0]
         ref = refs.pop(key, None)  # Each comes once.
         if ref is None:
