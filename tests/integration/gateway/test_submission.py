@@ -138,8 +138,12 @@ async def test_signed_refusal_stands_and_what_failed_otherwise_gives_the_key_bac
     assert (again.status_code, again.content) == (422, first.content)
     assert again.headers["content-type"] == "application/problem+json"
     sealed = home.seal(home.document(), {"125.pdf": PDF})
-    assert (await _post(sender, key="f", **_form(sealed, ("a1", "x", b"other")))).json()["code"] == "ATT.DIGEST"
-    assert (await _post(sender, key="f", **_form(sealed, ("a1", "x", PDF)))).status_code == 201
+    wrong = await _post(sender, key="f", **_form(sealed, ("a1", "x", b"other")))
+    assert (wrong.json()["code"], bool(wrong.json()["receipt"])) == ("ATT.DIGEST", True)
+    assert (await _post(sender, key="f", **_form(sealed, ("a1", "x", PDF)))).json()["code"] == "API.KEY_REUSED"
+    missing = {"files": [("a1", ("x", PDF, "application/pdf"))]}
+    assert (await _post(sender, key="g", **missing)).json()["code"] == "API.PARAMETER"
+    assert (await _post(sender, key="g", **_form(sealed, ("a1", "x", PDF)))).status_code == 201
 
 
 async def test_one_key_at_two_places_at_once_is_refused_once(
