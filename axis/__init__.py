@@ -18,6 +18,7 @@
     webhooks/   an office's own address is told that there is something for it
     telemetry/  log events, metrics, health
     cli/        one command file per noun
+    flow/       business flows as files, played on a real axis
     app.py      the processes, put together from the rooms
     audit/      the book held against itself, the offices, the broker and the spool
     backup.py   ledger and spool, as they were together

@@ -12,6 +12,7 @@ the same wherever a person meets it. Texts name no host, path or key of ours.
 Spec: RFC 3463 §2 (class.subject.detail in `status`); docs/protocol/errors.md.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -36,7 +37,12 @@ class Entry:
     actor: Actor
     vi: str  # May hold one {detail}.
     en: str
-    next: str = ""
+    next: str  # What happens next, or what to do; in both languages, parted by " / ".
+
+    @property
+    def kind(self) -> str:
+        """The class: "transient" where trying again may help, "permanent" where it cannot, "done" where nothing is wrong."""
+        return {"2": "done", "4": "transient", "5": "permanent"}[self.status[0]]
 
 
 _FIX = "Sửa rồi gửi lại. / Correct it and submit again."
@@ -130,7 +136,7 @@ CATALOGUE: dict[str, Entry] = {
     "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
     # --- orders ------------------------------------------------------------------
     "ORD.FROZEN": Entry("5.5.1", 409, _A, "Văn bản đang chờ quyết định thu hồi, cập nhật hoặc thay thế: {detail}", "The document is frozen until an order about it is answered: {detail}", "Trả lời lệnh trước. / Answer the order first."),
-    "ORD.WITHDRAWN": Entry("5.5.1", 409, _N, "Văn bản đã được thu hồi: {detail}", "The document has been withdrawn: {detail}", ""),
+    "ORD.WITHDRAWN": Entry("5.5.1", 409, _N, "Văn bản đã được thu hồi: {detail}", "The document has been withdrawn: {detail}", "Không cần làm gì. / Nothing is to be done."),
     "ORD.ANSWER": Entry("5.5.4", 409, _I, "Câu trả lời không hợp với bản tin: {detail}", "This cannot be said about this message: {detail}", "Lệnh được trả lời một lần: đồng ý hoặc từ chối. / An order is answered once: Agreed or Declined."),
     "ORD.NOTHING_SENT": Entry("5.5.0", 404, _O, "Đơn vị chưa gửi văn bản này: {detail}", "This office has not sent such a document: {detail}", "Kiểm tra lại mã văn bản. / Check the document id."),
     # --- delivery ----------------------------------------------------------------
@@ -151,12 +157,12 @@ CATALOGUE: dict[str, Entry] = {
     "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
-    "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", ""),
-    "API.METHOD": Entry("5.5.1", 405, _I, "Không dùng được phương thức này ở đây.", "This method is not served here.", ""),
+    "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", "Kiểm tra địa chỉ và đơn vị đang gọi. / Check the address, and which office calls."),
+    "API.METHOD": Entry("5.5.1", 405, _I, "Không dùng được phương thức này ở đây.", "This method is not served here.", "Xem phương thức cho phép trong Allow. / See in Allow which are served."),
     "API.PARAMETER": Entry(
         "5.5.4", 400, _I, "Tham số không hợp lệ: {detail}", "A parameter is not valid: {detail}", _FIX
     ),
-    "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", ""),
+    "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", "Hỏi lại kích thước tệp rồi tải tiếp. / Ask for the size of the file and go on from there."),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
     "API.WEBHOOK": Entry("5.5.4", 422, _I, "Webhook không dùng được: {detail}", "The webhook cannot be used: {detail}", _FIX),
     "API.CHECKSUM": Entry("5.7.7", 460, _I, "Đoạn tải lên khác với mã kiểm: {detail}", "The piece differs from its checksum: {detail}", "Gửi lại đoạn này. / Send the piece again."),
@@ -193,6 +199,22 @@ class Violation:
         return asdict(self)
 
 
+MOST_LINE_CHARS = 400
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
+_LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
+
+
+def fit(text: str, most: int) -> str:
+    """Return text without characters that XML cannot carry, and not longer than `most`."""
+    carried = _NOT_XML.sub("\ufffd", str(text))
+    return carried if len(carried) <= most else carried[: most - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """Return text as every surface can show it, the signed receipt too: one line, of a length that a person reads."""
+    return fit(_LINE_ENDS.sub(" ", str(text)), MOST_LINE_CHARS)
+
+
 def violation(
     code: str,
     detail: str = "",
@@ -214,10 +236,10 @@ def violation(
     return Violation(
         code=code,
         line=line,
-        path=path,
-        rule=rule or code,
-        vi=entry.vi.format(detail=detail if detail_vi is None else detail_vi),
-        en=entry.en.format(detail=detail),
+        path=one_line(path),
+        rule=one_line(rule or code),
+        vi=one_line(entry.vi.format(detail=detail if detail_vi is None else detail_vi)),
+        en=one_line(entry.en.format(detail=detail)),
         who_must_act=entry.actor,
         next=entry.next,
     )

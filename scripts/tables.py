@@ -17,14 +17,14 @@ from pydantic_core import PydanticUndefined
 
 from adapters.folder.options import FolderOptions
 from adapters.http.options import HttpOptions
-from axis import contents
+from axis import contents, flow
 from axis.broker import topology
 from axis.cli.main import root
 from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
+from axis.edxml import catalogue
 from axis.edxml.codes import STATUSES
 from axis.edxml.dialects import DIALECTS, WORDS, Dialect
-from axis.errors import CATALOGUE
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -35,6 +35,7 @@ from scripts import interfaces
 from tests.fault.faults import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+FLOWS = FOLDER.parent / "flows"
 _MADE = "<!-- Written by `make docs` from the code. Edits here are lost. -->"
 _EXAMPLE = "H56.112"
 
@@ -43,6 +44,7 @@ def pages() -> dict[str, str]:
     """Return every page of the reference: name of the file, content."""
     makers: dict[str, Callable[[], Iterator[str]]] = {
         "errors.md": errors,
+        "statuses.md": statuses,
         "states.md": states,
         "contents.md": content_tables,
         "settings.md": settings,
@@ -51,6 +53,7 @@ def pages() -> dict[str, str]:
         "topology.md": layout,
         "faults.md": faults,
         "dialects.md": dialects,
+        "../flows/README.md": flows,
     }
     written = {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
     return written | interfaces.pages()
@@ -84,6 +87,57 @@ def faults() -> Iterator[str]:
             for name, one in FAULTS.items()
         ],
     )
+
+
+def flows() -> Iterator[str]:
+    """The flows that there are, and the vocabulary in which they are written."""
+    yield from (
+        "# Flows",
+        "",
+        "Each file here is one business flow from beginning to end: which offices take part, what they do, and what must",
+        "come of it. `axis flow run` plays it on a real axis - RabbitMQ, ledger, gateway, offices with keys of their own - and",
+        "says what differed, with the receipts. `make test` plays them all.",
+        "",
+        "```",
+        "axis flow run docs/flows/*.toml",
+        "```",
+        "",
+    )
+    read = [flow.read(file) for file in sorted(FLOWS.glob("*.toml"))]
+    yield from _table(
+        ("Flow", "Luồng", "What it shows", "Clauses"),
+        [
+            (f"[{one.file.stem}]({one.file.name})", one.title_vi, one.title_en, ", ".join(map(_clause, one.about)))
+            for one in read
+        ],
+    )
+    yield from (
+        "## Writing one",
+        "",
+        "A flow has a title in both languages and `offices`: `code`, `name`, `tier`, and whatever the",
+        "[roll](../../config/offices.toml) may say of an office; `connected = false` for one that does not run. `groups` and",
+        "`rules` are those of the roll, `axis` holds [settings](../reference/settings.md) that differ, and `starts_at` is when",
+        "it begins: in a flow no time is waited for, it is passed. Every flow has a province of its own, so codes may repeat.",
+        "",
+        "`steps` are taken in their order; each begins with `do`. What is expected is waited for, ten seconds unless `within`",
+        "says otherwise. When all steps are done, the ledger is audited and every chain of receipts is checked. `note` may stand",
+        "in any step.",
+        "",
+    )
+    for verb in flow.VERBS.values():
+        yield from (f"### {verb.name}", "", (verb.act.__doc__ or "").strip(), "")
+        fields = [
+            (f"`{field.alias or name}`", _default(field, "must be given"), field.description or "")
+            for name, field in verb.model.model_fields.items()
+            if name != "note"
+        ]
+        if fields:
+            yield from _table(("Field", "If it is not given", "What it is"), fields)
+
+
+def _clause(text: str) -> str:
+    page, _, number = text.partition(" ")
+    return f"[{page}](../protocol/{page}.md) {number}"
 
 
 def dialects() -> Iterator[str]:
@@ -139,15 +193,41 @@ def errors() -> Iterator[str]:
         "# Codes",
         "",
         "Every no carries one of these codes: in the signed receipt, the HTTP answer and the command line alike.",
-        "`{detail}` stands for what exactly is wrong. A status that begins with 4 is transient: it was not judged, and is",
-        "tried again; one that begins with 5 is final. See [protocol/errors.md](../protocol/errors.md).",
+        "`{detail}` stands for what exactly it is about. A status that begins with 4 is transient: it was not judged, and is",
+        "tried again; one that begins with 5 is final, with 2 nothing is wrong. See [protocol/errors.md](../protocol/errors.md).",
         "",
     )
     yield from _table(
-        ("Code", "HTTP", "RFC 3463", "Who must act", "Tiếng Việt", "English", "What happens next"),
+        _CODE_COLUMNS,
+        [_code_row(row) for row in catalogue.rows() if row.what == "error"],
+    )
+
+
+_CODE_COLUMNS = ("Code", "Class", "HTTP", "RFC 3463", "Who must act", "Tiếng Việt", "English", "What happens next")
+
+
+def _code_row(row: catalogue.Row) -> tuple[object, ...]:
+    return f"`{row.code}`", row.kind, row.http, row.status, row.who_must_act, row.vi, row.en, row.next
+
+
+def statuses() -> Iterator[str]:
+    """What an office may report about a document."""
+    yield from (
+        "# Statuses",
+        "",
+        "What an office reports about a document, in a receipt or in a status message of the national form. Transport says",
+        "that it came; business says what clerks do with it, and never moves a delivery; order is the answer to a recall, an",
+        "update or a take-back. The numbers are those of QCVN 102:2016; 07 to 12 and 14 are defined nowhere. HTTP is how an",
+        "answer tells of it: a status is never a no. See [protocol/receipts.md](../protocol/receipts.md) and, for errors,",
+        "[errors](errors.md).",
+        "",
+    )
+    yield from _table(
+        (*_CODE_COLUMNS, "Reason"),
         [
-            (f"`{code}`", entry.http, entry.status, entry.actor, entry.vi, entry.en, entry.next)
-            for code, entry in CATALOGUE.items()
+            (*_code_row(row), "must be given" if row.needs_reason else "")
+            for row in catalogue.rows()
+            if row.what == "status"
         ],
     )
 
@@ -337,13 +417,13 @@ def _variable(name: str) -> str:
     return "AXIS_" + name.upper().replace(".", "__")
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, required: str = "must be set") -> str:
     if field.is_required():
-        return "must be set"
+        return required
     value = field.default
     if value is PydanticUndefined:
         return ""
-    if value in (None, ""):
+    if value in (None, "", (), {}):
         return "—"
     return f"`{_plain(value)}`"
 

@@ -9,9 +9,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from axis import clock, contents, seal
+from axis import clock, contents, registry, routing, seal
 from axis.cli import options, output
-from axis.cli.seal import load_trust
+from axis.cli.seal import ROLL, load_trust
 from axis.edxml import Received, values
 from axis.edxml.dialects import Policy
 from axis.edxml.lint import Report, lint_dialect
@@ -38,7 +38,7 @@ def lint(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Folder with ca.pem, crl.pem and certs/ or offices.toml: check the seal too.",
+            help="Folder with ca.pem, crl.pem and certs/ or offices.toml: check the seal too, and with a roll the addressees.",
         ),
     ] = None,
     dialect: Annotated[
@@ -49,11 +49,11 @@ def lint(
     ] = False,
     axis: options.Axis = "H56.TRUC",
 ) -> None:
-    """Check a file against the schema, the business rules and, with --trust, the seal.
+    """Check a file against the schema, the business rules and, with --trust, the seal and the roll.
 
-    The file of a dossier, a task or an invitation is told by its root, and held against the schema and the rules of its
-    kind. With --dialect, say what is tolerated and what is refused. Needs no broker and no network. Exit code:
-    0 accepted, 1 refused, 2 wrong use.
+    Says what the axis would say. The file of a dossier, a task or an invitation is told by its root, and held against the
+    schema and the rules of its kind. With --dialect, say what is tolerated and what is refused. Needs no broker and no
+    network. Exit code: 0 accepted, 1 refused, 2 wrong use.
 
     Example: axis lint 125-SKHCN.edxml --trust trust/
     """
@@ -92,12 +92,14 @@ def _report(file: Path, trust: Path | None, axis: str) -> Report:
             stream.seek(0)
             return _report_on_content(stream.read(contents.MAX_CONTENT_BYTES + 1), row.kind, today)
     check_seal = None if trust is None else _seal_checker(load_trust(trust), axis)
+    roll = None if trust is None or not (trust / ROLL).exists() else registry.load_offices(trust / ROLL)
     with file.open("rb") as stream:
         return lint_file(
             iter(lambda: stream.read(_CHUNK_BYTES), b""),
             today=today,
             open_scratch=scratch,
             check_seal=check_seal,
+            check_routes=None if roll is None else lambda message: routing.wrong_with(message, roll, clock.now()),
             check_contents=lambda document, fetch: contents.violations_of(document, fetch, today=today),
         )
 

@@ -36,6 +36,8 @@ _COMMANDS = {
     "audit": ("audit", "Check that every accepted document has one end for each addressee, or a reason why it waits."),
     "backup": ("backup", "Copy ledger and attachments, while the axis runs, into a folder."),
     "restore": ("backup", "Make an axis from a backup, and say what lies between it and now."),
+    "codes": ("codes", "What a code means, who must act, what happens next."),
+    "flow": ("flow", "Business flows as files, played on a real axis with real offices: run, check."),
     "doctor": ("doctor", "Look at settings, trust, certificates, roll, ledger, spool and broker."),
 }
 

@@ -16,6 +16,8 @@ from axis.seal import SigningKey, Trust
 
 app = typer.Typer(no_args_is_help=True, help="Sign envelopes; check the seals of envelopes and receipts.")
 
+ROLL = "offices.toml"  # Of a trust folder.
+
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="An edXML file, or a receipt.")]
 
 
@@ -141,7 +143,7 @@ def _facts_of_receipt(signed: receipts.SignedReceipt) -> dict[str, Any]:
 
 def load_trust(folder: Path) -> Trust:
     """Read a trust folder: by the roll of offices if it has one, else by the names of the certificate files."""
-    offices = folder / "offices.toml"
+    offices = folder / ROLL
     if not offices.exists():
         return seal.load_trust(folder)
     return registry.load_offices(offices).trust(*seal.load_authorities(folder))

@@ -3,13 +3,15 @@
 The way through: `split` cuts inline attachments out of what an office sends,
 `parse` reads the sealed envelope under caps, (the seal is verified by room 2,)
 `gate` holds it against the schema, `read` turns the signed bytes into a frozen
-message, `rules` judges what a schema cannot. `render` and `inline` go the other
-way, `lint` runs it all for a person at a desk. Nothing here does I/O or reads
+message, `rules` judges what a schema cannot. `faults` lists all that is wrong with
+one that may not pass. `render` and `inline` go the other way, `lint` runs it all
+for a person at a desk. Nothing here does I/O or reads
 a clock.
 
 Spec: QCVN 102:2016/BTTTT; schemas/README.md.
 """
 
+from axis.edxml.faults import faults, misshapes, with_lines
 from axis.edxml.gate import gate
 from axis.edxml.model import (
     AttachmentRef,
@@ -53,7 +55,9 @@ __all__ = [
     "Staff",
     "Status",
     "check",
+    "faults",
     "gate",
+    "misshapes",
     "parse",
     "q",
     "read",
@@ -61,4 +65,5 @@ __all__ = [
     "read_traces",
     "read_trees",
     "render",
+    "with_lines",
 ]

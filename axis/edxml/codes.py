@@ -1,12 +1,16 @@
 """Code tables: what the law and the field have numbered, as data.
 
 Spec: Decree 30/2020/NĐ-CP Art. 7 and App. III (kinds of administrative
-documents and their abbreviations); QCVN 102:2016 (statuses, priorities).
+documents and their abbreviations), Art. 21 (registered the same day);
+QCVN 102:2016 (statuses, priorities).
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
+
+from axis.errors import CATALOGUE, Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +76,44 @@ LEGAL_KINDS = (
 PRIORITIES = {0: "Thường", 1: "Khẩn", 2: "Thượng khẩn", 3: "Hỏa tốc", 4: "Hỏa tốc hẹn giờ"}
 
 
+class StatusClass(StrEnum):
+    """What a status is about. Transport is the axis's: only 01 is said where a software takes a document."""
+
+    TRANSPORT = "transport"  # That it came.
+    BUSINESS = "business"  # What clerks do with it.
+    ORDER = "order"  # What becomes of a recall, an update, a take-back.
+
+
 @dataclass(frozen=True, slots=True)
 class StatusCode:
-    """One status that an office may report about a document."""
+    """One status that an office may report about a document: a row of the catalogue, as those of axis.errors are."""
 
     code: str
-    name: str
-    needs_reason: bool
+    kind: StatusClass
+    name: str  # In Vietnamese, as the field has it.
+    en: str
+    actor: Actor  # Who must act now.
+    next: str
+    needs_reason: bool = False
+    status: str = "2.0.0"  # RFC 3463, as receipts carry it.
 
+
+_LATER = "Nơi nhận xử lý tiếp và báo trạng thái. / The addressee goes on and reports."
 
 STATUSES = {
-    code: StatusCode(code, name, needs_reason)
-    for code, name, needs_reason in (
-        ("01", "Đã đến", False),
-        ("02", "Từ chối tiếp nhận", True),
-        ("03", "Đã tiếp nhận", False),
-        ("04", "Phân công", False),
-        ("05", "Đang xử lý", False),
-        ("06", "Hoàn thành", False),
-        ("13", "Lấy lại", True),
-        ("15", "Đồng ý cập nhật, lấy lại", False),
-        ("16", "Từ chối cập nhật, lấy lại", True),
+    one.code: one
+    for one in (
+        StatusCode("01", StatusClass.TRANSPORT, "Đã đến", "Arrived", Actor.ADDRESSEE, "Văn thư tiếp nhận hoặc từ chối trong ngày. / A clerk registers or refuses it the same day."),
+        StatusCode("02", StatusClass.BUSINESS, "Từ chối tiếp nhận", "Refused", Actor.ORIGINATOR, "Sửa theo lý do rồi gửi văn bản mới. / Correct what the reason says and send a new document.", needs_reason=True, status=CATALOGUE["DLV.REFUSED"].status),
+        StatusCode("03", StatusClass.BUSINESS, "Đã tiếp nhận", "Registered", Actor.ADDRESSEE, _LATER),
+        StatusCode("04", StatusClass.BUSINESS, "Phân công", "Assigned", Actor.ADDRESSEE, _LATER),
+        StatusCode("05", StatusClass.BUSINESS, "Đang xử lý", "In work", Actor.ADDRESSEE, _LATER),
+        StatusCode("06", StatusClass.BUSINESS, "Hoàn thành", "Done", Actor.NOBODY, "Không cần làm gì thêm. / Nothing more is to be done."),
+        StatusCode("13", StatusClass.ORDER, "Lấy lại", "Take back", Actor.ADDRESSEE, "Nơi nhận trả lời 15 hoặc 16. / The addressee answers with 15 or 16.", needs_reason=True),
+        StatusCode("15", StatusClass.ORDER, "Đồng ý cập nhật, lấy lại", "Update or take-back agreed", Actor.NOBODY, "Nơi nhận đã làm theo. / The addressee has done so."),
+        StatusCode("16", StatusClass.ORDER, "Từ chối cập nhật, lấy lại", "Update or take-back declined", Actor.ORIGINATOR, "Văn bản giữ nguyên; liên hệ nơi nhận. / The document stays; call the addressee.", needs_reason=True),
     )
-}
+}  # fmt: skip
 
 # "Mật", "Tối mật", "Tuyệt mật" close a kind or a sphere, in brackets or not; "bảo mật" and "bí mật" are subjects.
 _SECRECY_MARK = re.compile(r"(?<!\w)(?<!bảo )(?<!bí )mật\W*\Z")

@@ -1,33 +1,29 @@
 """Lint: everything that is wrong with a file, for a person at a desk.
 
-Where intake stops at the first room that says no, lint goes on as far as it
-can: shape, dates, business rules and the inline files are all reported at
+Where intake stops at a seal that does not hold, lint goes on as far as it can:
+shape, dates, business rules, addressees and the inline files are all reported at
 once, sealed or not. The words are those of the signed receipt. A file of an older
 system is read in its dialect.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO
 
-from lxml import etree
-
 from axis.edxml.dialects import Cutter, Judged, Policy, Tolerated, contents, judge
-from axis.edxml.gate import gate
+from axis.edxml.faults import MOST, faults, misshapes, parts_of, with_lines
 from axis.edxml.model import AttachmentRef, Document, Message
-from axis.edxml.parse import PARTS, Received, parse
+from axis.edxml.parse import Received, parse
 from axis.edxml.read import read_trees
 from axis.edxml.rules import check
-from axis.edxml.split import Inline, Splitter, unwrap
-from axis.edxml.values import NSMAP
+from axis.edxml.split import Beginning, Inline, Splitter, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, violation
 
 _CHUNK_BYTES = 256 * 1024
-_MOST = 200  # Violations of the content that are listed, as many as the gate lists of the shape.
 
 
 Fetch = Callable[[AttachmentRef], bytes | None]  # An inline file as the manifest means it; None if it is not there.
@@ -67,6 +63,7 @@ def lint(
     today: date,
     open_scratch: Callable[[], BinaryIO],
     check_seal: Callable[[Received], tuple[Violation, ...]] | None = None,
+    check_routes: Callable[[Message], tuple[Violation, ...]] | None = None,
     check_contents: Callable[[Document, Fetch], tuple[Violation, ...]] = _no_contents,
 ) -> Report:
     """Report on one file, sealed or not, with or without inline attachments.
@@ -76,23 +73,38 @@ def lint(
         today: The day in Viet Nam.
         open_scratch: Makes a temporary binary file for each inline attachment.
         check_seal: What the seal room finds wrong; None leaves the seal alone.
+        check_routes: What the sorting room finds wrong; None leaves the addressees alone.
         check_contents: What is wrong with the contents of a document, as far as their files are inside it.
     """
     with ExitStack() as scratches:
         splitter = Splitter(lambda: scratches.enter_context(open_scratch()))
+        beginning = Beginning()
+        coming = iter(chunks)
         try:
-            for chunk in chunks:
+            for chunk in coming:
+                beginning.add(chunk)
                 splitter.feed(chunk)
             split = splitter.close()
+        except Refusal as refusal:
+            for chunk in coming:
+                beginning.add(chunk)
+                if beginning.is_over:
+                    break
+            return Report(None, beginning.refusal(refusal).violations)
+        try:
             received = parse(split.sealed)
         except Refusal as refusal:
             return Report(None, refusal.violations)
         seal = () if check_seal is None else check_seal(received)
-        shape = _shape_violations(received)
-        content = _content_violations(received, split.attachments, today)
+
+        def also(message: Message) -> tuple[Violation, ...]:
+            routes = () if check_routes is None else check_routes(message)
+            return (*routes, *inline_violations(message, split.attachments))
+
+        found = faults(received, misshapes(received), today=today, also=also)
         enclosed = _enclosed_violations(received, split.attachments, check_contents)
-    said = _beside(shape, content, received) if shape else content
-    return Report(received.kind, (*seal, *shape, *said, *enclosed))
+    said = {(one.code, one.vi) for one in found}  # What the seal room says too is said once, with its place.
+    return Report(received.kind, (*(one for one in seal if (one.code, one.vi) not in said), *found, *enclosed))
 
 
 def lint_dialect(
@@ -117,7 +129,7 @@ def lint_dialect(
         judged = judge(cut, policy)
         found = [*judged.violations]
         if judged.message is not None and judged.received is not None:
-            found += _with_lines(check(judged.message, today=today)[:_MOST], judged.received)
+            found += with_lines(check(judged.message, today=today)[:MOST], judged.received)
             found += _file_violations(judged, policy)
     return Report(judged.kind, tuple(found), judged.tolerated)
 
@@ -135,56 +147,29 @@ def _file_violations(judged: Judged, policy: Policy) -> Iterator[Violation]:
             yield from refusal.violations
 
 
-def _shape_violations(received: Received) -> tuple[Violation, ...]:
-    try:
-        gate(received)
-    except Refusal as refusal:
-        return refusal.violations
-    return ()
-
-
-def _content_violations(received: Received, carried: tuple[Inline, ...], today: date) -> tuple[Violation, ...]:
-    """Return what the rules and the files say, if the message can be read: behind the gate it can."""
-    try:
-        message = read_trees(received.kind, _parts(received))
-    except Refusal as refusal:
-        return refusal.violations
-    found = (*check(message, today=today), *inline_violations(message, carried))
-    return _with_lines(found[:_MOST], received)
-
-
 def _enclosed_violations(
     received: Received, carried: tuple[Inline, ...], check_contents: Callable[[Document, Fetch], tuple[Violation, ...]]
 ) -> tuple[Violation, ...]:
     """Return what is wrong with the contents; of a message that cannot be read, that is said already."""
     try:
-        message = read_trees(received.kind, _parts(received))
+        message = read_trees(received.kind, parts_of(received))
     except Refusal:
         return ()
     if not isinstance(message, Document):
         return ()
     files = {file.content_id: file for file in carried}
-    return _with_lines(check_contents(message, lambda ref: _file_of(ref, files)), received)
+    return with_lines(check_contents(message, lambda ref: _file_of(ref, files)), received)
 
 
 def _file_of(ref: AttachmentRef, files: Mapping[str, Inline]) -> bytes | None:
     """Return an inline file as the manifest means it, plain or out of its zip; None if it is not here."""
     file = files.get(ref.content_id)
-    if file is None or not matches(ref, file):
+    if file is None or difference(ref, file):
         return None
     packed: BinaryIO = file.sink  # type: ignore[assignment]  # open_scratch made it.
     packed.seek(0)
     plain = packed.read()
     return plain if sha256(plain).hexdigest() == ref.sha256 else b"".join(unwrap(packed))
-
-
-def _beside(shape: tuple[Violation, ...], content: tuple[Violation, ...], received: Received) -> Iterator[Violation]:
-    """Yield what is wrong besides the shape: of what the schema complains about or misses, the rules say nothing new."""
-    places = {found.path for found in shape}
-    for found in content:
-        parent = found.path.rpartition("/")[0]
-        if found.line is not None and _places(found.path, received) and not places & {found.path, parent}:
-            yield found
 
 
 def inline_violations(message: Message, carried: tuple[Inline, ...]) -> tuple[Violation, ...]:
@@ -195,21 +180,24 @@ def inline_violations(message: Message, carried: tuple[Inline, ...]) -> tuple[Vi
         ref = refs.get(file.content_id)
         if ref is None:
             found.append(violation("ATT.UNLISTED", file.name or file.content_id, rule="attachment:listed"))
-        elif not matches(ref, file):
-            found.append(violation("ATT.DIGEST", ref.name, rule="attachment:digest"))
+        else:
+            found += difference(ref, file)
     return tuple(found)
 
 
-def matches(ref: AttachmentRef, file: Inline) -> bool:
-    """Tell whether an inline file is the one that the manifest lists, plain or zipped."""
+def difference(ref: AttachmentRef, file: Inline) -> tuple[Violation, ...]:
+    """Return why an inline file is not the one that the manifest lists, neither plain nor zipped."""
     packed: BinaryIO = file.sink  # type: ignore[assignment]  # open_scratch made it.
     packed.seek(0)
     if _digest(iter(lambda: packed.read(_CHUNK_BYTES), b"")) == ref.sha256:
-        return True
+        return ()
     try:
-        return _digest(unwrap(packed)) == ref.sha256
-    except Refusal:
-        return False
+        if _digest(unwrap(packed)) == ref.sha256:
+            return ()
+    except Refusal as refusal:
+        if not is_no_zip(refusal):
+            return refusal.violations
+    return (violation("ATT.DIGEST", ref.name, rule="attachment:digest"),)
 
 
 def _digest(chunks: Iterable[bytes]) -> str:
@@ -217,29 +205,3 @@ def _digest(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _parts(received: Received) -> dict[str, etree._Element]:
-    """Return the parts to read; one that is missing says nothing, and the schema says that it is missing."""
-    parts = {name: received.part(name) for name in PARTS[received.kind]}
-    return {name: etree.Element(name) if part is None else part for name, part in parts.items()}
-
-
-def _with_lines(found: Iterable[Violation], received: Received) -> tuple[Violation, ...]:
-    """Add the line to violations that know only their path."""
-    return tuple(_with_line(one, received) for one in found)
-
-
-def _with_line(found: Violation, received: Received) -> Violation:
-    if found.line is not None or not found.path:
-        return found
-    places = _places(found.path, received)
-    for element in places or _places(found.path.rpartition("/")[0], received):
-        if element.sourceline is not None:
-            return replace(found, line=int(element.sourceline))
-    return found
-
-
-def _places(path: str, received: Received) -> list[etree._Element]:
-    found = received.root.xpath(path or "/*", namespaces=NSMAP)
-    return [one for one in found if isinstance(one, etree._Element)] if isinstance(found, list) else []

@@ -18,7 +18,7 @@ from lxml import etree
 from axis.edxml import limits
 from axis.edxml.model import Kind, Notary
 from axis.edxml.values import DSIG, PROFILE, child, collapse, q
-from axis.errors import refuse
+from axis.errors import Refusal, refuse
 
 # The signed parts of each kind, by the Id that the seal refers to.
 PARTS: dict[Kind, tuple[str, ...]] = {Kind.DOCUMENT: ("header", "business", "manifest"), Kind.STATUS: ("header",)}
@@ -118,9 +118,14 @@ def load(xml: bytes, most_bytes: int = limits.MAX_ENVELOPE_BYTES) -> etree._Elem
     return root
 
 
+def too_large(most_bytes: int) -> Refusal:
+    """Return the refusal of a message that is larger; how much, nobody may have seen."""
+    return refuse("ENV.TOO_LARGE", f"> {most_bytes} bytes")
+
+
 def _check_bytes(xml: bytes, most_bytes: int) -> None:
     if len(xml) > most_bytes:
-        raise refuse("ENV.TOO_LARGE", f"{len(xml)} > {most_bytes} bytes")
+        raise too_large(most_bytes)
     if xml.startswith(b"\xef\xbb\xbf"):
         raise refuse("ENV.ENCODING", "byte order mark", line=1)
     if b"\x00" in xml:

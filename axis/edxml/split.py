@@ -18,13 +18,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import SEEK_END
 from typing import IO, BinaryIO, Protocol, cast
 from xml.parsers import expat
 
 from axis.edxml import limits
-from axis.edxml.parse import UTF_8
+from axis.edxml.parse import UTF_8, parse, too_large
 from axis.edxml.values import EDXML, collapse
 from axis.errors import Refusal, TransientError, refuse
 
@@ -38,7 +38,11 @@ _TEXTS = ("ContentId", "AttachmentName")
 _TEXT_MOST = 2000
 _FEED_BYTES = 256 * 1024
 _END_TAG = re.compile(rb"</(?:[^<>:]+:)?AttachmentEncoded\s*>")
+_NO_ZIP = "not a readable zip"
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # What edXML uses; the others unpack without a bound.
+MOST_WHOLE_BYTES = (
+    4 * 1024 * 1024
+)  # Of a message that is refused and whose digest is told: as much as the broker carries.
 _MAX_DIRECTORY_BYTES = 512 * 1024  # `zipfile` reads the whole directory into memory before it can be asked anything.
 
 
@@ -64,6 +68,35 @@ class Split:
 
     sealed: bytes
     attachments: tuple[Inline, ...]
+
+
+@dataclass(slots=True)
+class Beginning:
+    """What has come of a message so far, for as long as it may be one without files inside."""
+
+    octets: bytearray = field(default_factory=bytearray)
+    is_over: bool = False  # It is longer; nothing of it is kept.
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if not self.is_over:
+            self.octets += data
+        if len(self.octets) > MOST_WHOLE_BYTES:
+            self.is_over = True
+            self.octets.clear()
+
+    def refusal(self, found: Refusal) -> Refusal:
+        """Say what the splitter found as `parse` says it of the whole message: an office hears one thing, whichever way it came.
+
+        Args:
+            found: What stopped the splitter, which reads with another parser and never sees the end.
+        """
+        if not self.is_over and len(self.octets) <= limits.MAX_ENVELOPE_BYTES:
+            try:
+                parse(bytes(self.octets))
+            except Refusal as refusal:
+                return refusal
+        return found
 
 
 class Base64:
@@ -214,7 +247,7 @@ class Splitter:
         self._kept += data
 
     def _too_large(self) -> Refusal:
-        return refuse("ENV.TOO_LARGE", f"> {limits.MAX_ENVELOPE_BYTES} bytes", line=self._parser.CurrentLineNumber)
+        return too_large(limits.MAX_ENVELOPE_BYTES)
 
     def _drop(self, count: int) -> None:
         self._pending = self._pending[count:]
@@ -350,11 +383,16 @@ def unwrap(packed: BinaryIO) -> Iterator[bytes]:
                 raise refuse("ATT.ARCHIVE", "ratio")
             yield from _entry(archive, entry, most)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, struct.error) as error:
-        raise refuse("ATT.ARCHIVE", "not a readable zip") from error
+        raise refuse("ATT.ARCHIVE", _NO_ZIP) from error
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise TransientError("SYS.SPOOL") from error
-        raise refuse("ATT.ARCHIVE", "not a readable zip") from error
+        raise refuse("ATT.ARCHIVE", _NO_ZIP) from error
+
+
+def is_no_zip(refusal: Refusal) -> bool:
+    """Whether it was no zip to begin with: then it is simply another file than the one that was sealed."""
+    return refusal.code == "ATT.ARCHIVE" and refusal.violations[0].en.endswith(_NO_ZIP)
 
 
 class Sips:

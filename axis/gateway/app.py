@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
 from axis.dispatch.answers import Answers
+from axis.edxml import catalogue
 from axis.edxml.dialects import DEFAULT, DIALECTS, Dialect
 from axis.errors import AxisError, PermanentError
 from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
@@ -111,6 +112,7 @@ def build(
     _add_offices(app)
     for routes in (submission.router, inbox.router, feed.router, lookup.router, tus.router, webhooks.router):
         app.router.routes.extend(routes.routes)
+    _add_codes(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
     description.describe(app, files.PATHS)
@@ -220,9 +222,10 @@ def _add_envelopes(app: FastAPI) -> None:
         await visible(rooms, envelope_id, office)
         related = await rooms.ledger.family(envelope_id)
         ids = {envelope_id, *(one.envelope_id for one in related), *(one.about for one in related)}
-        members = {one: found for one in sorted(ids) if (found := await seen(rooms, one, office)) is not None}
+        members = {one: found for one in ids if (found := await seen(rooms, one, office)) is not None}
+        oldest_first = sorted(members.values(), key=lambda envelope: (envelope.accepted_at, envelope.envelope_id))
         return {
-            "envelopes": [_member(envelope) for envelope in members.values()],
+            "envelopes": [_member(envelope) for envelope in oldest_first],
             "relations": [asdict(one) for one in related if one.envelope_id in members and one.about in members],
         }
 
@@ -238,6 +241,15 @@ def _add_offices(app: FastAPI) -> None:
         roll, _ = rooms.roll()
         # A whole province takes some milliseconds, in which others want to be served.
         said = await asyncio.to_thread(lambda: orjson.dumps(registry.since(roll, since)))
+        return Response(said, media_type="application/json")
+
+
+def _add_codes(app: FastAPI) -> None:
+    said = orjson.dumps({"codes": [row.as_dict() for row in catalogue.rows()]})
+
+    @app.get("/v1/codes")
+    async def list_codes(_office: Office) -> Response:
+        """List every code of an error and of a status: class, text in both languages, who must act, what happens next."""
         return Response(said, media_type="application/json")
 
 

@@ -84,7 +84,9 @@ class Legacy:
         try:
             normal = await self._normalised(whole, stage)
         except Refusal as refusal:
-            return await self.intake.refuse(b"", refusal, self.office, _VIA, Original(whole.sha256))
+            return await self.intake.refuse(
+                b"", refusal, submitter=self.office, via=_VIA, original=Original(whole.sha256)
+            )
         if normal is None:
             async with self.ordinary(_chunks(whole)) as brought:
                 return await brought.accept()

@@ -9,6 +9,7 @@ Spec: docs/protocol/gateway.md 4, 10; IETF draft-ietf-httpapi-idempotency-key-he
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request, Response
@@ -177,24 +178,47 @@ async def _received(request: Request, rooms: AllRooms, office: str) -> AsyncIter
 async def _ordinary(
     rooms: AllRooms, office: str, chunks: AsyncIterator[bytes], reader: Callable[[Callable[[], Staged]], whole.Reader]
 ) -> AsyncIterator[whole.Brought]:
-    """Read a message of the profile."""
-    async with whole.received(chunks, rooms.spool, reader) as split:
+    """Read a message of the profile; of one that cannot be taken in, what can be said of it."""
+    by_name = reader is not Splitter
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            split = await stack.enter_async_context(whole.received(chunks, rooms.spool, reader))
+        except whole.Unfit as unfit:
+            yield _unfit(rooms, office, unfit)
+            return
 
         async def accept() -> Acceptance:
             if split.attachments:  # Nothing is to be kept for an envelope that is refused whatever it brings.
                 await rooms.intake.judge(split.sealed, submitter=office, via="http")
-                await whole.keep(split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes)
+                try:
+                    await whole.keep(
+                        split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes, by_name=by_name
+                    )
+                except Refusal as refusal:
+                    return await rooms.intake.refuse(split.sealed, refusal, submitter=office, via="http")
             return await rooms.intake.accept(split.sealed, submitter=office, via="http")
 
         async def foresee() -> whole.Outlook:
             carried, wrong = dict[str, bytes | None](), list[errors.Violation]()
             with contextlib.suppress(Refusal):  # A manifest that cannot be read: intake says what is wrong with it.
-                carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes)
+                carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes, by_name=by_name)
             foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=carried)
             different = frozenset(digest for digest, file in carried.items() if file is None)
             return whole.Outlook(foreseen, tuple(wrong), different)
 
         yield whole.Brought(whole.fingerprint(split), accept, foresee)
+
+
+def _unfit(rooms: AllRooms, office: str, unfit: whole.Unfit) -> whole.Brought:
+    digest = sha256(unfit.octets).hexdigest()
+
+    async def accept() -> Acceptance:
+        return await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
+
+    async def foresee() -> whole.Outlook:
+        return whole.Outlook(await rooms.intake.foresee_refusal(unfit.refusal, submitter=office, digest=digest))
+
+    return whole.Brought(digest, accept, foresee)
 
 
 def _recording(rooms: AllRooms, office: str) -> Callable[[Blob], Awaitable[None]]:

@@ -14,13 +14,21 @@ from hashlib import sha256
 from typing import BinaryIO, Protocol, cast
 
 from axis import contents, edxml
-from axis.edxml import AttachmentRef, Inline
-from axis.edxml.split import Split, unwrap
+from axis.edxml import AttachmentRef, Inline, Split, Splitter
+from axis.edxml.split import Beginning, is_no_zip, unwrap
 from axis.errors import Refusal, Violation, refuse, violation
 from axis.intake import Acceptance, Foreseen
 from axis.spool import Blob, Spool, Staged
 
 _SIP_BYTES = 64 * 1024
+
+
+class Unfit(Exception):
+    """A message that cannot be taken in, and the bytes by whose digest that can be said."""
+
+    def __init__(self, refusal: Refusal, octets: bytes) -> None:
+        self.refusal, self.octets = refusal, octets
+        super().__init__(str(refusal))
 
 
 class Reader(Protocol):
@@ -63,7 +71,8 @@ async def received(
         reader: Made with what opens a file to write to.
 
     Raises:
-        Refusal: ENV.*, ATT.*, API.PARAMETER
+        Unfit: ENV.*, ATT.*; what was received, as far as it was read apart.
+        Refusal: API.PARAMETER; or ENV.*, ATT.* of a message that is too long to be read to its end for that.
         TransientError: SYS.SPOOL
     """
     staged: list[Staged] = []
@@ -74,10 +83,7 @@ async def received(
 
     taking_apart = reader(open_sink)
     try:
-        async for chunk in sips(chunks):
-            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
-            await asyncio.to_thread(taking_apart.feed, chunk)
-        yield await asyncio.to_thread(taking_apart.close)
+        yield await _split(chunks, taking_apart)
     finally:
         for one in staged:
             with contextlib.suppress(OSError):
@@ -90,7 +96,37 @@ def fingerprint(split: Split) -> str:
     return sha256("\n".join([sha256(split.sealed).hexdigest(), *carried]).encode()).hexdigest()
 
 
-async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[None]], most_bytes: int) -> None:
+async def _split(chunks: AsyncIterator[bytes], reader: Reader) -> Split:
+    """Read a stream to its end; one that is refused too, unless that takes long: a refusal names the digest of the whole."""
+    beginning = Beginning()
+    coming = sips(chunks)
+    try:
+        async for sip in coming:
+            beginning.add(sip)
+            # Decoding and hashing a large file is work for a thread; the event loop serves others meanwhile.
+            await asyncio.to_thread(reader.feed, sip)
+        return await asyncio.to_thread(reader.close)
+    except Refusal as refusal:
+        if not isinstance(reader, Splitter):  # A form is no message: its bytes are nobody's envelope.
+            raise
+        async for sip in coming:
+            beginning.add(sip)
+            if beginning.is_over:
+                break
+        if beginning.is_over:
+            raise
+        found = await asyncio.to_thread(beginning.refusal, refusal)
+        raise Unfit(found, bytes(beginning.octets)) from refusal
+
+
+async def keep(
+    split: Split,
+    spool: Spool,
+    brought: Callable[[Blob], Awaitable[None]],
+    most_bytes: int,
+    *,
+    by_name: bool = False,
+) -> None:
     """Commit what the manifest lists; its digests are checked under the seal later, by intake.
 
     Args:
@@ -98,13 +134,14 @@ async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[N
         spool: Where the files go.
         brought: Called for each file that is now in the spool.
         most_bytes: Largest attachment.
+        by_name: Whether a file may be known by its name alone, as in a form.
 
     Raises:
         Refusal: ATT.*
         TransientError: SYS.SPOOL
     """
     wrong: list[Violation] = []
-    for file, ref in _matched(split, wrong, most_bytes):
+    for file, ref in _matched(split, wrong, most_bytes, by_name=by_name):
         try:
             async with _plain(cast("Staged", file.sink), ref, spool) as plain:
                 await brought(await spool.commit(plain))
@@ -114,11 +151,13 @@ async def keep(split: Split, spool: Spool, brought: Callable[[Blob], Awaitable[N
         raise Refusal(wrong)
 
 
-async def compare(split: Split, spool: Spool, most_bytes: int) -> tuple[dict[str, bytes | None], list[Violation]]:
+async def compare(
+    split: Split, spool: Spool, most_bytes: int, *, by_name: bool = False
+) -> tuple[dict[str, bytes | None], list[Violation]]:
     """Say what `keep` would say, and keep nothing: the files that came, as `Intake.foresee` wants them, and what is wrong."""
     wrong: list[Violation] = []
     carried: dict[str, bytes | None] = {}
-    for file, ref in _matched(split, wrong, most_bytes):
+    for file, ref in _matched(split, wrong, most_bytes, by_name=by_name):
         try:
             async with _plain(cast("Staged", file.sink), ref, spool) as plain:
                 carried[ref.sha256] = await asyncio.to_thread(content_of, plain, ref)
@@ -146,11 +185,13 @@ async def sips(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(gathered)
 
 
-def _matched(split: Split, wrong: list[Violation], most_bytes: int) -> Iterator[tuple[Inline, AttachmentRef]]:
-    """Yield each file that came with its entry in the manifest, by content id or else by name; the rest is wrong."""
+def _matched(
+    split: Split, wrong: list[Violation], most_bytes: int, *, by_name: bool
+) -> Iterator[tuple[Inline, AttachmentRef]]:
+    """Yield each file that came with its entry in the manifest, by content id, or else by name; the rest is wrong."""
     refs = _manifest(split.sealed) if split.attachments else {}
     for file in split.attachments:
-        named = [content_id for content_id, ref in refs.items() if ref.name == file.name]
+        named = [content_id for content_id, ref in refs.items() if by_name and ref.name == file.name]
         key = file.content_id if file.content_id in refs or len(named) != 1 else named[0]
         ref = refs.pop(key, None)  # Each comes once.
         if ref is None:
@@ -186,10 +227,9 @@ def _unpack(packed: Staged, plain: Staged, ref: AttachmentRef) -> None:
         for chunk in unwrap(cast("BinaryIO", packed.reader())):
             plain.write(chunk)
             if plain.size_bytes > ref.size_bytes:
-                raise refuse("ATT.DIGEST", ref.name, rule="attachment:size")
+                raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest")
     except Refusal as refusal:
-        if refusal.detail and "not a readable zip" in refusal.detail:
-            # It was no zip to begin with: then it is simply another file than the one that was sealed.
+        if is_no_zip(refusal):
             raise refuse("ATT.DIGEST", ref.name, rule="attachment:digest") from refusal
         raise
 

@@ -135,7 +135,7 @@ class Intake:
             enclosed = await self._require_contents(examined)
             answer = await self._take_custody(_Examined(examined, via, enclosed, original))
         except Refusal as refusal:
-            return await self.refuse(sealed, refusal, submitter, via, original)
+            return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         self._tell(answer, examined, via, time.perf_counter() - began)
         return answer
 
@@ -154,7 +154,7 @@ class Intake:
         try:
             await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
-            return await self.refuse(sealed, refusal, submitter, via, original)
+            return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         return None
 
     async def foresee(
@@ -289,26 +289,28 @@ class Intake:
         )
 
     async def refuse(
-        self, sealed: bytes, refusal: Refusal, submitter: str, via: str, original: Original | None = None
+        self, octets: bytes, refusal: Refusal, *, submitter: str, via: str, original: Original | None = None
     ) -> Acceptance:
         """Put a refusal on record, or repeat an acceptance that today's rules would no longer give.
 
         Args:
-            sealed: The envelope; b"" where an original never became one.
-            refusal: Why.
+            octets: What was handed in, as far as that could be read apart: the receipt names its digest. b"" where an
+                original never became an envelope.
+            refusal: Why it is refused.
             submitter: OrganId of the office whose account it came over.
             via: "amqp" or "http".
-            original: What the axis has sealed, or would have; what came is known by its digest then.
+            original: What the axis has sealed, or would have; the receipt names its digest then.
 
         Raises:
-            Rejected: It is refused; the refusal is on record.
+            Rejected: With the signed receipt.
+            TransientError: It cannot be kept now.
         """
-        digest = sha256(sealed).hexdigest() if original is None else original.sha256
+        digest = sha256(octets).hexdigest() if original is None else original.sha256
         known = await self.ledger.accepted_bytes(submitter, digest)
         if known is not None:
             return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
         rejection = rejection_of(
-            sealed, refusal, digest=digest, submitter=submitter, voice=self.voice, at=self.now(), via=via
+            octets, refusal, digest=digest, submitter=submitter, voice=self.voice, at=self.now(), via=via
         )
         xml = await self.ledger.reject(rejection)
         codes = [found.code for found in refusal.violations]

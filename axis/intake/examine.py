@@ -2,17 +2,21 @@
 
 Order matters: whose connection it came over, then the XML, then the seal, and
 only then the schema and the rules, so that libxml2's schema code never sees
-what no registered office has signed.
+what no registered office has signed. A message that is sealed and may not pass
+is looked through as a whole: its originator hears everything at once.
 
 Spec: docs/protocol/intake.md; QCVN 102:2016; Decree 30/2020/NĐ-CP.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 
 from axis import contents, edxml, registry, routing, seal
 from axis.edxml import AttachmentRef, Document, values
-from axis.errors import Refusal, refuse
+from axis.errors import Refusal, Violation, violation
+
+_FROM = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader/edXML:From/edXML:OrganId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +54,39 @@ def examine(
         notary: OrganId of the axis, if it has sealed this one itself; no office may hand in what it has.
 
     Raises:
-        Refusal: With every violation of the first stage that found any.
+        Refusal: The first thing that is wrong with the XML or the seal; behind the seal, everything.
         TransientError: Revocation could not be checked.
     """
     received = edxml.parse(sealed)
-    _require_own_voice(received.originator, submitter, roll)
+    _require_own_voice(received, submitter, roll)
     verified = seal.verify(received, trust, at=at, notary=notary)
-    edxml.gate(received)
-    resolution = routing.resolve(verified.message, roll, at)
-    message = verified.message
-    violations = [*edxml.check(message, today=values.local_date(at)), *routing.unreached(message, resolution, roll)]
-    if isinstance(message, Document):
-        violations += contents.check_manifest(message.attachments)
-    if not any(route.served for route in resolution.routes):
-        violations += [route.violation for route in resolution.routes if route.violation is not None]
-    if violations:
-        raise Refusal(violations)
-    return Examined(verified, resolution, routing.links(message, resolution, roll))
+    message, today = verified.message, values.local_date(at)
+    shape = edxml.misshapes(received)
+    if not shape and not edxml.check(message, today=today):
+        with contextlib.suppress(Refusal):
+            resolution = routing.resolve(message, roll, at)
+            if not routing.amiss(message, resolution, roll) and not _unlisted(message):
+                return Examined(verified, resolution, routing.links(message, resolution, roll))
+
+    def also(said: edxml.Message) -> tuple[Violation, ...]:
+        return (*routing.wrong_with(said, roll, at), *_unlisted(said))
+
+    raise Refusal(edxml.faults(received, shape, today=today, also=also))
 
 
-def _require_own_voice(claimed: str, submitter: str, roll: registry.Registry) -> None:
+def _unlisted(message: edxml.Message) -> tuple[Violation, ...]:
+    """Return what is wrong with the contents as the manifest lists them."""
+    return tuple(contents.check_manifest(message.attachments)) if isinstance(message, Document) else ()
+
+
+def _require_own_voice(received: edxml.Received, submitter: str, roll: registry.Registry) -> None:
     """Refuse an envelope that another office's account hands in."""
+    claimed = received.originator
     office = roll.find(claimed)
     if office is None:
-        raise refuse("KEY.UNKNOWN_SIGNER", claimed)
-    if office.code != submitter:
-        raise refuse("MSG.WRONG_SENDER", f"{claimed} ≠ {submitter}")
+        found = violation("KEY.UNKNOWN_SIGNER", claimed, path=_FROM, rule="route:originator-unknown")
+    elif office.code != submitter:
+        found = violation("MSG.WRONG_SENDER", f"{claimed} ≠ {submitter}", path=_FROM, rule="route:originator-other")
+    else:
+        return
+    raise Refusal(edxml.with_lines([found], received))

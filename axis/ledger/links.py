@@ -157,21 +157,23 @@ def take_status(
 
 
 def family(connection: sa.Connection, envelope_id: str) -> list[Relation]:
-    """Return which envelopes speak of which in the family of one: orders, replies and statuses, near and far."""
-    found: dict[tuple[str, str, str], set[str]] = {}
+    """Return which envelopes speak of which in the family of one - orders, replies, statuses, near and far - oldest first."""
+    found: dict[tuple[datetime, str, str, str], set[str]] = {}
     seen, asked = {envelope_id}, [envelope_id]
     while asked and len(seen) <= _MOST_RELATED:
         here, asked = asked, []
         near = sa.or_(_k.envelope_id.in_(here), _k.about.in_(here))
         rows = connection.execute(
-            sa.select(_k.envelope_id, _k.kind, _k.about, _k.addressee).where(near, _k.about.is_not(None))
+            sa.select(_e.accepted_at, _k.envelope_id, _k.kind, _k.about, _k.addressee)
+            .join(t.envelopes, _e.id == _k.envelope_id)
+            .where(near, _k.about.is_not(None))
         )
         for row in rows:
-            found.setdefault((row.envelope_id, row.kind, row.about), set()).add(row.addressee)
+            found.setdefault((row.accepted_at, row.envelope_id, row.kind, row.about), set()).add(row.addressee)
             new = [one for one in (row.envelope_id, row.about) if one not in seen]
             seen.update(new)
             asked += new
     return [
         Relation(envelope_id=speaker, kind=kind, about=about, addressees=tuple(sorted(filter(None, offices))))
-        for (speaker, kind, about), offices in sorted(found.items())
+        for (_, speaker, kind, about), offices in sorted(found.items())
     ]

@@ -18,7 +18,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from axis.errors import Violation
+from axis.errors import Violation, fit, one_line
 
 
 class Level(StrEnum):
@@ -89,15 +89,12 @@ VERDICTS = ("served", "refused")  # On each addressee of an accepted envelope.
 MAX_VIOLATIONS = 200  # As many as the schema gate lists; a file with more is not what it claims to be.
 MAX_RECEIPT_BYTES = 4 * 1024 * 1024  # A word about each of 5,000 addressees.
 _MAX_REASON_CHARS = 1000  # Decision of the national document systems for a refusal's reason.
-_MAX_LINE_CHARS = 400
 _MAX_ID_CHARS = 100
 
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _STATUS_CODE = re.compile(r"[0-9]{2}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CODE = re.compile(r"[A-Z]+(\.[A-Z0-9_]+)+")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
-_LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 
 
 class Verdict(NamedTuple):
@@ -139,10 +136,10 @@ class Receipt:
         put(self, "level", Level(self.level))
         put(self, "at", self.at.astimezone(UTC))
         put(self, "next_at", None if self.next_at is None else self.next_at.astimezone(UTC))
-        put(self, "document_id", _line(self.document_id))
-        put(self, "number", _line(self.number or "") or None)
+        put(self, "document_id", one_line(self.document_id))
+        put(self, "number", one_line(self.number or "") or None)
         put(self, "code", self.code or None)
-        put(self, "reason", _fit(self.reason, _MAX_REASON_CHARS))
+        put(self, "reason", fit(self.reason, _MAX_REASON_CHARS))
         put(self, "who_must_act", str(self.who_must_act))
         put(self, "violations", tuple(map(_fit_violation, self.violations[:MAX_VIOLATIONS])))
         put(self, "addressees", tuple(map(_fit_verdict, self.addressees)))
@@ -157,7 +154,7 @@ class Receipt:
             raise ValueError(f"a receipt “{self.level}” names its addressee")
         ids = [self.issuer, self.originator, self.addressee or "-", self.envelope_id or "-"]
         ids += [one.code for one in self.addressees]
-        if not all(0 < len(one) <= _MAX_ID_CHARS and not _NOT_XML.search(one) for one in ids):
+        if not all(one and fit(one, _MAX_ID_CHARS) == one for one in ids):
             raise ValueError(f"an identifier has 1 to {_MAX_ID_CHARS} characters")
         if any(one.verdict not in VERDICTS for one in self.addressees):
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}")
@@ -188,28 +185,17 @@ class SignedReceipt:
     digest: str  # SHA-256 of `xml`, in hex; how later receipts name this one.
 
 
-def _fit(text: str, most: int) -> str:
-    """Return text without characters that XML cannot carry, and not longer than `most`."""
-    fit = _NOT_XML.sub("\ufffd", str(text))
-    return fit if len(fit) <= most else fit[: most - 1] + "…"
-
-
-def _line(text: str) -> str:
-    """Return text that fits, as one line."""
-    return _fit(_LINE_ENDS.sub(" ", str(text)), _MAX_LINE_CHARS)
-
-
 def _fit_verdict(one: Verdict) -> Verdict:
-    return one._replace(reason=_line(one.reason), addressed=_line(one.addressed))
+    return one._replace(reason=one_line(one.reason), addressed=one_line(one.addressed))
 
 
 def _fit_violation(found: Violation) -> Violation:
     return replace(
         found,
-        path=_line(found.path),
-        rule=_line(found.rule),
-        vi=_line(found.vi),
-        en=_line(found.en),
+        path=one_line(found.path),
+        rule=one_line(found.rule),
+        vi=one_line(found.vi),
+        en=one_line(found.en),
         who_must_act=str(found.who_must_act),
-        next=_line(found.next),
+        next=one_line(found.next),
     )

@@ -7,7 +7,7 @@ earlier documents.
 Spec: docs/protocol/intake.md, orders.md.
 """
 
-from axis.routing.links import EMPTY_HANDED, JUDGED, TAKE_BACK, Link, LinkKind, links, unreached
+from axis.routing.links import EMPTY_HANDED, JUDGED, TAKE_BACK, Link, LinkKind, amiss, links, wrong_with
 from axis.routing.resolve import Resolution, Route, require_active, resolve
 
 __all__ = [
@@ -18,8 +18,9 @@ __all__ = [
     "LinkKind",
     "Resolution",
     "Route",
+    "amiss",
     "links",
     "require_active",
     "resolve",
-    "unreached",
+    "wrong_with",
 ]

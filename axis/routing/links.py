@@ -16,12 +16,13 @@ Spec: docs/protocol/orders.md; QCVN 102:2016 clauses 1.12, 2.2.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from axis.edxml import BusinessType, Document, Message
-from axis.errors import Violation, violation
+from axis.errors import Refusal, Violation, violation
 from axis.registry import Registry
-from axis.routing.resolve import Resolution
+from axis.routing.resolve import Resolution, resolve
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader"
 _REPLACED = f"{_HEADER}/edXML:TraceHeaderList/edXML:Bussiness/edXML:ReplacementInfoList/edXML:ReplacementInfo"
@@ -83,6 +84,23 @@ def unreached(message: Message, resolution: Resolution, registry: Registry) -> I
                     path=f"{_REPLACED}[{number}]/edXML:OrganIdList",
                     rule="rule:business.replace-for-addressees",
                 )
+
+
+def amiss(message: Message, resolution: Resolution, registry: Registry) -> tuple[Violation, ...]:
+    """Return what the roll finds wrong with a message: whom it does not reach and ought to, and why nobody is served."""
+    routes = resolution.routes
+    nobody = (
+        () if any(route.served for route in routes) else (one.violation for one in routes if one.violation is not None)
+    )
+    return (*unreached(message, resolution, registry), *nobody)
+
+
+def wrong_with(message: Message, registry: Registry, at: datetime) -> tuple[Violation, ...]:
+    """Return the same of a message that is not resolved yet."""
+    try:
+        return amiss(message, resolve(message, registry, at), registry)
+    except Refusal as refusal:
+        return refusal.violations
 
 
 def _reached(resolution: Resolution) -> Iterator[str]:

@@ -172,7 +172,8 @@ def _the_signature(root: etree._Element, holder: etree._Element | None) -> etree
     """Return the only Signature of the message, if it stands last in its holder."""
     found = list(root.iter(SIGNATURE))
     if not found:
-        raise refuse("SIG.MISSING", line=line_of(root), path=path_of(root if holder is None else holder))
+        place = root if holder is None else holder
+        raise refuse("SIG.MISSING", line=line_of(place), path=path_of(place))
     if len(found) > 1:
         raise _no("SIG.POSITION", f"{len(found)} Signature", found[1])
     signature = found[0]

@@ -300,6 +300,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             stranger=404,
         ),
     ),
+    ("GET", "/v1/codes"): (Case(ask=lambda _: Ask(path="/v1/codes"), owner=200, stranger=200),),
     ("GET", "/v1/offices"): (Case(ask=lambda _: Ask(path="/v1/offices"), owner=200, stranger=200),),
 }
 

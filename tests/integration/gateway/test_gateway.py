@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from axis import edxml, seal
-from axis.edxml import Priority
+from axis.edxml import Priority, catalogue
 from axis.edxml.inline import inline
 from axis.edxml.lint import lint
 from axis.edxml.values import local_date
@@ -81,6 +81,17 @@ async def test_offices_are_listed_once_and_then_only_what_is_new(sender: httpx.A
 async def test_offices_are_not_told_to_strangers(app: FastAPI) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
         _problem(await client.get("/v1/offices"), "API.AUTH")
+
+
+# --- the catalogue ---------------------------------------------------------------------
+
+
+async def test_codes_are_told_to_every_office_and_to_nobody_else(sender: httpx.AsyncClient, app: FastAPI) -> None:
+    said = (await sender.get("/v1/codes")).json()["codes"]
+    assert said == [row.as_dict() for row in catalogue.rows()]
+    assert {one["code"] for one in said} > {*CATALOGUE, "01", "16"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://axis") as client:
+        _problem(await client.get("/v1/codes"), "API.AUTH")
 
 
 # --- attachments up -------------------------------------------------------------------
@@ -352,10 +363,41 @@ async def test_refusal_lists_what_lint_lists_and_brings_the_signed_receipt(
     envelope = home.seal(home.document(code_number="không số", type_name="Thư tình"))
     said = _problem(await sender.post("/v1/envelopes", content=envelope), "RULE.CODE")
     report = lint([envelope], today=local_date(AT), open_scratch=lambda: open("/dev/null", "w+b"))  # noqa: SIM115
-    shown = [{**one.as_dict(), "line": None} for one in report.violations]
-    assert [{**one, "line": None} for one in said["violations"]] == shown
+    assert said["violations"] == [one.as_dict() for one in report.violations]
     receipt = home.read(said["receipt"].encode())
     assert [one.as_dict() for one in receipt.violations] == said["violations"]
+
+
+async def test_body_that_cannot_be_read_is_refused_with_a_signed_rejection(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    for body, code in (
+        (b"no XML", "ENV.NOT_WELL_FORMED"),
+        (b"", "ENV.NOT_WELL_FORMED"),
+        (b"<x>" + b" " * 2_000_000 + b"</x>", "ENV.TOO_LARGE"),
+        (home.seal(home.document()).replace(b"UTF-8", b"UTF-7", 1), "ENV.ENCODING"),
+    ):
+        said = _problem(await sender.post("/v1/envelopes", content=body), code)
+        receipt = home.read(said["receipt"].encode())
+        assert (receipt.envelope_digest, receipt.code) == (sha256(body).hexdigest(), code)
+        assert [one.as_dict() for one in receipt.violations] == said["violations"]
+
+
+async def test_body_that_is_too_long_to_be_read_to_its_end_gets_no_receipt(sender: httpx.AsyncClient) -> None:
+    said = _problem(await sender.post("/v1/envelopes", content=b"<x/>" + b"x" * 5_000_000), "ENV.NOT_WELL_FORMED")
+    assert said["receipt"] is None
+
+
+async def test_file_inside_that_differs_is_refused_with_a_rejection_of_its_envelope(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    envelope = home.seal(home.document(), {"125.pdf": PDF})
+    (ref,) = edxml.read_manifest(_manifest(envelope))
+    whole = b"".join(inline(envelope, [(ref, [PDF[:-1]])]))
+    said = _problem(await sender.post("/v1/envelopes", content=whole), "ATT.DIGEST")
+    assert home.read(said["receipt"].encode()).envelope_digest == sha256(envelope).hexdigest()
+    right = b"".join(inline(envelope, [(ref, [PDF])]))
+    assert (await sender.post("/v1/envelopes", content=right)).status_code == 201
 
 
 async def test_refusal_and_its_receipt_say_the_same_when_one_of_two_files_has_come(

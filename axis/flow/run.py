@@ -1,0 +1,193 @@
+"""Running: flows on stages, and what came of each.
+
+A flow ends at the first step that fails. One whose steps are all done must also
+leave the books in order: `axis audit` would find nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axis import clock
+from axis.broker import PrivateNode
+from axis.errors import Refusal
+from axis.flow.expect import Unmet
+from axis.flow.script import Flow, Written, read_flow
+from axis.flow.stage import Accounts, Stage, admit, staged
+from axis.flow.steps import VERBS
+from axis.receipts import check_chain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a flow failed, for a person."""
+
+    step: int  # 0: before the first; behind the last: the books.
+    line: int
+    do: str
+    expected: dict[str, Any]
+    came: dict[str, Any]
+    problem: str
+    receipts: tuple[str, ...]  # What was said about the messages of the flow until then.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one flow."""
+
+    file: Path
+    title_vi: str
+    title_en: str
+    steps: int
+    done: int
+    seconds: float
+    failure: Failure | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was as it ought to be."""
+        return self.failure is None
+
+
+def read(file: Path) -> Flow:
+    """Read a flow, by the vocabulary that there is.
+
+    Raises:
+        Misread: It is none.
+    """
+    return read_flow(file, {name: verb.model for name, verb in VERBS.items()})
+
+
+@asynccontextmanager
+async def private_node(folder: Path, said: Callable[[str], None]) -> AsyncIterator[PrivateNode]:
+    """Run a broker for some flows."""
+    node = PrivateNode(folder, said)
+    await node.start()
+    try:
+        yield node
+    finally:
+        await node.stop()
+
+
+async def run_all(
+    flows: Sequence[Flow], node: PrivateNode, folder: Path, *, at_once: int, told: Callable[[Result], None]
+) -> list[Result]:
+    """Run flows beside each other on one broker.
+
+    Args:
+        flows: As `read` returned them.
+        node: Runs.
+        folder: For everything that they write; each gets a folder of its own.
+        at_once: So many at the same time.
+        told: Hears of each as it ends.
+
+    Returns:
+        The results, in the order of the flows.
+
+    Raises:
+        TransientError: SYS.BROKER
+    """
+    accounts = await admit(flows, node, folder)
+    free = asyncio.Semaphore(at_once)
+
+    async def one(number: int, flow: Flow) -> Result:
+        async with free:
+            result = await run_one(flow, accounts, folder / f"{number:02}-{flow.file.stem}")
+        told(result)
+        return result
+
+    return list(await asyncio.gather(*(one(number, flow) for number, flow in enumerate(flows, 1))))
+
+
+async def run_one(flow: Flow, accounts: Accounts, folder: Path) -> Result:
+    """Run one flow; whatever goes wrong is its result."""
+    began = time.monotonic()
+    done, failure = 0, None
+    try:
+        async with staged(flow, accounts, folder) as stage:
+            for written in flow.steps:
+                failure = await _take(stage, written)
+                if failure is not None:
+                    break
+                done += 1
+            if failure is None:
+                failure = await _look_at_the_books(stage)
+    except Exception as error:  # The others go on.
+        problem = f"{type(error).__name__}: {error}"
+        failure = Failure(step=0, line=1, do="", expected={}, came={}, problem=problem, receipts=())
+    return Result(
+        file=flow.file,
+        title_vi=flow.title_vi,
+        title_en=flow.title_en,
+        steps=len(flow.steps),
+        done=done,
+        seconds=time.monotonic() - began,
+        failure=failure,
+    )
+
+
+async def _take(stage: Stage, written: Written) -> Failure | None:
+    """Take one step; return why it failed."""
+    expected: dict[str, Any] = {}
+    came: dict[str, Any] = {}
+    try:
+        await VERBS[written.verb].act(stage, written.step)
+    except Unmet as unmet:
+        problem, expected, came = "", unmet.expected, unmet.came
+    except AssertionError as error:
+        problem = str(error)
+    except Exception as error:  # Whatever it is, it is this flow's; the others go on.
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        return None
+    return Failure(
+        step=written.number,
+        line=written.line,
+        do=written.verb,
+        expected=expected,
+        came=came,
+        problem=problem,
+        receipts=tuple([line async for line in _chains(stage)]),
+    )
+
+
+async def _chains(stage: Stage) -> AsyncIterator[str]:
+    """Yield what was said about each message, a line for each receipt."""
+    for name in stage.sent:
+        answered = await stage.answered(stage.sent[name])
+        if answered is None:
+            yield f"{name}: –"
+        elif not answered.accepted:
+            yield f"{name}: rejected {' '.join(one.code for one in answered.violations)}"
+        else:
+            for one in await stage.said_about(name, None):
+                said = one.receipt
+                about = said.addressee or "*"
+                yield f"{name}: {said.level} · {said.issuer} → {about}" + (f" · {said.reason}" if said.reason else "")
+
+
+async def _look_at_the_books(stage: Stage) -> Failure | None:
+    """Return what is wrong with the ledger and with the chains of receipts, once all steps are done."""
+    report = await stage.rooms.ledger.audit(clock.now())
+    problems = [str(found) for found in report.findings]
+    for envelope in await stage.rooms.ledger.envelopes():
+        rows = await stage.rooms.ledger.receipts_of(envelope.envelope_id)
+        try:
+            check_chain([stage.read(row.xml) for row in rows])
+        except Refusal as refusal:
+            problems.append(str(refusal))
+    if not problems:
+        return None
+    return Failure(
+        step=len(stage.flow.steps) + 1,
+        line=1,
+        do="audit",
+        expected={},
+        came={},
+        problem="; ".join(problems),
+        receipts=(),
+    )
