@@ -81,7 +81,7 @@ async def visible(rooms: AllRooms, envelope_id: str, office: str) -> tuple[Envel
     rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
     if envelope is not None and envelope.originator != office:
         now = clock.now()
-        rows = [row for row in rows if row.addressee == office and row.is_given(now)]
+        rows = [row for row in rows if row.addressee == office and row.is_readable(now)]
     if envelope is None or not rows:
         raise PermanentError("API.NOT_FOUND")
     return envelope, rows
@@ -96,12 +96,12 @@ async def seen(rooms: AllRooms, envelope_id: str, office: str) -> EnvelopeRow | 
 
 
 async def given(rooms: AllRooms, envelope_id: str, office: str) -> DeliveryRow:
-    """Return the delivery of an envelope to an office, if it is the office's to see.
+    """Return the delivery of an envelope to an office, if the office has been given it.
 
     Raises:
         PermanentError: API.NOT_FOUND
     """
     row = await rooms.ledger.delivery(envelope_id, office)
-    if row is None or not row.is_given(clock.now()):
+    if row is None or not row.was_given(clock.now()):
         raise PermanentError("API.NOT_FOUND")
     return row

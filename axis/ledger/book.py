@@ -263,7 +263,9 @@ class Ledger:
             now: What waits for its hour is not its addressee's to find.
         """
         d, a = t.deliveries.c, t.envelope_attachments.c
-        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, deliveries.given(now))
+        was_sent = sa.select(d.envelope_id).where(
+            d.envelope_id == _e.id, d.addressee == office, deliveries.readable(now)
+        )
         query = _ENVELOPE.where(sa.or_(_e.originator == office, was_sent.exists()))
         if digest is not None:
             carriers = sa.select(a.envelope_id).where(a.sha256 == digest)

@@ -16,7 +16,7 @@ from axis.ledger.custody import notice_row, receipt_row
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     CLOCKS,
-    NEVER_GIVEN,
+    UNREADABLE,
     Asked,
     Attempt,
     DeliveryRow,
@@ -383,9 +383,14 @@ def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
     return set(connection.execute(_DIGESTS, {"digests": list(digests)}).scalars()) if digests else set()
 
 
+def readable(now: datetime) -> sa.ColumnElement[bool]:
+    """As `DeliveryRow.is_readable`."""
+    return sa.and_(_d.state.not_in(UNREADABLE), sa.or_(_d.release_at.is_(None), _d.release_at <= now))
+
+
 def given(now: datetime) -> sa.ColumnElement[bool]:
-    """Tell whether a delivery is anything to its addressee; `DeliveryRow.is_given` of the same."""
-    return sa.and_(_d.state.not_in(NEVER_GIVEN), sa.or_(_d.release_at.is_(None), _d.release_at <= now))
+    """As `DeliveryRow.was_given`."""
+    return sa.or_(readable(now), sa.and_(_d.state == "refused", _d.attempts > 0))
 
 
 def released(now: datetime) -> sa.Case[datetime]:

@@ -11,7 +11,7 @@ from axis.deadlines import Clocks
 CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
 
 
-NEVER_GIVEN = frozenset({"refused", "recalled"})  # What was refused at the door, or taken back before it was there.
+UNREADABLE = frozenset({"refused", "recalled"})  # What ended so is not its addressee's to read.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,9 +259,13 @@ class DeliveryRow:
         """Tell whether its hour has come, if it has one: before, it is nothing to its addressee."""
         return self.release_at is None or self.release_at <= now
 
-    def is_given(self, now: datetime) -> bool:
-        """Tell whether it is anything to its addressee: see `NEVER_GIVEN`."""
-        return self.state not in NEVER_GIVEN and self.was_released(now)
+    def is_readable(self, now: datetime) -> bool:
+        """Tell whether its addressee may read it."""
+        return self.state not in UNREADABLE and self.was_released(now)
+
+    def was_given(self, now: datetime) -> bool:
+        """Tell whether it was ever anything to its addressee: what the addressee itself refused was."""
+        return self.is_readable(now) or (self.state == "refused" and self.attempts > 0)
 
     def waits_for_its_hour(self, now: datetime) -> bool:
         """Tell whether it waits for its hour and for nothing else."""

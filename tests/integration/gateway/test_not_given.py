@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from axis.edxml import Priority
-from axis.ledger import BEGINNING
-from axis.office.answers import Delivered
+from axis.ledger import BEGINNING, DeliveryRow
+from axis.office.answers import Delivered, Refused
 from axis.office.speech import About, say
 from axis.receipts.voice import Voice
 from axis.registry import Registry, Status
@@ -23,6 +23,7 @@ from tests.integration.gateway.test_inbox import caller
 
 PDF = b"%PDF-1.7 for one addressee" + bytes(1000)
 _HOUR = timedelta(hours=5)
+_HERE = Delivered()
 
 
 async def _refused(home: House) -> str:
@@ -70,7 +71,7 @@ async def _asked(client: httpx.AsyncClient, home: House, envelope_id: str) -> di
     return found | {name: len(one) for name, one in lists.items()}
 
 
-def _answer(home: House, row: Any) -> bytes:
+def _answer(home: House, row: DeliveryRow, outcome: Delivered | Refused = _HERE) -> bytes:
     about = About(
         envelope_id=row.envelope_id,
         envelope_digest=row.digest,
@@ -78,7 +79,7 @@ def _answer(home: House, row: Any) -> bytes:
         document_id=row.document_id,
     )
     voice = Voice(COMMUNE, home.province.signer(COMMUNE))
-    return say(Delivered(), about, voice=voice, previous=row.chain_head, attempt=row.attempts, at=home.at)[0].xml
+    return say(outcome, about, voice=voice, previous=row.chain_head, attempt=row.attempts, at=home.at)[0].xml
 
 
 @pytest.mark.parametrize("make", [_refused, _recalled, _timed])
@@ -108,3 +109,17 @@ async def test_it_is_told_when_the_hour_has_come(app: FastAPI, home: House) -> N
             f"/v1/inbox/{envelope_id}/confirmation", content=_answer(home, await home.row(envelope_id))
         )
         assert said.status_code == 200, said.text
+
+
+async def test_what_the_addressee_refused_itself_it_may_say_again(app: FastAPI, home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    said = _answer(home, row, Refused("Không thuộc thẩm quyền (ví dụ)"))
+    async with caller(app, home, COMMUNE) as addressee:
+        for repeated in (False, True):
+            answer = await addressee.post(f"/v1/inbox/{envelope_id}/confirmation", content=said)
+            assert (answer.status_code, answer.json()["state"]) == (200, "refused"), answer.text
+            assert [one["repeated"] for one in answer.json()["receipts"]] == [repeated]
+        told = (await addressee.get("/v1/events")).json()["events"]
+        assert {one["event"] for one in told} >= {"delivery.attempted"}
