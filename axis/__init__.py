@@ -15,6 +15,7 @@
     deadlines/  by when an office is to register a document and to be done with it; its calendar
     broker/     the pipes between the rooms and the offices
     gateway/    HTTP for offices
+    webhooks/   an office's own address is told that there is something for it
     telemetry/  log events, metrics, health
     cli/        one command file per noun
     flow/       business flows as files, played on a real axis

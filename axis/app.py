@@ -23,7 +23,7 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool
+from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool, webhooks
 from axis.broker import Broker, PrivateNode, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
@@ -44,6 +44,7 @@ _GAUGES_EVERY = timedelta(seconds=5)
 _TOTALS_EVERY = timedelta(minutes=5)  # To count everything takes longer the more there is.
 _NODE_EVERY = timedelta(seconds=1)
 _MEND_EVERY = timedelta(seconds=2)
+_WEBHOOKS_EVERY = timedelta(seconds=1)
 _TIDY_EVERY = timedelta(hours=1)
 _CONNECTIONS = 2000  # Of a gateway at once; beyond it the answer is 503.
 _DESCRIPTORS = 65_536
@@ -115,6 +116,25 @@ class Rooms:
             batch=self.settings.router.batch,
             along=along,
         )
+
+    def answers(self, along: Along = alone) -> Answers:
+        """Return where receipts go, from the gateway and the router alike."""
+        place = self.settings.dispatch
+        return Answers(
+            ledger=self.ledger,
+            roll=self.roll,
+            voice=self.voice,
+            schedule=RetrySchedule(waits=place.waits, urgent_factor=place.urgent_factor, spread=place.spread),
+            notices_after=place.notices_after,
+            breaker_after=place.breaker_after,
+            deadlines=self.deadlines,
+            along=along,
+        )
+
+    def asks(self, office: str) -> bool:
+        """Tell whether an office asks the gateway for what is sent to it."""
+        found = self.roll()[0].find(office)
+        return found is not None and found.channel is registry.Channel.HTTP
 
     async def ready(self) -> dict[str, str]:
         """Return what can be used now, room by room."""
@@ -197,22 +217,10 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             batch=settings.dispatch.batch,
             ring=bell.ring,
             now=clock.now,
+            asks=rooms.asks,
         )
         await rooms.ledger.take_up_again(clock.now(), outbound.most_at_once)
-        answers = Answers(
-            ledger=rooms.ledger,
-            roll=rooms.roll,
-            voice=rooms.voice,
-            schedule=RetrySchedule(
-                waits=settings.dispatch.waits,
-                urgent_factor=settings.dispatch.urgent_factor,
-                spread=settings.dispatch.spread,
-            ),
-            notices_after=settings.dispatch.notices_after,
-            breaker_after=settings.dispatch.breaker_after,
-            deadlines=rooms.deadlines,
-            along=outbound.along,
-        )
+        answers = rooms.answers(outbound.along)
         orders = Orders(
             ledger=rooms.ledger,
             broker=pipes,
@@ -300,6 +308,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
     """Serve the gateway until the block ends; yields the port."""
     served = gateway.build(
         intake=rooms.intake(),
+        answers=rooms.answers(),
         ledger=rooms.ledger,
         spool=rooms.spool,
         roll=rooms.roll,
@@ -307,6 +316,12 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         ready=ready,
         attachment_bytes=rooms.settings.limits.attachment_bytes,
         per_office=rooms.settings.gateway.per_office,
+        hooks=gateway.Terms(
+            allowed=allowed(rooms.settings),
+            most=rooms.settings.webhooks.per_office,
+            overlap=rooms.settings.webhooks.overlap,
+        ),
+        allowance=intake.Allowance(burst=rooms.settings.gateway.burst, per_second=rooms.settings.gateway.per_second),
     )
     place = rooms.settings.gateway
     config = uvicorn.Config(
@@ -332,12 +347,54 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         async with tidying:
             yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
+        served.state.rooms.watch.stop()  # Who waits for news is answered now.
         server.should_exit = True
         await task
 
 
+def allowed(settings: Settings) -> webhooks.Allowed:
+    """Return where webhooks may lead."""
+    return webhooks.Allowed.of(settings.webhooks.allow, plain_loopback=settings.webhooks.plain_loopback)
+
+
+def post(settings: Settings) -> webhooks.Post:
+    """Return what tells webhooks.
+
+    Raises:
+        PermanentError: CFG.INVALID; the file of authorities cannot be used.
+    """
+    place = settings.webhooks
+    try:
+        return webhooks.Post.open(allowed(settings), place.timeout, place.authorities)
+    except OSError as error:
+        raise PermanentError("CFG.INVALID", f"webhooks.authorities: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def doorbell(rooms: Rooms) -> AsyncIterator[None]:
+    """Tell webhooks until the block ends, if no other process does."""
+    place = rooms.settings.webhooks
+    sender = webhooks.Sender(
+        ledger=rooms.ledger,
+        post=post(rooms.settings),
+        terms=webhooks.Terms(
+            schedule=RetrySchedule(waits=place.waits), give_up_after=place.give_up_after, at_once=place.at_once
+        ),
+        takes_part=lambda office: rooms.roll()[0].find(office) is not None,
+        name=secrets.token_hex(8),
+        now=clock.now,
+    )
+    try:
+        async with looping("webhooks", sender.go_round, _WEBHOOKS_EVERY):
+            yield
+    finally:
+        with contextlib.suppress(AxisError):  # The lease ends by itself.
+            await sender.finish()
+
+
 async def _tidy(rooms: Rooms) -> bool:
     await rooms.spool.tidy(clock.now())
+    await rooms.ledger.tidy_keys(clock.now())
     return False
 
 
@@ -458,6 +515,7 @@ async def run_gateway(settings: Settings, said: Callable[[str], None]) -> None:
 
         async with (
             http(rooms, rooms.ready) as port,
+            doorbell(rooms),
             gauges(rooms),
             looping("roll", follow_roll, _ROLL_EVERY),
         ):
@@ -481,6 +539,7 @@ async def run_everything(settings: Settings, said: Callable[[str], None], *, rou
         broker_for(rooms, said) as url,
         _routers(rooms, url, routers, said) as pipes,
         http(rooms, rooms.ready_with(pipes)) as port,
+        doorbell(rooms),
         gauges(rooms),
     ):
         _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")

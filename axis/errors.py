@@ -158,11 +158,18 @@ CATALOGUE: dict[str, Entry] = {
     # --- the interface -------------------------------------------------------------
     "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", "Kiểm tra địa chỉ và đơn vị đang gọi. / Check the address, and which office calls."),
+    "API.METHOD": Entry("5.5.1", 405, _I, "Không dùng được phương thức này ở đây.", "This method is not served here.", "Xem phương thức cho phép trong Allow. / See in Allow which are served."),
     "API.PARAMETER": Entry(
         "5.5.4", 400, _I, "Tham số không hợp lệ: {detail}", "A parameter is not valid: {detail}", _FIX
     ),
     "API.RANGE": Entry("5.5.4", 416, _I, "Khoảng byte không hợp lệ: {detail}", "The byte range is not valid: {detail}", "Hỏi lại kích thước tệp rồi tải tiếp. / Ask for the size of the file and go on from there."),
     "API.OFFSET": Entry("5.5.4", 409, _I, "Vị trí tải lên không khớp: {detail}", "The upload offset does not match: {detail}", "Hỏi lại vị trí rồi tải tiếp. / Ask for the offset and go on from there."),
+    "API.WEBHOOK": Entry("5.5.4", 422, _I, "Webhook không dùng được: {detail}", "The webhook cannot be used: {detail}", _FIX),
+    "API.CHECKSUM": Entry("5.7.7", 460, _I, "Đoạn tải lên khác với mã kiểm: {detail}", "The piece differs from its checksum: {detail}", "Gửi lại đoạn này. / Send the piece again."),
+    "API.VERSION": Entry("5.5.4", 412, _I, "Phiên bản giao thức không được hỗ trợ: {detail}", "The version of the protocol is not supported: {detail}", _FIX),
+    "API.MEDIA_TYPE": Entry("5.5.4", 415, _I, "Kiểu nội dung không đúng: {detail}", "The media type is not right: {detail}", _FIX),
+    "API.KEY_REUSED": Entry("5.5.4", 422, _I, "Idempotency-Key đã dùng cho nội dung khác: {detail}", "The Idempotency-Key was used for another body: {detail}", "Dùng khóa mới. / Use a new key."),
+    "API.KEY_BUSY": Entry("4.5.4", 409, _N, "Yêu cầu với Idempotency-Key này đang được xử lý: {detail}", "The request with this Idempotency-Key is being worked on: {detail}", "Thử lại sau giây lát, cùng khóa. / Try again in a moment, with the same key."),
     "API.BUSY": Entry("4.3.2", 429, _N, "Trục đang bận.", "The axis is busy.", "Thử lại sau. / Try again later."),
     "SYS.LEDGER": Entry("4.3.0", 503, _P, "Sổ cái tạm thời không ghi được.", "The ledger cannot be written just now.", _WAIT),
     "SYS.SPOOL": Entry("4.3.1", 503, _P, "Kho tệp tạm thời không ghi được.", "The spool cannot be written just now.", _WAIT),

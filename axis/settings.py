@@ -6,7 +6,9 @@ error. Environment variables win over the file: `AXIS_LEDGER_URL`,
 and `cli` see this module; rooms are given the values they need.
 """
 
+import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -27,6 +29,10 @@ class Gateway(_Branch):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8700, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     per_office: PositiveInt = Field(16, description="Requests of one office that are served at once; more get 429.")
+    burst: PositiveInt = Field(5000, description="Requests that an office may make in one go; more get 429.")
+    per_second: float = Field(
+        500.0, gt=0, description="Requests of an office for each second, after its burst; by each gateway for itself."
+    )
 
 
 class Router(_Branch):
@@ -83,6 +89,43 @@ class Dispatch(_Branch):
         5, description="Failures in a row after which an office gets only one probe at a time."
     )
     batch: PositiveInt = Field(200, description="Deliveries attempted per round.")
+
+
+class Webhooks(_Branch):
+    """How offices are told at addresses of their own."""
+
+    allow: tuple[str, ...] = Field(
+        (), description="Hosts, addresses and networks (10.8.0.0/16) that webhooks may lead to though they are private."
+    )
+    plain_loopback: bool = Field(
+        False, description="Let webhooks lead to this machine itself, also over http; for trials."
+    )
+    authorities: Path | None = Field(
+        None, description="Certificates (PEM) of authorities that receivers may have beside the public ones."
+    )
+    timeout: timedelta = Field(timedelta(seconds=10), description="How long a receiver may take to answer.")
+    waits: tuple[timedelta, ...] = Field(
+        tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600)),
+        min_length=1,
+        description="Waits after the first, second, ... failure in a row; the last one repeats.",
+    )
+    give_up_after: timedelta = Field(
+        timedelta(days=5), description="Nothing but failures for so long, and a webhook is disabled."
+    )
+    overlap: timedelta = Field(timedelta(days=1), description="How long the old secret signs beside a new one.")
+    at_once: PositiveInt = Field(16, description="Webhooks that are told at the same time.")
+    per_office: PositiveInt = Field(10, description="Webhooks that an office may have.")
+
+    @field_validator("allow")
+    @classmethod
+    def _is_readable(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for one in listed:
+            try:
+                ip_network(one)
+            except ValueError as error:
+                if "/" in one or not re.fullmatch(r"[A-Za-z0-9.-]*[A-Za-z][A-Za-z0-9.-]*", one):
+                    raise ValueError(f"{one!r} is no host, address or network") from error
+        return listed
 
 
 _TERMS = "day, 3 days, 2 hours or 45 minutes of working time, 30 minutes clock, never; by priority 0 to 4."
@@ -199,6 +242,7 @@ class Settings(BaseSettings):
     dispatch: Dispatch = Dispatch()
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
+    webhooks: Webhooks = Webhooks()
 
     @classmethod
     def settings_customise_sources(

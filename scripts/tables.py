@@ -31,6 +31,7 @@ from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
 from axis.receipts import SAID_BY, Level
 from axis.settings import Settings
 from axis.telemetry import metrics
+from scripts import interfaces
 from tests.fault.faults import FAULTS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -54,7 +55,8 @@ def pages() -> dict[str, str]:
         "dialects.md": dialects,
         "../flows/README.md": flows,
     }
-    return {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
+    written = {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
+    return written | interfaces.pages()
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

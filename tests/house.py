@@ -15,7 +15,7 @@ from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import AttachmentRef, Organization
-from axis.intake import Acceptance, Intake
+from axis.intake import Acceptance, Intake, Original, notarise
 from axis.ledger import Attempt, DeliveryRow, Ledger
 from axis.office.answers import Answer
 from axis.office.speech import About, Deferred, Failed, say
@@ -88,6 +88,12 @@ class House:
     async def accept(self, envelope: bytes, *, by: str = SENDER, via: str = "amqp") -> Acceptance:
         """Hand an envelope in."""
         return await self.intake.accept(envelope, submitter=by, via=via)
+
+    async def accept_from_older_system(self, document: edxml.Message, original: bytes) -> Acceptance:
+        """Hand in what the axis has sealed in the place of the sender."""
+        digest = await self.bring(SENDER, original)
+        sealed = notarise(document, digest, self.intake.voice, at=self.at)
+        return await self.intake.accept(sealed, submitter=SENDER, via="http", original=Original(digest))
 
     async def attempt(self) -> list[Attempt]:
         """Begin what is due."""

@@ -67,8 +67,8 @@ class Answers:
         object.__setattr__(self, "_reading", Batches(self._read, most=_TOGETHER))
         object.__setattr__(self, "_recording", Batches(self._record, most=_TOGETHER))
 
-    async def take(self, xml: bytes, *, submitter: str, now: datetime) -> None:
-        """Take one receipt that an office published.
+    async def take(self, xml: bytes, *, submitter: str, now: datetime, about: str | None = None) -> Recorded:
+        """Take one receipt that an office published, or brought for the envelope `about`.
 
         Raises:
             Refusal: It is forged, malformed, or about no delivery of that office.
@@ -81,12 +81,16 @@ class Answers:
         def decide(row: DeliveryRow | None) -> ReceiptEntry:
             if row is None or row.digest != said.envelope_digest:
                 raise refuse("RCT.UNKNOWN", said.envelope_id)
+            if about not in (None, said.envelope_id):
+                raise refuse("RCT.INVALID", f"EnvelopeId: {said.envelope_id} ≠ {about}")
             _require_same(said, row, roll)
             return self._entry(signed, row, now)
 
         asked = Asked(envelope_id=said.envelope_id, addressee=submitter, decide=decide, digest=signed.digest)
-        self._tell(await self._recording.add(asked), said)
+        recorded = await self._recording.add(asked)
+        self._tell(recorded, said)
         metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
+        return recorded
 
     async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
         """Verify receipts in one thread; what is wrong with one is its own answer."""

@@ -9,7 +9,10 @@ What a commit makes due is begun in that same commit (`along`): an envelope that
 has just come in is on its way when its acceptance is on the disk. What is due
 by the clock is found by a look from time to time (`go_round`).
 
-Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013.
+An office that asks the gateway gets nothing from the broker: an attempt is on
+record, and with it the delivery is in the inbox that the office is shown.
+
+Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019.
 """
 
 import asyncio
@@ -32,6 +35,10 @@ _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back 
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 
 
+def _nobody(_office: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outbound:
     """Publishes deliveries and notices."""
@@ -42,6 +49,7 @@ class Outbound:
     batch: int
     ring: Callable[[], None]  # Something may be due now.
     now: Clock
+    asks: Callable[[str], bool] = _nobody  # Whether an office asks the gateway for what is sent to it.
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     @property
@@ -118,6 +126,9 @@ class Outbound:
 
     async def _publish(self, attempt: Attempt) -> int | None:
         """Publish one attempt; return the delivery's id if that failed."""
+        if self.asks(attempt.addressee):
+            _tell_attempted(attempt)
+            return None
         try:
             await self.broker.publish(
                 topology.DELIVER,
@@ -140,16 +151,16 @@ class Outbound:
                 code=error.code,
             )
             return attempt.delivery_id
-        events.delivery_attempted(
-            envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no
-        )
+        _tell_attempted(attempt)
         return None
 
     async def _send_notices(self, notices: Sequence[DueNotice]) -> None:
         """Publish receipts to the offices that wait for them, those of one office together."""
         by_office: dict[str, list[tuple[bytes, int]]] = {}
+        ids = [notice.id for notice in notices if self.asks(notice.target)]  # They are in its feed of receipts.
         for notice in notices:
-            by_office.setdefault(notice.target, []).append((notice.xml, notice.id))
+            if not self.asks(notice.target):
+                by_office.setdefault(notice.target, []).append((notice.xml, notice.id))
         sent = await asyncio.gather(
             *(
                 self._notify(office, portion)
@@ -157,7 +168,7 @@ class Outbound:
                 for portion in bundle.portions(of_office)
             )
         )
-        ids = [one for some in sent for one in some]
+        ids += [one for some in sent for one in some]
         if ids:
             await self.ledger.notices_sent(ids)
 
@@ -181,6 +192,9 @@ class Outbound:
             by_queue.setdefault((row.addressee, topology.is_urgent(row.priority)), []).append(row)
         for (office, urgent), rows in by_queue.items():
             ids = [row.delivery_id for row in rows]
+            if self.asks(office):  # What it is shown is the ledger itself, and cannot be lost.
+                await self.ledger.extend_wait(ids, now + self.answer_within)
+                continue
             depth = await self.broker.depth(topology.inbox(office, urgent))
             if depth >= len(rows):
                 await self.ledger.extend_wait(ids, now + self.answer_within)
@@ -188,6 +202,10 @@ class Outbound:
             metrics.ATTEMPTS.labels("unanswered").inc(len(rows))
             await self.ledger.put_back(ids, now, "DLV.NO_ANSWER", "")
             events.inbox_audited(office=office, waiting=depth, republished=len(rows))
+
+
+def _tell_attempted(attempt: Attempt) -> None:
+    events.delivery_attempted(envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no)
 
 
 def _portions(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:

@@ -1,4 +1,4 @@
-"""HTTP for offices: attachments up and down, whole envelopes in, the state of what one sent.
+"""HTTP for offices: attachments up and down, whole envelopes in and out, receipts, the news of all that.
 
 The same intake as over AMQP, the same violations, the same receipts. An office
 sees what it sent or was sent; for everything else there is no difference
@@ -8,5 +8,6 @@ Spec: docs/protocol/gateway.md; RFC 9110 (ranges), RFC 9457 (problems).
 """
 
 from axis.gateway.app import build
+from axis.gateway.webhooks import Terms
 
-__all__ = ["build"]
+__all__ = ["Terms", "build"]

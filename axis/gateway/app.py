@@ -1,60 +1,62 @@
 """The application: routes, who may call them, and how much at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import StringConstraints
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from axis import clock, registry, seal
+from axis.dispatch.answers import Answers
 from axis.edxml import catalogue
 from axis.edxml.dialects import DEFAULT, DIALECTS, Dialect
-from axis.errors import AxisError, PermanentError, refuse
-from axis.gateway import files, outgoing, problems
+from axis.errors import AxisError, PermanentError
+from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
 from axis.gateway.desk import Desk
-from axis.gateway.legacy import Legacy
-from axis.gateway.whole import Unfit, receive_whole
-from axis.intake import Acceptance, Intake
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, seen, visible
+from axis.gateway.watch import Watch
+from axis.intake import Allowance, Intake
 from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
 from axis.registry import Registry
-from axis.spool import Blob, Spool
+from axis.spool import Spool
 from axis.telemetry import metrics
 
-EnvelopeIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-EnvelopeId = Annotated[EnvelopeIdText, Path(description="Id that the axis gave the envelope.")]
-
 _XML = "application/xml"
-_NEVER_GIVEN = frozenset({"refused", "recalled"})  # What was refused at the door, or taken back before it was there.
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": bodies.Accepted, "description": "It was accepted before."},
+    201: {"model": bodies.Accepted, "description": "The axis has custody."},
+}
 _PROM = "text/plain; version=0.0.4; charset=utf-8"
+_VERIFIED: dict[str, Any] = {
+    "Axis-Verified": {
+        "required": True,
+        "description": "Whether its originator has sealed it.",
+        "schema": {"type": "string", "enum": ["yes", "no"]},
+    }
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rooms:
-    intake: Intake
-    ledger: Ledger
-    spool: Spool
-    desk: Desk
-    roll: Callable[[], tuple[Registry, seal.Trust]]
-    attachment_bytes: int
+def _bytes(media_type: str, said: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: _BINARY}, "description": said, "headers": _VERIFIED}}
 
-    @property
-    def axis(self) -> str:
-        """OrganId of the axis."""
-        return self.intake.voice.organ_id
+
+_SEALED = _bytes(_XML, "As it was sealed.")
+_ORIGINAL = _bytes("application/octet-stream", "As it came from an older system.")
+_IN_DIALECT = _bytes(_XML, "As an older system reads it.") | {422: description.no("One of its files is not here.")}
 
 
 def build(
     *,
     intake: Intake,
+    answers: Answers,
     ledger: Ledger,
     spool: Spool,
     roll: Callable[[], tuple[Registry, seal.Trust]],
@@ -62,11 +64,14 @@ def build(
     ready: Callable[[], Awaitable[dict[str, str]]],
     attachment_bytes: int,
     per_office: int,
+    allowance: Allowance,
+    hooks: webhooks.Terms,
 ) -> FastAPI:
     """Return the gateway.
 
     Args:
         intake: Where envelopes go.
+        answers: Where receipts go.
         ledger: Open.
         spool: Open.
         roll: The offices and the trust of this moment.
@@ -74,8 +79,10 @@ def build(
         ready: What /readyz asks.
         attachment_bytes: Largest attachment.
         per_office: Requests of one office that are served at once.
+        allowance: And how many of them in how much time.
+        hooks: What an office may have of webhooks.
     """
-    desk = Desk(roll, per_office)
+    desk = Desk(roll, per_office, allowance)
     app = FastAPI(
         title="Document axis",
         version="1",
@@ -83,15 +90,19 @@ def build(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # A path is one of ours or none.
     )
-    app.state.rooms = _Rooms(
+    app.state.rooms = AllRooms(
         intake=intake,
+        answers=answers,
+        watch=Watch(ledger),
         ledger=ledger,
         spool=spool,
         desk=desk,
         roll=roll,
         attachment_bytes=attachment_bytes,
     )
+    app.state.webhooks = hooks
     app.add_exception_handler(AxisError, problems.of_axis)
     app.add_exception_handler(HTTPException, problems.of_http)
     app.add_exception_handler(RequestValidationError, problems.of_parameters)
@@ -99,47 +110,13 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
+    for routes in (submission.router, inbox.router, feed.router, lookup.router, tus.router, webhooks.router):
+        app.router.routes.extend(routes.routes)
     _add_codes(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
-    _describe(app)
+    description.describe(app, files.PATHS)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Let the description of the API hold what is served in front of the framework too."""
-    described = app.openapi
-
-    def whole() -> dict[str, Any]:
-        said = described()
-        said["paths"] = files.PATHS | said["paths"]
-        return said
-
-    app.openapi = whole  # type: ignore[method-assign]
-
-
-def _rooms(request: Request) -> _Rooms:
-    rooms: _Rooms = request.app.state.rooms
-    return rooms
-
-
-async def _given_rooms(request: Request) -> _Rooms:
-    """The same as a dependency: one that is not asynchronous is run in a thread, for every request."""
-    return _rooms(request)
-
-
-Rooms = Annotated[_Rooms, Depends(_given_rooms)]
-
-
-async def _office(request: Request, authorization: Annotated[str, Header()] = "") -> AsyncIterator[str]:
-    """Yield the code of the office that calls; hold one of its places meanwhile."""
-    desk = _rooms(request).desk
-    office = desk.caller(authorization, request.method)
-    with desk.place(office):
-        yield office
-
-
-Office = Annotated[str, Depends(_office)]
 
 
 def _add_health(
@@ -159,32 +136,16 @@ def _add_health(
         return JSONResponse(checks, status_code=200 if all(state == "ok" for state in checks.values()) else 503)
 
 
-def _require_plain(request: Request) -> None:
-    """Refuse a compressed body: its size could not be known before it is unpacked."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise refuse("ENV.ENCODING", "Content-Encoding")
-
-
 def _add_envelopes(app: FastAPI) -> None:
-    @app.post("/v1/envelopes", status_code=201)
-    async def submit(request: Request, rooms: Rooms, office: Office) -> Response:
-        """Hand in an edXML message, with its attachments inside or uploaded before."""
-        _require_plain(request)
-        try:
-            acceptance = await _taken(rooms, office, files.patiently(request.receive))
-        except ClientDisconnect as error:
-            raise HTTPException(408) from error
-        body = {
-            "envelope_id": acceptance.envelope_id,
-            "duplicate": acceptance.duplicate,
-            "receipt": acceptance.receipt_xml.decode(),
-        }
-        return JSONResponse(body, status_code=200 if acceptance.duplicate else 201)
+    @app.post("/v1/envelopes", status_code=201, responses=_ACCEPTED, openapi_extra=submission.BODY)
+    async def submit(request: Request, rooms: Rooms, office: Office, key: submission.Key = None) -> Response:
+        """Hand in an edXML message, with its attachments inside, as parts of a form, or uploaded before."""
+        return await submission.submit(request, rooms, office, key)
 
-    @app.get("/v1/envelopes/{envelope_id}")
+    @app.get("/v1/envelopes/{envelope_id}", response_model=bodies.Envelope)
     async def show(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Say what has become of an envelope: all of it to its originator, its own part to an addressee."""
-        envelope, rows = await _visible(rooms, envelope_id, office)
+        envelope, rows = await visible(rooms, envelope_id, office)
         return {
             "envelope_id": envelope.envelope_id,
             "originator": envelope.originator,
@@ -199,16 +160,16 @@ def _add_envelopes(app: FastAPI) -> None:
             "deliveries": [_delivery(row, clock.now()) for row in rows],
         }
 
-    @app.get("/v1/envelopes/{envelope_id}/content")
+    @app.get("/v1/envelopes/{envelope_id}/content", response_class=Response, responses=_SEALED)
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
-        envelope, _ = await _visible(rooms, envelope_id, office)
+        envelope, _ = await visible(rooms, envelope_id, office)
         return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML, headers=_says_verified(envelope))
 
-    @app.get("/v1/envelopes/{envelope_id}/original")
+    @app.get("/v1/envelopes/{envelope_id}/original", response_class=Response, responses=_ORIGINAL)
     async def read_original(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read what an older system sent, byte for byte; the envelope is what the axis has made of it."""
-        envelope, _ = await _visible(rooms, envelope_id, office)
+        envelope, _ = await visible(rooms, envelope_id, office)
         size = None if envelope.original is None else await rooms.spool.exists(envelope.original)
         if envelope.original is None or size is None:
             raise PermanentError("API.NOT_FOUND")
@@ -220,7 +181,7 @@ def _add_envelopes(app: FastAPI) -> None:
         chunks = rooms.spool.stream(envelope.original, size=size)
         return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
-    @app.get("/v1/envelopes/{envelope_id}/edxml")
+    @app.get("/v1/envelopes/{envelope_id}/edxml", response_class=Response, responses=_IN_DIALECT)
     async def read_in_dialect(
         envelope_id: EnvelopeId,
         rooms: Rooms,
@@ -231,7 +192,7 @@ def _add_envelopes(app: FastAPI) -> None:
         ] = None,
     ) -> Response:
         """Read a message in the words of an older system, with its attachments inside."""
-        envelope, _ = await _visible(rooms, envelope_id, office)
+        envelope, _ = await visible(rooms, envelope_id, office)
         sealed = await rooms.ledger.sealed(envelope_id)
         if sealed is None:
             raise PermanentError("API.NOT_FOUND")
@@ -241,10 +202,10 @@ def _add_envelopes(app: FastAPI) -> None:
         chunks = outgoing.whole(rendering, rooms.spool)
         return StreamingResponse(chunks, media_type=_XML, headers=_says_verified(envelope))
 
-    @app.get("/v1/envelopes/{envelope_id}/receipts")
+    @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Read the signed receipts: all to the originator, its own and the acceptance to an addressee."""
-        envelope, _ = await _visible(rooms, envelope_id, office)
+        envelope, _ = await visible(rooms, envelope_id, office)
         said = await rooms.ledger.receipts_of(envelope_id)
         if envelope.originator != office:
             said = [one for one in said if one.addressee in (None, office)]
@@ -255,29 +216,22 @@ def _add_envelopes(app: FastAPI) -> None:
             ]
         }  # fmt: skip
 
-    @app.get("/v1/envelopes/{envelope_id}/family")
+    @app.get("/v1/envelopes/{envelope_id}/family", response_model=bodies.Family)
     async def show_family(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Say which envelopes recall, update, replace or answer which, as far as the caller may see them."""
-        await _visible(rooms, envelope_id, office)
+        await visible(rooms, envelope_id, office)
         related = await rooms.ledger.family(envelope_id)
         ids = {envelope_id, *(one.envelope_id for one in related), *(one.about for one in related)}
-        members = {one: found for one in ids if (found := await _seen(rooms, one, office)) is not None}
+        members = {one: found for one in ids if (found := await seen(rooms, one, office)) is not None}
         oldest_first = sorted(members.values(), key=lambda envelope: (envelope.accepted_at, envelope.envelope_id))
         return {
             "envelopes": [_member(envelope) for envelope in oldest_first],
             "relations": [asdict(one) for one in related if one.envelope_id in members and one.about in members],
         }
 
-    @app.get("/v1/receipts")
-    async def compare(
-        rooms: Rooms, office: Office, envelope: Annotated[list[EnvelopeIdText], Query(min_length=1, max_length=100)]
-    ) -> dict[str, Any]:
-        """Say which receipts about some envelopes are on record: so an office finds what was lost on the way."""
-        return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
-
 
 def _add_offices(app: FastAPI) -> None:
-    @app.get("/v1/offices")
+    @app.get("/v1/offices", responses={200: {"model": bodies.Roll}})
     async def list_offices(
         rooms: Rooms,
         office: Office,
@@ -299,43 +253,7 @@ def _add_codes(app: FastAPI) -> None:
         return Response(said, media_type="application/json")
 
 
-async def _taken(rooms: _Rooms, office: str, chunks: AsyncIterator[bytes]) -> Acceptance:
-    """Take one message of an office, in the profile or in the dialect that the roll states for it.
-
-    Raises:
-        Refusal, TransientError, ClientDisconnect
-    """
-
-    async def brought(blob: Blob) -> None:
-        await rooms.ledger.record_upload(office, blob.sha256, blob.size_bytes, clock.now())
-
-    async def judge(sealed: bytes) -> None:
-        await rooms.intake.judge(sealed, submitter=office, via="http")
-
-    async def ordinary(coming: AsyncIterator[bytes]) -> Acceptance:
-        try:
-            sealed = await receive_whole(coming, rooms.spool, judge, brought, attachment_bytes=rooms.attachment_bytes)
-        except Unfit as unfit:
-            return await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
-        return await rooms.intake.accept(sealed, submitter=office, via="http")
-
-    known = rooms.roll()[0].find(office)
-    policy = None if known is None else known.policy
-    if policy is None:
-        return await ordinary(chunks)
-    legacy = Legacy(
-        office=office,
-        policy=policy,
-        intake=rooms.intake,
-        spool=rooms.spool,
-        brought=brought,
-        ordinary=ordinary,
-        attachment_bytes=rooms.attachment_bytes,
-    )
-    return await legacy.receive(chunks)
-
-
-def _own_dialect(rooms: _Rooms, office: str) -> Dialect:
+def _own_dialect(rooms: AllRooms, office: str) -> Dialect:
     known = rooms.roll()[0].find(office)
     policy = None if known is None else known.policy
     return DEFAULT if policy is None else policy.dialect
@@ -344,32 +262,6 @@ def _own_dialect(rooms: _Rooms, office: str) -> Dialect:
 def _says_verified(envelope: EnvelopeRow) -> dict[str, str]:
     """Say whether an envelope is its originator's word; older forms have no place for it."""
     return {"Axis-Verified": "yes" if envelope.verified else "no"}
-
-
-async def _visible(rooms: _Rooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:
-    """Return what an office may see of an envelope.
-
-    Raises:
-        PermanentError: API.NOT_FOUND; it is not there, or not the office's to see.
-    """
-    envelope = await rooms.ledger.envelope(envelope_id)
-    rows = [] if envelope is None else await rooms.ledger.deliveries_of(envelope_id)
-    if envelope is not None and envelope.originator != office:
-        now = clock.now()
-        rows = [
-            row for row in rows if row.addressee == office and row.state not in _NEVER_GIVEN and row.was_released(now)
-        ]
-    if envelope is None or not rows:
-        raise PermanentError("API.NOT_FOUND")
-    return envelope, rows
-
-
-async def _seen(rooms: _Rooms, envelope_id: str, office: str) -> EnvelopeRow | None:
-    """Return an envelope if an office may see it."""
-    try:
-        return (await _visible(rooms, envelope_id, office))[0]
-    except PermanentError:
-        return None
 
 
 def _member(envelope: EnvelopeRow) -> dict[str, Any]:

@@ -6,12 +6,14 @@ Spec: docs/protocol/gateway.md 1, 6; docs/protocol/keys.md 6.
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from math import ceil
 
 from starlette.exceptions import HTTPException
 
 from axis import clock, routing, seal
 from axis.edxml.values import local_date
 from axis.errors import refuse
+from axis.intake import Allowance
 from axis.registry import Registry
 
 _READS = ("GET", "HEAD")
@@ -20,9 +22,10 @@ _READS = ("GET", "HEAD")
 class Desk:
     """Knows callers by their tokens, and counts what each is having served."""
 
-    def __init__(self, roll: Callable[[], tuple[Registry, seal.Trust]], per_office: int) -> None:
+    def __init__(self, roll: Callable[[], tuple[Registry, seal.Trust]], per_office: int, allowance: Allowance) -> None:
         self._roll = roll
         self._per_office = per_office
+        self._allowance = allowance
         self._tokens = seal.Tokens()
         self._busy = Counter[str]()
 
@@ -54,10 +57,12 @@ class Desk:
         """Hold one of an office's places while the block runs.
 
         Raises:
-            HTTPException: 429; all are taken.
+            HTTPException: 429; all are taken, or the office has asked for too much of late.
         """
         if self._busy[office] >= self._per_office:
             raise HTTPException(429, headers={"Retry-After": "2"})
+        if not self._allowance.take(office):
+            raise HTTPException(429, headers={"Retry-After": str(ceil(1 / self._allowance.per_second))})
         self._busy[office] += 1
         try:
             yield

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from axis import clock
 from axis.errors import AxisError, PermanentError, Refusal, refuse
 from axis.gateway import problems
+from axis.gateway.description import no
 from axis.gateway.desk import Desk
 from axis.gateway.ranges import parse_range
 from axis.ledger import Ledger
@@ -89,7 +90,7 @@ class Files:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         found = _PLACE.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if found is None or scope["method"] not in METHODS[_ROUTES[found[1]]]:
+        if found is None:
             await self._app(scope, receive, send)
             return
         route, begun = _ROUTES[found[1]], False
@@ -109,6 +110,8 @@ class Files:
             await (await _no(error))(scope, receive, counting)
 
     async def _serve(self, route: str, digest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in METHODS[route]:
+            raise HTTPException(405, headers={"Allow": ", ".join(METHODS[route])})
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         office = self._desk.caller(headers.get("authorization", ""), scope["method"])
         if _DIGEST.fullmatch(digest) is None:
@@ -296,43 +299,59 @@ _NAME: dict[str, Any] = {
     "description": "SHA-256 of the file, lower-case hex.",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
 }
-_BODY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-_PROBLEM = {
-    "description": "A no, with its code and every violation (RFC 9457).",
-    "content": {"application/problem+json": {"schema": {"type": "object"}}},
+_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_OFFSET = {
+    "required": True,
+    "description": "How much of the file is there.",
+    "schema": {"type": "integer", "minimum": 0},
 }
+_RANGE = {"name": "Range", "in": "header", "required": False, "schema": {"type": "string"}}
+_TEXT = {"required": True, "schema": {"type": "string"}}
+_SAVED = {"ETag": _TEXT, "Accept-Ranges": _TEXT, "Content-Disposition": _TEXT, "X-Content-Type-Options": _TEXT}
 
 
-def _operation(what: str, answers: Mapping[str, str], *more: dict[str, Any], body: bool = False) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "summary": what,
-        "parameters": [_NAME, *more],
-        "responses": {status: {"description": text} for status, text in answers.items()} | {"default": _PROBLEM},
-    }
-    return said | ({"requestBody": _BODY} if body else {})
+def _come(what: str) -> dict[str, Any]:
+    return {"description": what, "headers": {"Upload-Offset": _OFFSET}}
+
+
+def _operation(
+    what: str, answers: Mapping[str, Mapping[str, Any]], *more: dict[str, Any], body: bool = False
+) -> dict[str, Any]:
+    said: dict[str, Any] = {"summary": what, "parameters": [_NAME, *more], "responses": dict(answers)}
+    return said | ({"requestBody": _BYTES | {"required": True}} if body else {})
 
 
 PATHS: dict[str, dict[str, Any]] = {
     UPLOADS: {
-        "head": _operation("How much of a file has arrived from this office.", {"200": "Upload-Offset"}),
+        "head": _operation("How much of a file has arrived from this office.", {"200": _come("So much.")}),
         "patch": _operation(
             "Append to a file from an offset.",
-            {"201": "It is complete and has the digest.", "204": "Upload-Offset: so much has come."},
+            {"201": _come("It is complete and has the digest."), "204": _come("So much has come.")},
             _header("Upload-Offset", "Where the bytes belong."),
             _header("Upload-Length", "Size of the whole file."),
             body=True,
         ),
         "put": _operation(
             "Bring a whole file at once.",
-            {"201": "It has the digest.", "204": "Upload-Offset: the line was cut there."},
+            {"201": _come("It has the digest."), "204": _come("The line was cut there.")},
             body=True,
         ),
     },
     ATTACHMENTS: {
         method: _operation(
             "Read a file that the office brought, sent or was sent; whole or a range of it.",
-            {"200": "The file.", "206": "The range."},
-            {"name": "Range", "in": "header", "required": False, "schema": {"type": "string"}},
+            {
+                "200": {"description": "The file.", "headers": _SAVED} | (_BYTES if method == "get" else {}),
+            }
+            | (
+                {
+                    "206": {"description": "The range.", "headers": _SAVED | {"Content-Range": _TEXT}} | _BYTES,
+                    "416": no("The file has no such bytes.", {"Content-Range": _TEXT}),
+                }
+                if method == "get"
+                else {}
+            ),
+            *((_RANGE,) if method == "get" else ()),  # RFC 9110 §14.2: for GET alone.
         )
         for method in ("get", "head")
     },

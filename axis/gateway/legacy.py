@@ -12,19 +12,29 @@ Spec: docs/protocol/dialects.md 2 to 5.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from axis.edxml import Document, dialects, limits
+from axis.edxml import AttachmentRef, Document, dialects, limits
 from axis.edxml.dialects import Cut, Cutter, Normalised, Policy
 from axis.errors import Refusal, refuse
-from axis.gateway.whole import sips
+from axis.gateway.whole import Brought, Outlook, content_of, sips
 from axis.intake import Acceptance, Intake, Original, notarise
 from axis.spool import Blob, Spool, Staged
 
 _CHUNK_BYTES = 1024 * 1024
 _MOST_BYTES = limits.MAX_TOTAL_BYTES * 3 // 2 + limits.MAX_ENVELOPE_BYTES  # Files in base64, with line ends.
 _VIA = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class _Notarised:
+    """What a message means, sealed by the axis, and its files."""
+
+    sealed: bytes
+    original: Original
+    files: tuple[tuple[AttachmentRef, Staged], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +46,16 @@ class Legacy:
     intake: Intake
     spool: Spool
     brought: Callable[[Blob], Awaitable[None]]  # Called for each file that is now in the spool.
-    ordinary: Callable[[AsyncIterator[bytes]], Awaitable[Acceptance]]  # For what carries a seal of the profile.
+    ordinary: Callable[[AsyncIterator[bytes]], AbstractAsyncContextManager[Brought]]  # Reads what carries a seal.
     attachment_bytes: int
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Acceptance:
-        """Take one message.
+    @contextlib.asynccontextmanager
+    async def received(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Brought]:
+        """Read one message; what is not kept in the block is gone after it.
 
         Raises:
-            Rejected: It is refused; the refusal is on record.
-            TransientError: It could not be judged or kept now; nothing was promised.
+            Refusal: ENV.TOO_LARGE
+            TransientError: SYS.SPOOL
         """
         staged: list[Staged] = []
 
@@ -58,32 +69,66 @@ class Legacy:
                 await asyncio.to_thread(whole.write, chunk)
                 if whole.size_bytes > _MOST_BYTES:
                     raise refuse("ENV.TOO_LARGE", f"> {_MOST_BYTES} bytes")
-            try:
-                cut = await asyncio.to_thread(_cut, whole, stage)
-                if not dialects.is_sealed(cut):
-                    return await self._normalise(whole, cut, stage)
-            except Refusal as refusal:
-                original = Original(whole.sha256)
-                return await self.intake.refuse(b"", refusal, submitter=self.office, via=_VIA, original=original)
-            return await self.ordinary(_chunks(whole))
+            yield Brought(
+                digest=whole.sha256,
+                accept=lambda: self._accept(whole, stage),
+                foresee=lambda: self._foresee(whole, stage),
+            )
         finally:
             for one in staged:
                 with contextlib.suppress(OSError):
                     one.discard()
 
-    async def _normalise(self, whole: Staged, cut: Cut, stage: Callable[[], Staged]) -> Acceptance:
-        """Raises: Refusal, Rejected, TransientError"""
+    async def _accept(self, whole: Staged, stage: Callable[[], Staged]) -> Acceptance:
+        """Raises: Rejected, TransientError"""
+        try:
+            normal = await self._normalised(whole, stage)
+        except Refusal as refusal:
+            return await self.intake.refuse(
+                b"", refusal, submitter=self.office, via=_VIA, original=Original(whole.sha256)
+            )
+        if normal is None:
+            async with self.ordinary(_chunks(whole)) as brought:
+                return await brought.accept()
+        # Before a byte of it is kept, as with every other message.
+        await self.intake.judge(normal.sealed, submitter=self.office, via=_VIA, original=normal.original)
+        for _, file in normal.files:
+            await self.brought(await self.spool.commit(file))
+        await self.brought(await self.spool.commit(whole))
+        return await self.intake.accept(normal.sealed, submitter=self.office, via=_VIA, original=normal.original)
+
+    async def _foresee(self, whole: Staged, stage: Callable[[], Staged]) -> Outlook:
+        try:
+            normal = await self._normalised(whole, stage)
+        except Refusal as refusal:
+            return Outlook(await self.intake.foresee_refusal(refusal, submitter=self.office, digest=whole.sha256))
+        if normal is None:
+            async with self.ordinary(_chunks(whole)) as brought:
+                return await brought.foresee()
+        carried = {ref.sha256: await asyncio.to_thread(content_of, file, ref) for ref, file in normal.files}
+        foreseen = await self.intake.foresee(
+            normal.sealed, submitter=self.office, carried=carried, original=normal.original
+        )
+        return Outlook(foreseen)
+
+    async def _normalised(self, whole: Staged, stage: Callable[[], Staged]) -> _Notarised | None:
+        """Return what a message means, sealed; None for one that carries a seal of the profile.
+
+        Raises:
+            Refusal: It cannot be read, or not be brought into the one form.
+            TransientError: SYS.KEY, SYS.SPOOL
+        """
+        cut = await asyncio.to_thread(_cut, whole, stage)
+        if dialects.is_sealed(cut):
+            return None
         normal = await asyncio.to_thread(dialects.normalise, cut, self.policy)
         files = await asyncio.to_thread(self._files, normal, stage)
         message = dialects.with_files(normal.message, [(file.sha256, file.size_bytes) for file in files])
         original = Original(whole.sha256, normal.tolerated)
         at, voice = self.intake.now(), self.intake.voice
         sealed = await asyncio.to_thread(notarise, message, original.sha256, voice, at=at)
-        # Before a byte of it is kept, as with every other message.
-        await self.intake.judge(sealed, submitter=self.office, via=_VIA, original=original)
-        for file in (*files, whole):
-            await self.brought(await self.spool.commit(file))
-        return await self.intake.accept(sealed, submitter=self.office, via=_VIA, original=original)
+        refs = message.attachments if isinstance(message, Document) else ()
+        return _Notarised(sealed, original, tuple(zip(refs, files, strict=True)))
 
     def _files(self, normal: Normalised, stage: Callable[[], Staged]) -> list[Staged]:
         """Take each file out of its wrapping.

@@ -15,14 +15,16 @@ from axis.intake import Rejected
 from axis.telemetry import events
 
 _RETRY_AFTER_S = "5"
-_BY_STATUS = {
+_BY_STATUS = {  # What the framework refuses by itself; all else is a parameter of the wrong form.
     401: "API.AUTH",
     404: "API.NOT_FOUND",
-    405: "API.NOT_FOUND",
+    405: "API.METHOD",
     408: "API.BUSY",
+    413: "ENV.TOO_LARGE",
     416: "API.RANGE",
     429: "API.BUSY",
 }
+_LATER = (429, 500, 503)  # Always with Retry-After: nobody is told to come again without being told when.
 
 
 def problem(
@@ -36,19 +38,20 @@ def problem(
 ) -> JSONResponse:
     """Return a problem document."""
     entry = CATALOGUE[code]
-    listed = violations or (violation(code, detail).as_dict(),)
+    listed = violations or (violation(code, detail).as_dict(),)  # The first one is what the whole is called by.
     body = {
         "type": f"urn:axis:problem:{code}",
-        "title": entry.en.format(detail=detail),
+        "title": listed[0]["en"],
         "status": status or entry.http,
-        "detail": entry.vi.format(detail=detail),
+        "detail": listed[0]["vi"],
         "code": code,
         "violations": list(listed),
         "receipt": receipt,
     }
-    return JSONResponse(
-        body, status_code=status or entry.http, headers=dict(headers or {}), media_type="application/problem+json"
-    )
+    said = dict(headers or {})
+    if body["status"] in _LATER:
+        said.setdefault("Retry-After", _RETRY_AFTER_S)
+    return JSONResponse(body, status_code=status or entry.http, headers=said, media_type="application/problem+json")
 
 
 async def of_axis(_request: Request | None, error: Exception) -> JSONResponse:
@@ -67,7 +70,7 @@ async def of_axis(_request: Request | None, error: Exception) -> JSONResponse:
             error.code, violations=listed, headers={"WWW-Authenticate": "Bearer"} if error.code == "API.AUTH" else None
         )
     if isinstance(error, TransientError):
-        return problem(error.code, status=503, headers={"Retry-After": _RETRY_AFTER_S})
+        return problem(error.code, detail=error.detail, status=503)
     if not isinstance(error, AxisError):
         raise error
     return problem(error.code, detail=error.detail)
@@ -83,7 +86,10 @@ async def of_http(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for what the framework refuses by itself."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    return problem(_BY_STATUS.get(status, "API.NOT_FOUND"), status=status, headers=headers)
+    if status >= 500:
+        return problem("SYS.INTERNAL", status=status, headers=headers)
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    return problem(_BY_STATUS.get(status, "API.PARAMETER"), detail=detail, status=status, headers=headers)
 
 
 async def of_parameters(_request: Request | None, error: Exception) -> JSONResponse:
@@ -99,4 +105,4 @@ async def of_parameters(_request: Request | None, error: Exception) -> JSONRespo
 async def of_the_unforeseen(_request: Request | None, error: Exception) -> JSONResponse:
     """Answer for a fault of ours: no details, they may be sensitive."""
     events.service_failed(name="gateway", error=error)
-    return problem("SYS.INTERNAL", headers={"Retry-After": _RETRY_AFTER_S})
+    return problem("SYS.INTERNAL")

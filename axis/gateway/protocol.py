@@ -1,13 +1,21 @@
 """Protocol: HTTP as uvicorn speaks it, with an end to how much and how long a stranger may say before a request.
 
 The parser has no limit of its own: without these, a connection that has shown
-no token could send a head without end, or nothing at all for ever.
+no token could send a head without end, or nothing at all for ever. What the
+server refuses before the application hears of it is a problem document too.
+
+Spec: docs/protocol/gateway.md 6; RFC 9457.
 """
 
 import asyncio
 from typing import Any, ClassVar
 
+from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from axis.gateway import problems
+
+_CLOSE = {"Connection": "close"}
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -21,6 +29,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._first: asyncio.TimerHandle | None = None
+        self._served = self.app
+        # Ours to look at: the server's own answer is plain text.
+        self._most, self.limit_concurrency = self.limit_concurrency, None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request its time."""
@@ -49,9 +60,24 @@ class BoundedHttp(HttpToolsProtocol):
         """End counting: the rest is the application's to read, or not."""
         self._in_head = False
         self._stop_waiting()
+        self.app = _too_many() if self._is_full() else self._served
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        answer = problems.problem("API.PARAMETER", detail="HTTP", status=400, headers=_CLOSE)
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + bytes(answer.body))
+        self.transport.close()
+
+    def _is_full(self) -> bool:
+        return self._most is not None and max(len(self.connections), len(self.tasks)) >= self._most
 
     def _stop_waiting(self) -> None:
         if self._first is not None:
             self._first.cancel()
             self._first = None
+
+
+def _too_many() -> JSONResponse:
+    return problems.problem("API.BUSY", status=503, headers=_CLOSE)

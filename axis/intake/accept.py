@@ -10,10 +10,11 @@ Spec: docs/protocol/intake.md; design laws 1 and 2.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from uuid import uuid4
 
 from axis import clock, seal
@@ -21,14 +22,15 @@ from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
+from axis.edxml import AttachmentRef
 from axis.edxml.values import local_date
-from axis.errors import AxisError, PermanentError, Refusal, violation
-from axis.intake.custody import custody_of, rejection_of
-from axis.intake.enclosed import impossible, require_contents
+from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
+from axis.intake.custody import business_type_of, custody_of, key_of, rejection_of, verdicts_of
+from axis.intake.enclosed import Files, dossier_said, impossible, require_contents
 from axis.intake.examine import Examined, examine
 from axis.intake.notary import Original, says_the_same
 from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
-from axis.receipts import Level
+from axis.receipts import Level, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.spool import Spool
@@ -42,6 +44,27 @@ class Acceptance:
     envelope_id: str
     receipt_xml: bytes
     duplicate: bool  # The envelope was accepted before; this is the first answer again.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What would be answered to an envelope, and why."""
+
+    violations: tuple[Violation, ...] = ()
+    envelope_id: str | None = None  # Of what stands under its business key.
+    duplicate: bool = False  # It was accepted before; whatever is wrong with it by now.
+    examined: Examined | None = None  # None: it is refused before its files are asked for.
+    missing: tuple[AttachmentRef, ...] = ()
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the acceptance would say of each addressee."""
+        return () if self.examined is None else verdicts_of(self.examined)
+
+    @property
+    def attachments(self) -> tuple[AttachmentRef, ...]:
+        """The files that must be here."""
+        return () if self.examined is None else self.examined.attachments
 
 
 class Rejected(PermanentError):
@@ -109,9 +132,7 @@ class Intake:
         try:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
             await self._require_attachments(examined, submitter)
-            enclosed = await require_contents(
-                examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now())
-            )
+            enclosed = await self._require_contents(examined)
             answer = await self._take_custody(_Examined(examined, via, enclosed, original))
         except Refusal as refusal:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
@@ -136,6 +157,58 @@ class Intake:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         return None
 
+    async def foresee(
+        self, sealed: bytes, *, submitter: str, carried: Files = MappingProxyType({}), original: Original | None = None
+    ) -> Foreseen:
+        """Say what `accept` would answer, and keep nothing.
+
+        Args:
+            sealed: As for `accept`.
+            submitter: As for `accept`.
+            carried: Files that came with it and would be in the spool, by digest; the bytes of contents.
+            original: As for `accept`.
+
+        Raises:
+            TransientError: It could not be judged now.
+        """
+        digest = sha256(sealed).hexdigest() if original is None else original.sha256
+        try:
+            examined = await self._examining.add(_Came(sealed, submitter, original is not None))
+        except Refusal as refusal:
+            return await self.foresee_refusal(refusal, submitter=submitter, digest=digest)
+        missing = await self._missing(examined, submitter, carried)
+        violations = [found for _, found in missing]
+        enclosed: tuple[Content, ...] = ()
+        try:
+            enclosed = () if missing else await self._require_contents(examined, carried)
+        except Refusal as refusal:
+            violations += refusal.violations
+        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
+        is_repeated = isinstance(answer, Known)
+        if isinstance(answer, Conflict):
+            is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
+            violations += [] if is_repeated else [violation("MSG.CONFLICT", key_of(examined)[2])]
+        said = dossier_said(enclosed, business_type_of(examined.verified.message))
+        if answer is None and said is not None:
+            before = await self.ledger.stands_against(examined.resolution.originator.code, said)
+            violations += [] if before is None else impossible(enclosed, before).violations
+        if violations and (known := await self.ledger.accepted_bytes(submitter, digest)) is not None:
+            return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
+        return Foreseen(
+            violations=tuple(violations),
+            envelope_id=None if answer is None else answer.envelope_id,
+            duplicate=is_repeated and not violations,
+            examined=examined,
+            missing=tuple(ref for ref, _ in missing),
+        )
+
+    async def foresee_refusal(self, refusal: Refusal, *, submitter: str, digest: str) -> Foreseen:
+        """Say what `refuse` would answer to what came with this digest, and keep nothing."""
+        known = await self.ledger.accepted_bytes(submitter, digest)
+        if known is not None:
+            return Foreseen(envelope_id=known.envelope_id, duplicate=True)
+        return Foreseen(violations=refusal.violations)
+
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
         roll, trust = self.roll()
@@ -144,20 +217,33 @@ class Intake:
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
-        if not examined.attachments:
-            return
-        digests = [ref.sha256 for ref in examined.attachments]
+        missing = await self._missing(examined, submitter)
+        if missing:
+            raise Refusal(found for _, found in missing)
+
+    async def _missing(
+        self, examined: Examined, submitter: str, carried: Collection[str] = ()
+    ) -> list[tuple[AttachmentRef, Violation]]:
+        """Return the files that are not here, or not the submitter's to send; `carried` ones are on their way."""
+        wanted = [ref for ref in examined.attachments if ref.sha256 not in carried]
+        if not wanted:
+            return []
+        digests = [ref.sha256 for ref in wanted]
         sizes = await asyncio.gather(*map(self.spool.exists, digests))
         # A file that only others hold is as good as absent: its digest must not be a key to it.
         readable = await asyncio.gather(*(self.ledger.may_read(submitter, digest) for digest in digests))
         missing = []
-        for ref, there, may_read in zip(examined.attachments, sizes, readable, strict=True):
+        for ref, there, may_read in zip(wanted, sizes, readable, strict=True):
             if there is None or not may_read:
-                missing.append(violation("ATT.MISSING", ref.name, rule="attachment:uploaded"))
+                missing.append((ref, violation("ATT.MISSING", ref.name, rule="attachment:uploaded")))
             elif there != ref.size_bytes:
-                missing.append(violation("ATT.DIGEST", ref.name, rule="attachment:size"))
-        if missing:
-            raise Refusal(missing)
+                missing.append((ref, violation("ATT.DIGEST", ref.name, rule="attachment:size")))
+        return missing
+
+    async def _require_contents(self, examined: Examined, carried: Files = MappingProxyType({})) -> tuple[Content, ...]:
+        return await require_contents(
+            examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()), carried=carried
+        )
 
     async def _take_custody(self, one: _Examined) -> Acceptance:
         custody, answer = await self._committing.add(one)

@@ -39,7 +39,6 @@ def custody_of(
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
     verified, resolution = examined.verified, examined.resolution
-    addressed = resolution.addressed()
     message, received = verified.message, verified.received
     about = {
         "originator": resolution.originator.code,
@@ -54,7 +53,7 @@ def custody_of(
         previous=None,
         status="2.0.0",
         reason="" if original is None else original.reason,
-        addressees=tuple(_verdict(route, addressed) for route in resolution.routes),
+        addressees=verdicts_of(examined),
         **about,
     )
     refusals = {
@@ -80,7 +79,7 @@ def custody_of(
         envelope_id=envelope_id,
         originator=resolution.originator.code,
         document_id=_business_key(message, received.document_id),
-        business_type=int(_business_type(message)),
+        business_type=int(business_type_of(message)),
         kind=received.kind.value,
         digest=verified.digest,
         sealed=received.sealed,
@@ -100,10 +99,23 @@ def custody_of(
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
         links=tuple(_link(link, at) for link in examined.links),
-        dossier=dossier_said(enclosed, _business_type(message)),
+        dossier=dossier_said(enclosed, business_type_of(message)),
         release_at=release_at,
         process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
     )
+
+
+def key_of(examined: Examined) -> tuple[str, str, str, int]:
+    """Return what makes an envelope one of its kind; `Custody.key` of the same."""
+    message, received = examined.verified.message, examined.verified.received
+    originator, document_id = examined.resolution.originator.code, _business_key(message, received.document_id)
+    return originator, received.kind.value, document_id, int(business_type_of(message))
+
+
+def verdicts_of(examined: Examined) -> tuple[Verdict, ...]:
+    """Return what an acceptance says of each addressee."""
+    addressed = examined.resolution.addressed()
+    return tuple(_verdict(route, addressed) for route in examined.resolution.routes)
 
 
 def _hour(message: Message, at: datetime) -> datetime | None:
@@ -201,7 +213,7 @@ def _delivery(route: Route, due_at: datetime, held: Collection[str]) -> NewDeliv
     )
 
 
-def _business_type(message: Message) -> BusinessType:
+def business_type_of(message: Message) -> BusinessType:
     """Return what a message asks for; a status that takes a document back is an order to recall it."""
     if isinstance(message, Document):
         return message.business_type
@@ -209,10 +221,14 @@ def _business_type(message: Message) -> BusinessType:
 
 
 def _business_key(message: Message, document_id: str) -> str:
-    """What makes a message one of its kind: an office reports many statuses about one document."""
+    """What makes a message one of its kind: an office reports many statuses about one document.
+
+    A document may be taken back from several offices in one second.
+    """
     if isinstance(message, Document):
         return document_id
-    return f"{document_id}#{message.status_code}@{message.at.isoformat()}"
+    whom = f" {message.response_for.organ_id}" if message.status_code == TAKE_BACK else ""
+    return f"{document_id}#{message.status_code}@{message.at.isoformat()}{whom}"
 
 
 def _row(receipt: SignedReceipt) -> ledger.ReceiptRow:

@@ -6,7 +6,7 @@ Spec: docs/protocol/contents.md 2; docs/protocol/intake.md 1.7.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from axis import contents
@@ -20,9 +20,21 @@ from axis.ledger import DossierSaid
 from axis.registry import Registry
 from axis.spool import Spool
 
+# Files that came with a message, by digest: the bytes of contents, nothing of any other, None for what is not as sealed.
+Files = Mapping[str, bytes | None]
 
-async def require_contents(examined: Examined, *, spool: Spool, roll: Registry, today: date) -> tuple[Content, ...]:
-    """Return the contents of an envelope whose files are all in the spool.
+
+async def require_contents(
+    examined: Examined, *, spool: Spool, roll: Registry, today: date, carried: Files
+) -> tuple[Content, ...]:
+    """Return the contents of an envelope whose files are all here.
+
+    Args:
+        examined: The envelope.
+        spool: Where its files are.
+        roll: The offices as known now.
+        today: In Vietnam.
+        carried: Files that are not in the spool; what is not as sealed is not read.
 
     Raises:
         Refusal: CON.*; every violation of every content.
@@ -40,16 +52,22 @@ async def require_contents(examined: Examined, *, spool: Spool, roll: Registry, 
         canonical=lambda organ_id: _code(roll, organ_id),
     )
     # `examine` has seen that none is larger than a content may be, and intake that the spool has what is listed.
-    files = [b"".join([chunk async for chunk in spool.stream(ref.sha256, size=ref.size_bytes)]) for ref in listed]
+    files = [carried[ref.sha256] if ref.sha256 in carried else await _read(spool, ref) for ref in listed]
     return await asyncio.to_thread(_judged, listed, files, carrier, today)
 
 
+async def _read(spool: Spool, ref: AttachmentRef) -> bytes:
+    return b"".join([chunk async for chunk in spool.stream(ref.sha256, size=ref.size_bytes)])
+
+
 def _judged(
-    listed: Sequence[AttachmentRef], files: Sequence[bytes], carrier: Carrier, today: date
+    listed: Sequence[AttachmentRef], files: Sequence[bytes | None], carrier: Carrier, today: date
 ) -> tuple[Content, ...]:
     found: list[Violation] = []
     read: list[Content] = []
     for ref, xml in zip(listed, files, strict=True):
+        if xml is None:
+            continue
         row = contents.row_of(ref)
         try:
             read.append(contents.examine(xml, today=today, kind=row.kind if row else None, carrier=carrier))

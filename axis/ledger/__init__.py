@@ -13,6 +13,7 @@ from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
 from axis.ledger.deliveries import HELD
 from axis.ledger.engine import migrate
+from axis.ledger.feed import BEGINNING, Place, Stretch
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
     Asked,
@@ -30,6 +31,8 @@ from axis.ledger.values import (
     Failure,
     Figures,
     Impossible,
+    InboxItem,
+    KeyRow,
     Known,
     LaneRow,
     NewDelivery,
@@ -44,8 +47,10 @@ from axis.ledger.values import (
     Relation,
     Taken,
 )
+from axis.ledger.webhooks import NotTold, WebhookRow
 
 __all__ = [
+    "BEGINNING",
     "HELD",
     "Asked",
     "AttachmentRow",
@@ -65,13 +70,17 @@ __all__ = [
     "Failure",
     "Figures",
     "Impossible",
+    "InboxItem",
+    "KeyRow",
     "Known",
     "LaneRow",
     "Ledger",
     "NewDelivery",
     "NewLink",
+    "NotTold",
     "Notice",
     "Outcome",
+    "Place",
     "Punctuality",
     "ReceiptEntry",
     "ReceiptRow",
@@ -80,6 +89,8 @@ __all__ = [
     "Relation",
     "Standing",
     "Story",
+    "Stretch",
     "Taken",
+    "WebhookRow",
     "migrate",
 ]

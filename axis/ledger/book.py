@@ -14,22 +14,27 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, dossiers, links, standing, stories
+from axis.ledger import custody, deliveries, dossiers, feed, idempotency, inbox, links, standing, stories
 from axis.ledger import tables as t
+from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
     Attempt,
+    Conflict,
     Custody,
     CustodyAnswer,
     DeliveryRow,
+    DossierSaid,
     DossierStepRow,
     DueLink,
     DueNotice,
     EnvelopeRow,
     Figures,
+    InboxItem,
+    KeyRow,
     Known,
     LaneRow,
     Punctuality,
@@ -39,6 +44,7 @@ from axis.ledger.values import (
     Relation,
     Row,
 )
+from axis.ledger.webhooks import NotTold, WebhookRow
 
 _BURIED_MOST_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 100  # Recorded or looked up by one statement.
@@ -82,6 +88,14 @@ class Ledger:
     async def accepted_bytes(self, originator: str, digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""
         return await self._database.read(lambda c: custody.accepted_bytes(c, originator, digest))
+
+    async def standing_under(self, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
+        """Say what stands under a business key: the same content, other content, or nothing."""
+        return await self._database.read(lambda c: custody.standing_under(c, key, digest))
+
+    async def stands_against(self, originator: str, said: DossierSaid) -> int | None:
+        """Return the status of a dossier from which what is said of it cannot follow; None if nothing stands against it."""
+        return await self._database.read(lambda c: dossiers.stands_against(c, originator, said))
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
@@ -226,6 +240,129 @@ class Ledger:
         """Put on record that a receipt was not believed."""
         row = {"envelope_id": None, "addressee": submitter, "event": "receipt.refused", "at": at, "detail": {"digest": digest, "code": code}}  # fmt: skip
         await self._database.write(lambda c: c.execute(sa.insert(t.events), [row]))
+
+    # --- HTTP for offices -------------------------------------------------------
+
+    async def inbox(self, office: str, after: int, now: datetime, limit: int, kind: str | None) -> list[InboxItem]:
+        """Return what waits for an office behind a number, in order; what has no number yet gets one."""
+        if await self._database.read(lambda c: inbox.has_unnumbered(c, office)):
+            await self._database.write(lambda c: inbox.number(c, office, now))
+        return await self._database.read(lambda c: inbox.listed(c, office, after, limit, kind))
+
+    async def look_up(
+        self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int, now: datetime
+    ) -> list[EnvelopeRow]:
+        """Return the envelopes that an office sent or was sent and that fit all that is given, the newest first.
+
+        Args:
+            office: Who asks.
+            digest: Of the signed content, of the sealed envelope, or of one of its files.
+            document_id: As its originator wrote it.
+            code: Number and notation.
+            limit: At most so many.
+            now: What waits for its hour is not its addressee's to find.
+        """
+        d, a = t.deliveries.c, t.envelope_attachments.c
+        was_sent = sa.select(d.envelope_id).where(d.envelope_id == _e.id, d.addressee == office, deliveries.given(now))
+        query = _ENVELOPE.where(sa.or_(_e.originator == office, was_sent.exists()))
+        if digest is not None:
+            carriers = sa.select(a.envelope_id).where(a.sha256 == digest)
+            query = query.where(sa.or_(_e.digest == digest, _e.sealed_digest == digest, _e.id.in_(carriers)))
+        if document_id is not None:
+            query = query.where(_e.document_id == document_id)
+        if code is not None:
+            query = query.where(_e.code == code)
+        found = await self._select(query.order_by(_e.accepted_at.desc(), _e.id).limit(limit))
+        return [EnvelopeRow(**row) for row in found]
+
+    async def feed_end(self) -> feed.Place:
+        """Return the place behind everything that has happened."""
+        return await self._database.read(feed.end)
+
+    async def concerned(self, after: feed.Place) -> tuple[set[str], feed.Place]:
+        """Return the offices that what has happened since concerns, and how far that goes."""
+        return await self._database.read(lambda c: feed.concerned(c, after))
+
+    async def events_for(
+        self, office: str, after: feed.Place, since: datetime, limit: int, *, now: datetime
+    ) -> feed.Stretch:
+        """Return what concerns an office behind a place; from the beginning it begins with `since`."""
+        return await self._database.read(lambda c: feed.events(c, office, after, since, limit, now))
+
+    async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
+        """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
+        return await self._database.read(lambda c: feed.receipts(c, found))
+
+    async def claim_key(self, office: str, key: str, digest: str, now: datetime) -> KeyRow | None:
+        """Claim a key of idempotence for a body; return what stands under it if somebody was first."""
+        return await self._database.write(lambda c: idempotency.claim(c, office, key, digest, now))
+
+    async def settle_key(self, office: str, key: str, status: int, answer: bytes, now: datetime) -> None:
+        """Keep the answer to a key until the key ends."""
+        await self._database.write(lambda c: idempotency.settle(c, office, key, status, answer, now))
+
+    async def release_key(self, office: str, key: str) -> None:
+        """Give a key back whose request came to no answer that would stand."""
+        await self._database.write(lambda c: idempotency.release(c, office, key))
+
+    async def tidy_keys(self, now: datetime) -> int:
+        """Forget the keys of idempotence that have ended; return how many."""
+        return await self._database.write(lambda c: idempotency.tidy(c, now))
+
+    # --- webhooks ---------------------------------------------------------------
+
+    async def webhooks(self) -> list[WebhookRow]:
+        """Return every webhook."""
+        return await self._database.read(hooks.rows)
+
+    async def webhooks_of(self, office: str) -> list[WebhookRow]:
+        """Return an office's webhooks."""
+        return await self._database.read(lambda c: hooks.of(c, office))
+
+    async def webhook(self, office: str, webhook_id: str) -> WebhookRow | None:
+        """Return a webhook."""
+        return await self._database.read(lambda c: hooks.one(c, office, webhook_id))
+
+    async def put_webhook(self, office: str, webhook_id: str, *, url: str, kinds: Sequence[str], secret: str, now: datetime, most: int) -> bool | None:  # fmt: skip
+        """Make a webhook that is told what happens from now on, or change it. True if it is new, None if there are too many."""
+        place = await self.feed_end()
+        return await self._database.write(
+            lambda c: hooks.put(
+                c, office, webhook_id, url=url, kinds=kinds, secret=secret, place=place, now=now, most=most
+            )
+        )
+
+    async def remove_webhook(self, office: str, webhook_id: str) -> bool:
+        """Remove a webhook; False if there is none."""
+        return await self._database.write(lambda c: hooks.remove(c, office, webhook_id))
+
+    async def renew_webhook_secret(self, office: str, webhook_id: str, secret: str, old_until: datetime) -> bool:
+        """Give a webhook a new secret; False if there is none."""
+        return await self._database.write(lambda c: hooks.renew_secret(c, office, webhook_id, secret, old_until))
+
+    async def set_webhook_back(self, office: str, webhook_id: str, place: feed.Place, now: datetime) -> bool:
+        """Tell a webhook everything behind a place again; False if there is none."""
+        return await self._database.write(lambda c: hooks.set_back(c, office, webhook_id, place, now))
+
+    async def webhook_told(self, webhook: WebhookRow, place: feed.Place, at: datetime) -> bool:
+        """Note how far a webhook has been told; False if it stood elsewhere meanwhile."""
+        return await self._database.write(lambda c: hooks.told(c, webhook, place, at))
+
+    async def webhook_not_told(self, webhook: WebhookRow, failure: NotTold) -> bool:
+        """Note that a webhook did not take something; False if it stood elsewhere meanwhile."""
+        return await self._database.write(lambda c: hooks.not_told(c, webhook, failure))
+
+    async def webhooks_had_no_news(self, webhooks: Sequence[WebhookRow], place: feed.Place) -> None:
+        """Move webhooks on over what did not concern them."""
+        await self._database.write(lambda c: hooks.had_no_news(c, webhooks, place))
+
+    async def hold(self, work: str, holder: str, now: datetime, span: timedelta) -> bool:
+        """Take, or keep, what one process does for all; False if another holds it."""
+        return await self._database.write(lambda c: hooks.hold(c, work, holder, now, span))
+
+    async def let_go(self, work: str, holder: str) -> None:
+        """Give up what one process does for all."""
+        await self._database.write(lambda c: hooks.let_go(c, work, holder))
 
     # --- reading ---------------------------------------------------------------
 

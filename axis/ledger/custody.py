@@ -49,21 +49,27 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
 
 def _known(connection: sa.Connection, custody: Custody) -> CustodyAnswer:
     """Say what stands under a key that was taken before."""
+    answer = standing_under(connection, custody.key, custody.digest)
+    if answer is None:
+        raise AssertionError("the key was taken")
+    return answer
+
+
+def standing_under(connection: sa.Connection, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
+    """Say what stands under a business key; None if nothing does."""
     e = t.envelopes.c
-    originator, kind, document_id, business_type = custody.key
-    row = (
-        connection.execute(
-            sa.select(e.id, e.digest).where(
-                e.originator == originator,
-                e.kind == kind,
-                e.document_id == document_id,
-                e.business_type == business_type,
-            )
+    originator, kind, document_id, business_type = key
+    row = connection.execute(
+        sa.select(e.id, e.digest).where(
+            e.originator == originator,
+            e.kind == kind,
+            e.document_id == document_id,
+            e.business_type == business_type,
         )
-    ).one()
-    if row.digest != custody.digest:
-        return Conflict(row.id)
-    return Known(row.id, accepted_xml(connection, row.id))
+    ).first()
+    if row is None:
+        return None
+    return Known(row.id, accepted_xml(connection, row.id)) if row.digest == digest else Conflict(row.id)
 
 
 def accepted_xml(connection: sa.Connection, envelope_id: str) -> bytes:

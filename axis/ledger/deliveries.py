@@ -16,6 +16,7 @@ from axis.ledger.custody import notice_row, receipt_row
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     CLOCKS,
+    NEVER_GIVEN,
     Asked,
     Attempt,
     DeliveryRow,
@@ -203,7 +204,10 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
         .order_by(_d.updated_at.desc(), _d.id.desc())
         .limit(most)
     )
-    put_back = connection.execute(sa.update(t.deliveries).where(_d.id.in_(newest)).values(state="queued", next_at=now))
+    # The state is asked for once more: an answer may be committed between the look and the change.
+    put_back = connection.execute(
+        sa.update(t.deliveries).where(_d.id.in_(newest), _d.state == "sent").values(state="queued", next_at=now)
+    )
     return put_back.rowcount
 
 
@@ -377,6 +381,11 @@ def _locked(connection: sa.Connection, asked: Sequence[Asked]) -> dict[tuple[str
 def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
     """Return those receipts that are on record already. Their deliveries are locked: nobody adds one meanwhile."""
     return set(connection.execute(_DIGESTS, {"digests": list(digests)}).scalars()) if digests else set()
+
+
+def given(now: datetime) -> sa.ColumnElement[bool]:
+    """Tell whether a delivery is anything to its addressee; `DeliveryRow.is_given` of the same."""
+    return sa.and_(_d.state.not_in(NEVER_GIVEN), sa.or_(_d.release_at.is_(None), _d.release_at <= now))
 
 
 def released(now: datetime) -> sa.Case[datetime]:

@@ -8,6 +8,7 @@ Spec: docs/protocol/contents.md 3.7.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -42,8 +43,7 @@ def _take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> in
     if not is_first:
         here = sa.and_(_d.originator == one.originator, _d.code == said.code)
         stands = connection.execute(sa.select(_d.status, _d.at).where(here).with_for_update()).one()
-        at = said.at or max(stands.at, said.not_before)
-        came = move(DossierStatus(stands.status), DossierStatus(said.status)) if at >= stands.at else Move.LATE
+        at, came = _moved(stands.status, stands.at, said)
         if came is Move.IMPOSSIBLE:
             return int(stands.status)
         if came is not Move.LATE:
@@ -51,6 +51,22 @@ def _take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> in
     step = {"status": said.status, "move": came.value, "at": at, "due_at": said.due_at, "recorded_at": one.accepted_at}
     connection.execute(sa.insert(t.dossier_steps), [key | step | {"envelope_id": one.envelope_id}])
     return None
+
+
+def _moved(status: int, since: datetime, said: DossierSaid) -> tuple[datetime, Move]:
+    """Return when what is said came to be so, and how it follows a status that stands since a moment."""
+    at = said.at or max(since, said.not_before)
+    return at, move(DossierStatus(status), DossierStatus(said.status)) if at >= since else Move.LATE
+
+
+def stands_against(connection: sa.Connection, originator: str, said: DossierSaid) -> int | None:
+    """Return the status of a dossier from which what is said cannot follow; None if nothing stands against it."""
+    stands = connection.execute(
+        sa.select(_d.status, _d.at).where(_d.originator == originator, _d.code == said.code)
+    ).first()
+    if stands is None or _moved(stands.status, stands.at, said)[1] is not Move.IMPOSSIBLE:
+        return None
+    return int(stands.status)
 
 
 def steps_of(connection: sa.Connection, code: str) -> list[DossierStepRow]:

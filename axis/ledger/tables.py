@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 METADATA = sa.MetaData(
@@ -46,6 +48,24 @@ class Moment(TypeDecorator[datetime]):
 
 
 _Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+class TransactionNumber(FunctionElement[int]):
+    """The number of the writing transaction on PostgreSQL; 0 on SQLite, where writers commit one after the other."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(TransactionNumber, "postgresql")
+def _number_of_transaction(*_: Any, **__: Any) -> str:
+    return "((pg_current_xact_id())::text)::bigint"
+
+
+@compiles(TransactionNumber, "sqlite")
+def _no_number(*_: Any, **__: Any) -> str:
+    return "'0'"
+
 
 roll = sa.Table(
     "roll",
@@ -86,6 +106,8 @@ envelopes = sa.Table(
     sa.UniqueConstraint("originator", "kind", "document_id", "business_type"),
     # An acceptance asked for again with the same bytes.
     sa.Index("ix_envelopes_sealed_digest", "sealed_digest"),
+    # Who has a receipt asks for the envelope that it is about.
+    sa.Index("ix_envelopes_digest", "digest"),
     # People search by number and notation, and by document id.
     sa.Index("ix_envelopes_code", "code"),
     sa.Index("ix_envelopes_document_id", "document_id"),
@@ -199,8 +221,12 @@ events = sa.Table(
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
+    # Which transaction wrote it: what was numbered first may be committed last, and a reader must not pass it by.
+    sa.Column("tx", sa.BigInteger, nullable=False, server_default=TransactionNumber()),
     # The story of a document.
     sa.Index("ix_events_envelope_id", "envelope_id"),
+    # The feed: in the order of transactions, and within one in the order of writing.
+    sa.Index("ix_events_tx", "tx", "seq"),
 )
 
 outbox = sa.Table(
@@ -286,4 +312,65 @@ buried = sa.Table(
     sa.Column("at", Moment, nullable=False),
     # The broker may hand a dead letter in twice.
     sa.UniqueConstraint("queue", "digest"),
+)
+
+inboxes = sa.Table(
+    "inboxes",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False, server_default="0"),  # The number given last. Its row is the lock.
+)
+
+inbox_numbers = sa.Table(
+    "inbox_numbers",
+    METADATA,
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.id"), primary_key=True),
+    sa.Column("office", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),  # Another attempt gets another number.
+    # What an office has not read yet, in order.
+    sa.UniqueConstraint("office", "number"),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),  # Of the body that the key came with first.
+    sa.Column("status", sa.Integer),  # Of the answer; None: it is being worked out.
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("until", Moment, nullable=False),
+    # What has ended.
+    sa.Index("ix_idempotency_keys_until", "until"),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    METADATA,
+    sa.Column("office", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),  # The office chooses it.
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("kinds", sa.JSON, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),  # Signs beside the new one until old_until.
+    sa.Column("old_until", Moment),
+    sa.Column("made_at", Moment, nullable=False),
+    # The place in the feed up to which everything was told.
+    sa.Column("tx", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("told_at", Moment),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # In a row.
+    sa.Column("failing_since", Moment),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),  # Why it was not taken, for the office to read.
+)
+
+leases = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("work", sa.Text, primary_key=True),  # What one process does for all of them.
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", Moment, nullable=False),
 )

@@ -11,6 +11,9 @@ from axis.deadlines import Clocks
 CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
 
 
+NEVER_GIVEN = frozenset({"refused", "recalled"})  # What was refused at the door, or taken back before it was there.
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentRow:
     """A file that an envelope carries by digest."""
@@ -256,6 +259,10 @@ class DeliveryRow:
         """Tell whether its hour has come, if it has one: before, it is nothing to its addressee."""
         return self.release_at is None or self.release_at <= now
 
+    def is_given(self, now: datetime) -> bool:
+        """Tell whether it is anything to its addressee: see `NEVER_GIVEN`."""
+        return self.state not in NEVER_GIVEN and self.was_released(now)
+
     def waits_for_its_hour(self, now: datetime) -> bool:
         """Tell whether it waits for its hour and for nothing else."""
         return self.state == "queued" and not self.was_released(now)
@@ -365,6 +372,38 @@ class LaneRow:
     paused: bool
     heartbeat_at: datetime | None
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """A delivery that waits for its addressee, as the addressee is shown it."""
+
+    number: int
+    envelope_id: str
+    state: str
+    business: str | None
+    attempts: int
+    chain_head: str
+    expires_at: datetime
+    originator: str
+    kind: str
+    business_type: int
+    document_id: str
+    code: str
+    subject: str
+    priority: int
+    digest: str
+    accepted_at: datetime
+    attachments: tuple[AttachmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """What stands under a key of idempotence."""
+
+    digest: str  # Of the body that it came with.
+    status: int | None  # Of the answer; None while it is being worked out.
+    answer: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

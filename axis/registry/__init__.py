@@ -10,13 +10,26 @@ Spec: Decision 20/2020/QĐ-TTg and QCVN 102:2016 (identifiers); docs/protocol/re
 from axis.registry.directory import following, since
 from axis.registry.file import AXIS_TIER, MOST_ADDRESSEES, check_offices, load_offices
 from axis.registry.findings import Finding
-from axis.registry.model import AfterClosing, Group, History, Office, Registry, Rule, Standing, Status, Tier, Unsigned
+from axis.registry.model import (
+    AfterClosing,
+    Channel,
+    Group,
+    History,
+    Office,
+    Registry,
+    Rule,
+    Standing,
+    Status,
+    Tier,
+    Unsigned,
+)
 from axis.registry.replacement import check_replacement
 
 __all__ = [
     "AXIS_TIER",
     "MOST_ADDRESSEES",
     "AfterClosing",
+    "Channel",
     "Finding",
     "Group",
     "History",

@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any
 
 from axis.edxml.dialects import DIALECTS
-from axis.registry.model import AfterClosing, Office, Status, Unsigned
+from axis.registry.model import AfterClosing, Channel, Office, Status, Unsigned
 
 Value = str | date | list[str]
 
@@ -149,6 +149,7 @@ _CLOSINGS = {
     "forward": AfterClosing.FORWARD.value,
     "chuyen tiep": AfterClosing.FORWARD.value,
 }
+_CHANNELS = {"amqp": Channel.AMQP.value, "http": Channel.HTTP.value}
 
 _UNSIGNED = {
     "refuse": Unsigned.REFUSE.value,
@@ -173,6 +174,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("after_closing", "Sau khi đóng", _one_of(_CLOSINGS)),
     Column("forward_to", "Chuyển tiếp tới", _list),
     Column("fields", "Lĩnh vực", _list),
+    Column("channel", "Kênh nhận", _one_of(_CHANNELS), ("kênh",)),
     Column("adapter", "Bộ nối", _text, ("loại bộ nối",)),
     Column("dialect", "Mẫu gói tin cũ", _one_of({name: name for name in DIALECTS}), ("mẫu cũ",)),
     Column("unsigned", "Gói tin không ký", _one_of(_UNSIGNED)),

@@ -23,7 +23,7 @@ from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError
 from axis.registry.certificates import odd_certificates, read_certificates
 from axis.registry.findings import Finding, error, warning
-from axis.registry.model import AfterClosing, Group, Office, Registry, Rule, Status, Tier, Unsigned
+from axis.registry.model import AfterClosing, Channel, Group, Office, Registry, Rule, Status, Tier, Unsigned
 
 MOST_ADDRESSEES = 5000  # Of one message: an acceptance has a word about each.
 AXIS_TIER = "axis"  # The one tier that means something to the program: who signs for the axis, and gets no mail.
@@ -57,6 +57,7 @@ class _Office(_Entry):
     forward_to: tuple[_OrganId, ...] = ()
     fields: tuple[_Word, ...] = ()
     unit_code: Annotated[str, Field(pattern=r"^[0-9]{2,5}$")] | None = None
+    channel: Channel = Channel.AMQP
     adapter: _Word = "sdk"
     dialect: Literal[tuple(DIALECTS)] | None = None  # type: ignore[valid-type]  # Known when the program starts.
     unsigned: Unsigned = Unsigned.REFUSE

@@ -46,6 +46,13 @@ class AfterClosing(StrEnum):
     FORWARD = "forward"  # The successor gets it.
 
 
+class Channel(StrEnum):
+    """How an office gets what is sent to it."""
+
+    AMQP = "amqp"  # It is brought to its inbox at the broker.
+    HTTP = "http"  # It asks the gateway; nothing is published to it.
+
+
 class Unsigned(StrEnum):
     """What becomes of a message in a dialect that carries no seal of the profile."""
 
@@ -80,6 +87,7 @@ class Office:
     forward_to: tuple[str, ...] = ()  # Which successors get its mail; none named: the only one that there is.
     fields: tuple[str, ...] = ()  # What it works in, as words of the roll; groups go by them.
     unit_code: str | None = None  # Of the administrative unit that it governs, as the statistics office numbers them.
+    channel: Channel = Channel.AMQP
     adapter: str = "sdk"  # What kind of adapter it runs: for people; the axis treats all alike.
     dialect: str | None = None  # Of edXML, that its system speaks over HTTP; None: the profile, as everybody.
     unsigned: Unsigned = Unsigned.REFUSE
@@ -335,6 +343,7 @@ class Registry:
 
 _PRIVATE = (
     "adapter",
+    "channel",
     "certificates",
     "dialect",
     "unsigned",
@@ -354,6 +363,7 @@ _LATER = (
     "forward_to",
     "fields",
     "unit_code",
+    "channel",
     "dialect",
     "unsigned",
 )  # Not in the rows of every release.
@@ -373,5 +383,7 @@ def _office(row: dict[str, Any]) -> Office:
     read: dict[str, Any] = {name: tuple(value) if name in _LISTS else value for name, value in row.items()}
     read |= {name: date.fromisoformat(read[name]) for name in _DATES if read[name] is not None}
     closing = AfterClosing(read.get("after_closing", AfterClosing.REJECT))
+    channel = Channel(read.get("channel", Channel.AMQP))
     unsigned = Unsigned(read.get("unsigned", Unsigned.REFUSE))
-    return Office(**read | {"status": Status(read["status"]), "after_closing": closing, "unsigned": unsigned})
+    known = {"status": Status(read["status"]), "after_closing": closing, "channel": channel, "unsigned": unsigned}
+    return Office(**read | known)

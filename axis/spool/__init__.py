@@ -7,6 +7,6 @@ staging folder and moves when it is whole.
 Spec: design law 2; docs/protocol/gateway.md.
 """
 
-from axis.spool.store import Blob, Spool, Staged
+from axis.spool.store import ABANDONED, Blob, Spool, Staged
 
-__all__ = ["Blob", "Spool", "Staged"]
+__all__ = ["ABANDONED", "Blob", "Spool", "Staged"]

@@ -36,7 +36,7 @@ T = TypeVar("T")
 _CHUNK_BYTES = 1024 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_ABANDONED = timedelta(days=7)
+ABANDONED = timedelta(days=7)
 _PART_BYTES = 16 * 1024 * 1024  # Of a multipart upload to a bucket.
 
 
@@ -249,12 +249,38 @@ class Spool:
         part.unlink(missing_ok=True)
         return blob
 
+    async def unfinished(self, owner: str, digest: str) -> int | None:
+        """Return how many bytes have come of an upload that was begun and is not complete; None if there is none."""
+        return _size_of(self._part(owner, digest))
+
+    async def cut_back(self, owner: str, digest: str, size_bytes: int) -> None:
+        """Take back what has come of an upload beyond some bytes: it is not what its sender meant to send.
+
+        Raises:
+            Refusal: API.OFFSET; somebody is writing.
+            TransientError: SYS.SPOOL
+        """
+        await asyncio.to_thread(_cut_back, self._part(owner, digest), size_bytes)
+
+    async def give_up(self, owner: str, digest: str) -> bool:
+        """Remove an upload that is not complete; False if there is none.
+
+        Raises:
+            Refusal: API.OFFSET; somebody is writing.
+            TransientError: SYS.SPOOL
+        """
+        part = self._part(owner, digest)
+        if _size_of(part) is None:
+            return False
+        await asyncio.to_thread(_give_up, part)
+        return True
+
     async def tidy(self, now: datetime) -> int:
         """Remove unfinished files that nobody has written to for days; return how many those were.
 
         An upload that was cut is kept long enough for an office with a thin line to go on after a weekend.
         """
-        return await asyncio.to_thread(_tidy, self._staging, now.timestamp() - _ABANDONED.total_seconds())
+        return await asyncio.to_thread(_tidy, self._staging, now.timestamp() - ABANDONED.total_seconds())
 
     def _require_room(self, size_bytes: int) -> None:
         """Take no file that the disk cannot hold beside what must stay free.
@@ -395,6 +421,20 @@ def _copy_durably(source: Path, target: Path) -> None:
         beside.rename(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _cut_back(part: Path, size_bytes: int) -> None:
+    with _open_locked(part) as file:
+        try:
+            file.truncate(size_bytes)
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise TransientError("SYS.SPOOL") from error
+
+
+def _give_up(part: Path) -> None:
+    with _open_locked(part):
+        part.unlink(missing_ok=True)
 
 
 def _tidy(staging: Path, before: float) -> int:

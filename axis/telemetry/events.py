@@ -170,6 +170,16 @@ def clock_set_right(*, room: str, moved: int) -> None:
     _log.warning("clock.set_right", room=room, moved=moved)
 
 
+def webhook_put_off(*, office: str, webhook: str, note: str, failures: int) -> None:
+    """A webhook did not take a message; it is told again later."""
+    _log.warning("webhook.put_off", office=office, webhook=webhook, note=note, failures=failures)
+
+
+def webhook_disabled(*, office: str, webhook: str, note: str) -> None:
+    """A webhook has taken nothing for too long, or wants nothing more; its office must set it going again."""
+    _log.error("webhook.disabled", office=office, webhook=webhook, note=note)
+
+
 def layout_mended() -> None:
     """Exchanges, queues and bindings were declared again: the broker was away, or something of them was missing."""
     _log.warning("layout.mended")

@@ -70,6 +70,12 @@ CERTIFICATE_DAYS_LEFT = Gauge(
 HTTP_REQUESTS = Counter(
     "axis_http_requests_total", "Requests to the gateway.", ["route", "status"], registry=REGISTRY
 )  # route: path templates; status: 2xx..5xx
+WEBHOOK_MESSAGES = Counter(
+    "axis_webhook_messages_total", "Messages told to webhooks of offices.", ["result"], registry=REGISTRY
+)  # result: taken, not_taken
+WEBHOOKS = Gauge(
+    "axis_webhooks", "Webhooks of offices, by how they are doing.", ["state"], registry=REGISTRY
+)  # state: on, failing, disabled
 
 
 def exposition() -> bytes:

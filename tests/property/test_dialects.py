@@ -58,7 +58,8 @@ def _normal(
         for number, (name, content) in enumerate(files, 1)
     )
     group, name = kind
-    named = replace(document, type_group=group, type_name=name, type_detail=detail)
+    # Older systems have no field for the hour of a timed document; what they fetch has left at its hour.
+    named = replace(document, type_group=group, type_name=name, type_detail=detail, release_at=None)
     return replace(named, traces=traces, attachments=refs), [content for _, content in files]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from axis import clock, gateway
+from axis.intake import Allowance
+from axis.webhooks import Allowed
 from tests.house import House, house
 from tests.province import AT
 
@@ -40,6 +43,7 @@ def app(home: House) -> FastAPI:
 
     return gateway.build(
         intake=home.intake,
+        answers=home.answers,
         ledger=home.ledger,
         spool=home.spool,
         roll=lambda: (home.roll, trust),
@@ -47,6 +51,8 @@ def app(home: House) -> FastAPI:
         ready=ready,
         attachment_bytes=MOST_BYTES,
         per_office=4,
+        hooks=gateway.Terms(allowed=Allowed.of([], plain_loopback=True), most=3, overlap=timedelta(days=1)),
+        allowance=Allowance(burst=1000, per_second=1000),
     )
 
 

@@ -143,3 +143,49 @@ async def test_nothing_is_read_of_a_document_without_a_content(
 
     monkeypatch.setattr(Spool, "stream", stream)
     assert (await _submit(sender, home, _FILES)).status_code == 201
+
+
+# --- only judged ------------------------------------------------------------------------------
+
+
+async def _foreseen(sender: httpx.AsyncClient, message: bytes) -> list[dict[str, Any]]:
+    answer = await sender.post("/v1/validations", content=message)
+    assert answer.status_code == 200, answer.text
+    violations: list[dict[str, Any]] = answer.json()["violations"]
+    return violations
+
+
+async def _inside(home: House, files: Mapping[str, bytes]) -> bytes:
+    """Return a message with its files inside, of which the axis has none."""
+    sealed = home.seal(_document(home), files)
+    manifest = edxml.parse(sealed).part("manifest")
+    assert manifest is not None
+    return b"".join(inline(sealed, [(ref, [files[ref.name]]) for ref in edxml.read_manifest(manifest)]))
+
+
+async def test_contents_are_foreseen_as_they_are_judged(sender: httpx.AsyncClient, home: House) -> None:
+    faulty = replace(INVITATION, place="", link="", documents=("khong-co.pdf",))
+    whole = await _inside(home, _FILES | _enclosed(faulty))
+    foreseen = await _foreseen(sender, whole)
+    assert await home.spool.used_bytes() == 0
+    assert foreseen
+    assert (await sender.post("/v1/envelopes", content=whole)).json()["violations"] == foreseen
+    # The same with files that were brought before.
+    sealed = home.seal(_document(home), _FILES | _enclosed(faulty))
+    for content in (_FILES | _enclosed(faulty)).values():
+        await home.bring(SENDER, content)
+    assert [one["rule"] for one in await _foreseen(sender, sealed)] == [one["rule"] for one in foreseen]
+    assert await _foreseen(sender, await _inside(home, _FILES | _enclosed(INVITATION))) == []
+
+
+async def test_step_that_cannot_follow_is_foreseen(sender: httpx.AsyncClient, home: House) -> None:
+    assert (await _submit(sender, home, _FILES | _enclosed(RETURNED))).status_code == 201
+    back = replace(RETURNED, status=contents.DossierStatus.IN_PROGRESS)
+    files = _FILES | _enclosed(back)
+    for content in files.values():
+        await home.bring(SENDER, content)
+    envelope = home.seal(home.document(to=(COMMUNE, OTHER)), files)
+    foreseen = await _foreseen(sender, envelope)
+    judged = await sender.post("/v1/envelopes", content=envelope)
+    assert judged.status_code == 409, judged.text
+    assert foreseen == judged.json()["violations"]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -294,6 +295,51 @@ async def test_many_at_once_are_one(sender: httpx.AsyncClient, home: House) -> N
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
     assert len({answer.json()["envelope_id"] for answer in answers}) == 1
     assert len(await home.ledger.envelopes()) == 1
+
+
+# --- only judged ------------------------------------------------------------------------------
+
+
+async def _foreseen(client: httpx.AsyncClient, octets: bytes) -> dict[str, Any]:
+    answer = await client.post("/v1/validations", content=octets)
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+async def test_old_message_is_foreseen_as_it_is_judged_and_nothing_is_kept(
+    sender: httpx.AsyncClient, home: House, tmp_path: Path
+) -> None:
+    octets = _written()
+    said = await _foreseen(sender, octets)
+    assert (said["acceptable"], said["duplicate"], said["envelope_id"]) == (True, False, None)
+    assert [one["state"] for one in said["attachments"]] == ["here"]
+    assert await home.spool.used_bytes() == 0
+    assert list((tmp_path / "staging").iterdir()) == []
+    envelope_id = (await _accepted(sender, octets))["envelope_id"]
+    for again in (octets, _written(traces=((SENDER, datetime(2026, 8, 25, 2, 31, tzinfo=UTC)),))):
+        said = await _foreseen(sender, again)
+        assert (said["acceptable"], said["duplicate"], said["envelope_id"]) == (True, True, envelope_id)
+    other = await _foreseen(sender, _written(subject="V/v khác (ví dụ)"))
+    assert [one["code"] for one in other["violations"]] == ["MSG.CONFLICT"]
+
+
+async def test_what_is_wrong_with_an_old_message_is_foreseen(sender: httpx.AsyncClient, home: House) -> None:
+    for octets in (b"<edXML/>", _written(subject=""), _written(originator=Organization(OTHER))):
+        foreseen = await _foreseen(sender, octets)
+        judged = await sender.post("/v1/envelopes", content=octets)
+        assert foreseen["violations"] == judged.json()["violations"], octets[:80]
+        assert foreseen["violations"]
+
+
+async def test_key_of_an_old_message_gives_its_answer_again(sender: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "mot-lan"}
+    first = await sender.post("/v1/envelopes", content=_written(), headers=headers)
+    again = await sender.post("/v1/envelopes", content=_written(), headers=headers)
+    assert (again.status_code, again.content) == (first.status_code, first.content) == (201, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = await sender.post("/v1/envelopes", content=_written(subject="V/v khác (ví dụ)"), headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "API.KEY_REUSED")
 
 
 # --- out --------------------------------------------------------------------------------

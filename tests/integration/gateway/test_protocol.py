@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from axis.gateway import bodies
 from axis.gateway.protocol import BoundedHttp
 
 _SOON_S = 10.0
@@ -21,13 +22,15 @@ class _Hasty(BoundedHttp):
 
 
 @asynccontextmanager
-async def _served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+async def _served(protocol: type[BoundedHttp], *, most: int | None = None) -> AsyncIterator[int]:
     async def length(request: Request) -> Response:
         return Response(str(len(await request.body())))
 
     app = Starlette(routes=[Route("/", length, methods=["POST"])])
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, http=protocol, log_config=None, lifespan="off")
+        uvicorn.Config(
+            app, host="127.0.0.1", port=0, http=protocol, log_config=None, lifespan="off", limit_concurrency=most
+        )
     )
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - It rings no bell.
@@ -63,6 +66,33 @@ async def test_request_of_any_size_is_read_and_its_head_has_an_end() -> None:
         assert (await _say(port, padded, bytes(3_000_000))).endswith(b"3000000")
         assert await _say(port, b"POST / HTTP/1.1\r\nX: ", *[b"y" * 60_000] * 50) == b""
         assert await _say(port, b"GET /", *[b"y" * 60_000] * 50) == b""
+
+
+def _problem(answer: bytes) -> bodies.Problem:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert f"content-length: {len(body)}".encode() in head.lower()
+    problem = bodies.Problem.model_validate_json(body)
+    assert head.startswith(f"HTTP/1.1 {problem.status} ".encode())
+    return problem
+
+
+async def test_what_is_no_http_is_told_so_as_a_problem() -> None:
+    async with _served(BoundedHttp) as port:
+        assert _problem(await _say(port, b"EHLO axis\r\n\r\n")).code == "API.PARAMETER"
+
+
+async def test_connection_beyond_the_most_is_told_so_as_a_problem() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
+    async with _served(BoundedHttp, most=2) as port:
+        assert (await _say(port, post)).endswith(b"1")
+        _, held = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            answer = await _say(port, post)
+        finally:
+            held.close()
+        assert (_problem(answer).code, _problem(answer).status) == ("API.BUSY", 503)
+        assert b"retry-after: 5" in answer.lower()
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHo"])

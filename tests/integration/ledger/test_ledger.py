@@ -444,6 +444,25 @@ async def test_no_more_is_due_again_than_a_process_has_on_its_way(book: Ledger) 
     assert after == ["sent", "queued", "queued"]
 
 
+async def test_what_is_answered_just_now_is_not_due_again(postgres_book: tuple[Ledger, str]) -> None:
+    """A router starts and looks what the last one left, while another has not yet committed an answer."""
+    there, url = postgres_book
+    (row,) = await _take(there, "1")
+    assert len(await there.begin_attempts(AT, HOUR, 1)) == 1
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
+    answered = sa.update(tables.deliveries).where(tables.deliveries.c.id == row.delivery_id).values(state="delivered")
+    try:
+        async with engine.connect() as connection, connection.begin() as held:
+            await connection.execute(answered)
+            starting = asyncio.create_task(there.take_up_again(AT, 10))
+            await asyncio.wait([starting], timeout=0.5)
+            await held.commit()
+        assert await starting == 0
+    finally:
+        await engine.dispose()
+    assert (await _now(there, row)).state == "delivered"
+
+
 async def test_only_what_was_sent_is_put_back(book: Ledger) -> None:
     rows = await _in_every_state(book, next_at=AT)
     await book.put_back([row.delivery_id for row in rows.values()], AT + HOUR, "SYS.BROKER", "")

@@ -199,6 +199,15 @@ async def test_take_back_by_status_13_is_an_order(home: House, orders: Orders) -
     assert (await stands(home, order_id))[0] == "recalled"
 
 
+async def test_document_is_taken_back_from_two_offices_in_one_second(home: House, orders: Orders) -> None:
+    document = home.document(to=(COMMUNE, OTHER))
+    envelope_id = await accept(home, document)
+    for office in (COMMUNE, OTHER):
+        await accept(home, status(home, document, "13", by=SENDER, to=office, text="Gửi nhầm (ví dụ)"))
+    await orders.go_round()
+    assert [(await stands(home, envelope_id, office))[0] for office in (COMMUNE, OTHER)] == ["recalled", "recalled"]
+
+
 # --- after delivery -----------------------------------------------------------------
 
 

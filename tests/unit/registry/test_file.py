@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from axis.edxml.dialects import DIALECTS, Policy
 from axis.errors import PermanentError
-from axis.registry import Finding, Registry, Standing, Status, check_offices, load_offices
+from axis.registry import Channel, Finding, Registry, Standing, Status, check_offices, load_offices
 from tests.province import AT, DAY, Province, rsa_key
 
 SAMPLE = Path(__file__).parents[3] / "config" / "offices.toml"
@@ -415,3 +415,15 @@ def test_version_changes_with_the_content_and_not_with_the_order(write: Roll) ->
 def test_standing_follows_status_and_dates(write: Roll, more: dict[str, str], expected: Standing) -> None:
     roll = load_offices(write(TIERS, office("H56.05", **more)).path)
     assert roll.by_code["H56.05"].standing_on(AT.date()) is expected
+
+
+def test_channel_is_kept_and_told_to_nobody(tmp_path: Path) -> None:
+    text = SAMPLE.read_text(encoding="utf-8").replace('# channel = "http"', 'channel = "http"')
+    roll, findings = check_offices(SAMPLE, text=text)
+    assert roll is not None, findings
+    assert roll.by_code["H56.199"].channel is Channel.HTTP
+    assert Registry.from_rows(roll.to_rows()) == roll
+    assert "channel" not in roll.known["H56.199"]
+    plain = load_offices(SAMPLE)
+    assert plain.by_code["H56.199"].channel is Channel.AMQP
+    assert all("channel" not in row["content"] for row in plain.to_rows())  # Old rolls stay as they were.

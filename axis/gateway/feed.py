@@ -1,0 +1,154 @@
+"""Feed: everything that concerns an office, in order, to be read again from any place.
+
+Receipts are read by the same cursors as events: a receipt is in the feed where
+the event stands that put it on record.
+
+Spec: docs/protocol/gateway.md 12; docs/adr/0019.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, StringConstraints
+
+from axis import clock
+from axis.gateway.inbox import Wait
+from axis.gateway.rooms import AllRooms, EnvelopeIdText, Office, Rooms
+from axis.ledger import Place, Stretch
+
+router = APIRouter()
+
+KEPT = timedelta(days=30)  # How far back a reader without a cursor begins.
+_SHOWN = ("attempt", "digest", "state", "code")  # Of what is kept with an event; who replayed it is nobody's business.
+
+Cursor = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")]
+After = Annotated[Cursor, Query(description="Cursor of an earlier answer; empty: from thirty days ago.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+class Event(BaseModel):
+    """Something that happened."""
+
+    cursor: str
+    event: str
+    at: datetime
+    envelope_id: str | None
+    originator: str | None
+    document_id: str | None
+    addressee: str | None
+    attempt: int | None = None
+    digest: str | None = None
+    state: str | None = None
+    code: str | None = None
+
+
+class Events(BaseModel):
+    """A stretch of the feed."""
+
+    events: list[Event]
+    cursor: str
+    more: bool
+
+
+class ReceiptOnRecord(BaseModel):
+    """A signed receipt, or what is known of one."""
+
+    digest: str
+    level: str
+    envelope_id: str
+    issuer: str | None = None
+    addressee: str | None = None
+    at: datetime | None = None
+    xml: str | None = None
+    cursor: str | None = None
+
+
+class ReceiptsOnRecord(BaseModel):
+    """Receipts; with a cursor where they were asked for in order."""
+
+    receipts: list[ReceiptOnRecord]
+    cursor: str | None = None
+    more: bool | None = None
+
+
+@router.get("/v1/events", response_model=Events, response_model_exclude_unset=True)
+async def read_events(
+    request: Request, rooms: Rooms, office: Office, after: After = "", limit: Limit = 100, wait: Wait = 0
+) -> dict[str, Any]:
+    """Read what happened to what the office sent, and to what was sent to it."""
+    found = await _news(request, rooms, office, after, limit, wait)
+    return {
+        "events": [
+            {
+                "cursor": Place(row["tx"], row["seq"]).written,
+                **{
+                    name: row[name] for name in ("event", "at", "envelope_id", "originator", "document_id", "addressee")
+                },
+                **{name: row["detail"][name] for name in _SHOWN if name in row["detail"]},
+            }
+            for row in found.rows
+        ],
+        "cursor": found.until.written,
+        "more": not found.is_end,
+    }
+
+
+@router.get("/v1/receipts", response_model=ReceiptsOnRecord, response_model_exclude_unset=True)
+async def read_receipts(
+    request: Request,
+    rooms: Rooms,
+    office: Office,
+    envelope: Annotated[
+        list[EnvelopeIdText] | None,
+        Query(min_length=1, max_length=100, description="Say only which receipts about these envelopes are on record."),
+    ] = None,
+    after: After = "",
+    limit: Limit = 100,
+    wait: Wait = 0,
+) -> dict[str, Any]:
+    """Read the signed receipts about what the office sent; or which are on record, to find what was lost on the way."""
+    if envelope is not None:
+        return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
+    found = await _news(request, rooms, office, after, limit, wait)
+    said = await rooms.ledger.receipts_in(
+        Stretch(tuple(row for row in found.rows if row["originator"] == office), found.until, found.is_end)
+    )
+    return {
+        "receipts": [
+            {
+                "cursor": Place(row["tx"], row["seq"]).written,
+                "envelope_id": envelope_id,
+                "digest": one.digest,
+                "level": one.level,
+                "issuer": one.issuer,
+                "addressee": one.addressee,
+                "at": one.at,
+                "xml": one.xml.decode(),
+            }
+            for row in found.rows
+            for envelope_id, one in said.get(row["seq"], ())
+        ],
+        "cursor": found.until.written,
+        "more": not found.is_end,
+    }
+
+
+async def _news(request: Request, rooms: AllRooms, office: str, after: str, limit: int, wait: int) -> Stretch:
+    """Return the next stretch that holds anything; an empty one only at the end of the feed."""
+    place = Place.read(after)
+
+    async def look() -> Stretch | None:
+        nonlocal place
+        while True:
+            now = clock.now()
+            found = await rooms.ledger.events_for(office, place, now - KEPT, limit, now=now)
+            is_young = found.until < place  # This book has never come so far: it is read from its beginning.
+            place = found.until
+            if found.rows:
+                return found
+            if found.is_end and not is_young:
+                return None
+
+    found = await rooms.watch.news(office, look, wait_s=wait, receive=request.receive)
+    return found or Stretch((), place, is_end=True)

@@ -1,0 +1,135 @@
+"""Multipart: a sealed envelope and its files as the parts of a form, each file as it is.
+
+The part `envelope` holds the message; it may come at any place, and may itself
+hold attachments. Every other part is a file: it is found in the manifest by the
+name of its field, which is the content id, or else by its file name. Files go
+to the spool as they come.
+
+Spec: RFC 7578; docs/protocol/gateway.md 4.
+"""
+
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from axis.edxml import Inline, Splitter, limits
+from axis.edxml.split import Sink, Split
+from axis.errors import refuse
+
+KIND = "multipart/form-data"
+ENVELOPE = "envelope"
+
+_AS_IT_IS = (b"", b"binary", b"8bit", b"7bit")  # RFC 7578 §4.7: no other transfer encoding.
+
+
+class Parts:
+    """Feed it the stream; close it; take the halves."""
+
+    def __init__(self, content_type: str, open_sink: Callable[[], Sink], most_bytes: int) -> None:
+        _, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if not boundary:
+            raise _wrong("boundary")
+        self._open_sink = open_sink
+        self._most_bytes = most_bytes
+        self._envelope = Splitter(open_sink)
+        self._has_envelope = False
+        self._files: list[Inline] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._header: tuple[bytes, bytes] = b"", b""
+        self._take: Callable[[bytes], object] | None = None
+        self._size_bytes = self._total_bytes = 0
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._field,
+                "on_header_value": self._value,
+                "on_header_end": self._header_ended,
+                "on_headers_finished": self._open,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the stream.
+
+        Raises:
+            Refusal: ENV.*, ATT.*, API.PARAMETER
+        """
+        try:
+            self._parser.write(data)
+        except MultipartParseError as error:
+            raise _wrong(str(error)[:120]) from error
+
+    def close(self) -> Split:
+        """Return the envelope, and what came inside it and beside it.
+
+        Raises:
+            Refusal: ENV.*, ATT.*, API.PARAMETER
+        """
+        if not self._ended:
+            raise _wrong("the last boundary is missing")
+        if not self._has_envelope:
+            raise _wrong(f"no part “{ENVELOPE}”")
+        split = self._envelope.close()
+        return Split(split.sealed, (*split.attachments, *self._files))
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._take = None
+        self._size_bytes = 0
+
+    def _field(self, data: bytes, start: int, end: int) -> None:
+        self._header = self._header[0] + data[start:end], b""
+
+    def _value(self, data: bytes, start: int, end: int) -> None:
+        self._header = self._header[0], self._header[1] + data[start:end]
+
+    def _header_ended(self) -> None:
+        self._headers[self._header[0].lower()] = self._header[1]
+        self._header = b"", b""
+
+    def _open(self) -> None:
+        """Decide where the bytes of a part go."""
+        if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in _AS_IT_IS:
+            raise _wrong("Content-Transfer-Encoding")
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        field = _text(options.get(b"name", b""))
+        if field == ENVELOPE:
+            if self._has_envelope:
+                raise _wrong(f"“{ENVELOPE}” twice")
+            self._has_envelope = True
+            self._take = self._envelope.feed
+            return
+        if len(self._files) >= limits.MAX_ATTACHMENTS:
+            raise refuse("ATT.COUNT", f"> {limits.MAX_ATTACHMENTS}")
+        sink = self._open_sink()
+        self._files.append(Inline(field.removeprefix("cid:"), unquote(_text(options.get(b"filename", b""))), sink))
+        self._take = sink.write
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self._size_bytes += end - start
+        self._total_bytes += end - start
+        if self._size_bytes > self._most_bytes:
+            raise refuse("ATT.SIZE", f"> {self._most_bytes} bytes")
+        if self._total_bytes > limits.MAX_TOTAL_BYTES:
+            raise refuse("ATT.SIZE", f"> {limits.MAX_TOTAL_BYTES} bytes")
+        if self._take is not None:
+            self._take(data[start:end])
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _text(raw: bytes) -> str:
+    """Return a name as browsers and curl write it; RFC 7578 §5.1: UTF-8."""
+    return raw.decode("utf-8", "replace")[: limits.MAX_NAME_CHARS * 3]
+
+
+def _wrong(detail: str) -> Exception:
+    return refuse("API.PARAMETER", f"{KIND}: {detail}")

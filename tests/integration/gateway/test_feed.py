@@ -1,0 +1,176 @@
+"""The feed: what concerns an office, in an order that nothing comes in behind, from any place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from axis.ledger import BEGINNING, Place, feed
+from axis.ledger import tables as t
+from axis.ledger.backup import resume
+from axis.ledger.engine import open_database
+from axis.office.answers import Registered
+from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.integration.gateway.test_inbox import caller
+from tests.postgres import PrivatePostgres
+
+
+async def _read(client: httpx.AsyncClient, **asked: Any) -> dict[str, Any]:
+    answer = await client.get("/v1/events", params=asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def _registered(home: House, *, to: tuple[str, ...] = (COMMUNE,)) -> str:
+    accepted = await home.accept(home.seal(home.document(to=to)))
+    await home.attempt()
+    for office in to:
+        await home.say(Registered("417"), await home.row(accepted.envelope_id, office))
+    return accepted.envelope_id
+
+
+async def test_each_office_reads_what_concerns_it(app: FastAPI, home: House) -> None:
+    envelope_id = await _registered(home, to=(COMMUNE, OTHER))
+    said = ["delivery.attempted", "receipt.delivered", "receipt.registered"]
+    async with caller(app, home, SENDER) as sender, caller(app, home, COMMUNE) as commune:
+        whole = await _read(sender)
+        own = await _read(commune)
+    async with caller(app, home, STRANGER) as stranger:
+        assert (await _read(stranger))["events"] == []
+    assert sorted(one["event"] for one in whole["events"]) == sorted(["envelope.accepted", *said, *said])
+    assert [one["event"] for one in own["events"]] == said
+    last = own["events"][-1]
+    assert (last["envelope_id"], last["originator"], last["addressee"]) == (envelope_id, SENDER, COMMUNE)
+    assert (last["state"], len(last["digest"])) == ("delivered", 64)
+
+
+async def test_feed_is_read_on_from_a_cursor_and_again_from_any_place(app: FastAPI, home: House) -> None:
+    for _ in range(3):
+        await _registered(home)
+    async with caller(app, home, SENDER) as sender:
+        whole = await _read(sender)
+        assert not whole["more"]
+        pieces, cursor, more = [], "", True
+        while more:
+            found = await _read(sender, after=cursor, limit=5)
+            pieces += found["events"]
+            cursor, more = found["cursor"], found["more"]
+        assert pieces == whole["events"]
+        third = whole["events"][2]["cursor"]
+        assert (await _read(sender, after=third))["events"] == whole["events"][3:]
+        assert (await sender.get("/v1/events", params={"after": "x"})).json()["code"] == "API.PARAMETER"
+
+
+async def test_an_office_with_little_news_is_not_sent_back_empty(
+    app: FastAPI, home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look goes over a bounded stretch; an answer is empty only at the end."""
+    monkeypatch.setattr(feed, "STRETCH", 4)
+    for _ in range(3):
+        await _registered(home, to=(OTHER,))
+    await _registered(home)
+    async with caller(app, home, COMMUNE) as commune:
+        found = await _read(commune, limit=2)
+        assert [one["event"] for one in found["events"]] == ["delivery.attempted", "receipt.delivered"]
+        rest = await _read(commune, after=found["cursor"], limit=2)
+        assert [one["event"] for one in rest["events"]] == ["receipt.registered"]
+
+
+async def test_who_waits_for_events_is_told(app: FastAPI, home: House) -> None:
+    async with caller(app, home, SENDER) as sender:
+        waiting = asyncio.create_task(_read(sender, wait=20))
+        await asyncio.sleep(0.4)
+        await home.accept(home.seal(home.document()))
+        found = await asyncio.wait_for(waiting, 5)
+    assert [one["event"] for one in found["events"]] == ["envelope.accepted"]
+
+
+async def test_reader_without_a_cursor_begins_thirty_days_ago(app: FastAPI, home: House) -> None:
+    for _ in range(3):
+        await home.accept(home.seal(home.document()))
+    async with caller(app, home, SENDER) as sender:
+        old = await _read(sender)
+        home.pass_time(timedelta(days=29))
+        late = await home.accept(home.seal(home.document()))
+        assert len((await _read(sender))["events"]) == 4
+        home.pass_time(timedelta(days=2))
+        assert [one["envelope_id"] for one in (await _read(sender))["events"]] == [late.envelope_id]
+        behind = await _read(sender, after=old["events"][0]["cursor"])
+        assert len(behind["events"]) == 3  # A cursor is honoured, however old.
+
+
+async def test_receipts_are_read_in_order_by_the_originator_alone(app: FastAPI, home: House) -> None:
+    first = await _registered(home)
+    second = await _registered(home)
+    async with caller(app, home, SENDER) as sender, caller(app, home, COMMUNE) as commune:
+        found = (await sender.get("/v1/receipts")).json()
+        levels = ["accepted", "delivered", "registered"]
+        assert [(one["envelope_id"], one["level"]) for one in found["receipts"]] == [
+            *((first, level) for level in levels),
+            *((second, level) for level in levels),
+        ]
+        for one in found["receipts"]:
+            assert home.read(one["xml"].encode()).level == one["level"]
+        rest = (await sender.get("/v1/receipts", params={"after": found["receipts"][3]["cursor"]})).json()
+        assert [one["level"] for one in rest["receipts"]] == levels[1:]
+        nothing = (await sender.get("/v1/receipts", params={"after": found["cursor"]})).json()
+        assert (nothing["receipts"], nothing["cursor"]) == ([], found["cursor"])
+        assert (await commune.get("/v1/receipts")).json()["receipts"] == []
+
+
+async def test_book_that_was_restored_is_read_from_its_beginning(app: FastAPI, home: House, ledger_url: str) -> None:
+    """Its readers remember more than it does, and transactions count from anew."""
+    await _registered(home)
+    async with open_database(ledger_url) as database:
+        await database.write(lambda c: resume(c, home.at, home.at))
+    async with caller(app, home, SENDER) as sender:
+        found = await _read(sender, after="999999-999999")
+        assert [one["event"] for one in found["events"]][:2] == ["envelope.accepted", "delivery.attempted"]
+        cursor = found["cursor"]
+        await _registered(home)
+        assert len((await _read(sender, after=cursor))["events"]) == 4
+
+
+# --- PostgreSQL commits in any order ------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _session(url: str) -> AsyncIterator[AsyncConnection]:
+    """A session of its own, in which a test writes step by step."""
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"), poolclass=sa.NullPool)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+async def test_what_is_committed_late_is_not_passed_by(tmp_path: Any, postgres: PrivatePostgres) -> None:
+    """One transaction numbers its event first and commits last; another, and a reader, come in between."""
+    url = postgres.new_database()
+    async with house(url, tmp_path) as home, _session(url) as late:
+        row = {"event": "receipt.refused", "addressee": COMMUNE, "at": home.at, "detail": {"digest": "late"}}
+        # The worst order: its event has a number before the transaction has one.
+        seq = await late.scalar(sa.text("SELECT nextval(pg_get_serial_sequence('events', 'seq'))"))
+        await late.commit()
+        await _registered(home)
+        early = await home.ledger.events_for(COMMUNE, BEGINNING, home.at - timedelta(days=1), 100, now=home.at)
+        assert len(early.rows) == 3
+        await late.execute(sa.insert(t.events), [row | {"seq": seq}])
+        await _registered(home)
+        held = await home.ledger.events_for(COMMUNE, early.until, home.at, 100, now=home.at)
+        assert (held.rows, held.until) == ((), early.until)  # The second document waits for the slow one.
+        await late.commit()
+        rest = await home.ledger.events_for(COMMUNE, early.until, home.at, 100, now=home.at)
+    assert rest.rows[0]["detail"] == {"digest": "late"}
+    assert len(rest.rows) == 4
+    assert rest.rows[0]["seq"] < early.rows[0]["seq"]
+    assert Place.read(rest.until.written) == rest.until
