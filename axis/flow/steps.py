@@ -693,11 +693,12 @@ async def expect_content(stage: Stage, step: Carried) -> None:
         if not found:
             return {}
         content = found[0]
+        status = getattr(content, "status", None)
         said = ics_of(content, at=clock.now()).decode() if isinstance(content, contents.Invitation) else ""
         lines = said.replace("\r\n ", "").splitlines()
         return {
             "kind": type(content).__name__,
-            "status": getattr(content, "status", None),
+            "status": None if status is None else int(status),
             "ics": [one for one in step.ics or () if one in lines],
         }
 

@@ -11,8 +11,11 @@ from structlog.testing import capture_logs
 from axis import flow
 from axis.broker import PrivateNode
 from axis.cli.flow import explanation
+from axis.errors import PermanentError
+from axis.flow.expect import Unmet
 from axis.flow.run import run_one
-from axis.flow.stage import Accounts, admit
+from axis.flow.stage import Accounts, admit, staged
+from axis.flow.steps import VERBS
 
 FOLDER = Path(__file__).parents[3] / "docs" / "flows"
 FILES = sorted(FOLDER.glob("*.toml"))
@@ -30,6 +33,38 @@ steps = [
 ]
 """
 
+PLAYED = """
+title_vi = "Kỳ vọng sai"
+title_en = "A wrong expectation"
+starts_at = 2026-08-25T09:00:00+07:00
+offices = [{ code = "H56.05", name = "Sở (ví dụ)" }, { code = "H56.112", name = "UBND phường (ví dụ)" }]
+steps = [
+  { do = "send", document = "d", from = "H56.05", to = ["H56.112"], contents = ["%s"] },
+  { do = "send", document = "r", from = "H56.05", to = ["H56.112"], order = "recall", target = "d", reason = "nhầm (ví dụ)" },
+  { do = "expect order handed over", office = "H56.112", order = "r", kind = "recall", targets = ["d"], reason = "nhầm (ví dụ)" },
+  { do = "expect content", office = "H56.112", document = "d", kind = "DossierProgress", status = 5 },
+"""
+NOT_SO = (  # What PLAYED does not come to, and what it comes to instead.
+    ('{ do = "expect order handed over", office = "H56.112", order = "r", kind = "update", targets = ["d"] }', "'kind': 'recall'"),
+    ('{ do = "expect order handed over", office = "H56.112", order = "r", kind = "recall", targets = ["r"] }', "'targets': ['d']"),
+    ('{ do = "expect order handed over", office = "H56.05", order = "r", kind = "recall", targets = ["d"] }', "'kind': None"),
+    ('{ do = "expect content", office = "H56.112", document = "d", kind = "Dossier" }', "'kind': 'DossierProgress'"),
+    ('{ do = "expect content", office = "H56.112", document = "d", kind = "DossierProgress", status = 4 }', "'status': 5"),
+    ('{ do = "expect content", office = "H56.112", document = "d", kind = "DossierProgress", ics = ["METHOD:REQUEST"] }', "'ics': []"),
+    ('{ do = "expect dossier", code = "H56.05-20260810-0000123", office = "H56.05", statuses = [] }', "'statuses': [5]"),
+    ('{ do = "expect dossier", code = "H56.05-20260810-0000123", office = "H56.112", statuses = [5] }', "'statuses': []"),
+    ('{ do = "expect reminders", office = "H56.112", document = "d", codes = ["DUE.SOON"] }', "'codes': []"),
+    ('{ do = "expect register", office = "H56.112", document = "d", withdrawn = true }', "'withdrawn': False"),
+    ('{ do = "expect register", office = "H56.112", document = "d", verified = false }', "'verified': True"),
+    ('{ do = "expect delivery", office = "H56.112", document = "d", overdue = true }', "'overdue': False"),
+    ('{ do = "expect delivery", office = "H56.112", document = "d", register_by = 2026-08-25T16:00:00+07:00 }', "datetime(2026, 8, 25, 10, 0"),
+    ('{ do = "expect answer", office = "H56.112", get = "/v1/envelopes/{d}/edxml", says = ["không có"] }', "'says': []"),
+    ('{ do = "expect answer", office = "H56.112", get = "/v1/envelopes/{d}/edxml", headers = { "Axis-Verified" = "no" } }', "'Axis-Verified': 'yes'"),
+    ('{ do = "report", office = "H56.112", document = "d", code = "05" }', "ORD.FROZEN"),
+    ('{ do = "report", office = "H56.112", document = "d", code = "05", fails = "ORD.WITHDRAWN" }', "ORD.FROZEN"),
+    ('{ do = "report", office = "H56.112", document = "r", code = "15", fails = "ORD.ANSWER" }', "'fails': None"),
+)  # fmt: skip
+
 
 @pytest.fixture(autouse=True)
 def _no_log() -> Iterator[None]:
@@ -46,14 +81,25 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
 
 
 @pytest.fixture(scope="module")
-def accounts(rabbitmq: PrivateNode, wrong: flow.Flow, tmp_path_factory: pytest.TempPathFactory) -> Accounts:
+def played(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
+    file = tmp_path_factory.mktemp("flows") / "played.toml"
+    content = FOLDER.parent / "examples" / "ho-so-tien-do.xml"
+    steps = ",\n".join(f"{step[:-2]}, within = 0.2 }}" if "expect" in step else step for step, _ in NOT_SO)
+    file.write_text(f"{PLAYED % content}{steps}]", encoding="utf-8")
+    return flow.read(file)
+
+
+@pytest.fixture(scope="module")
+def accounts(
+    rabbitmq: PrivateNode, wrong: flow.Flow, played: flow.Flow, tmp_path_factory: pytest.TempPathFactory
+) -> Accounts:
     """What every flow needs at the broker, by one call of its tool, which takes seconds."""
-    flows = [*map(flow.read, FILES), wrong]
+    flows = [*map(flow.read, FILES), wrong, played]
     return asyncio.run(admit(flows, rabbitmq, tmp_path_factory.mktemp("accounts")))
 
 
 def test_there_are_flows() -> None:
-    assert len(FILES) >= 30
+    assert len(FILES) >= 60
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.stem))
@@ -85,3 +131,13 @@ async def test_expectation_that_fails_is_explained(wrong: flow.Flow, accounts: A
     assert f"{wrong.file}:8: bước / step 3 (expect delivery)" in text
     assert "mong đợi / expected   state = refused · business = 02" in text
     assert "thực tế / came        state = delivered · business = 03" in text
+
+
+async def test_every_expectation_can_fail(played: flow.Flow, accounts: Accounts, tmp_path: Path) -> None:
+    async with staged(played, accounts, tmp_path) as stage:
+        for written in played.steps[: -len(NOT_SO)]:
+            await VERBS[written.verb].act(stage, written.step)
+        for written, (step, came) in zip(played.steps[-len(NOT_SO) :], NOT_SO, strict=True):
+            with pytest.raises((Unmet, PermanentError)) as caught:
+                await VERBS[written.verb].act(stage, written.step)
+            assert came in str(caught.value).rpartition(", came ")[2], step
