@@ -16,6 +16,7 @@ from axis.edxml.dialects import (
     DIALECTS,
     Cutter,
     Dialect,
+    Packing,
     Policy,
     contents,
     media_type_of,
@@ -119,3 +120,10 @@ def test_whatever_comes_is_read_or_refused(
     octets = _damaged(b"".join(render(dialect, document, [[file] for file in files])), where, what)
     with suppress(Refusal):
         _read(octets, dialect, len(octets))
+
+
+@pytest.mark.parametrize(
+    "dialect", [one for one in DIALECTS.values() if one.packing is Packing.PLAIN], ids=lambda dialect: dialect.name
+)
+def test_file_that_is_not_wrapped_may_begin_as_a_zip(dialect: Dialect) -> None:
+    assert b"".join(contents(io.BytesIO(b"PK\x03\x04"), "0.pdf", dialect)) == b"PK\x03\x04"

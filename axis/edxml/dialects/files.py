@@ -86,7 +86,7 @@ def is_wrapped(packed: BinaryIO, name: str, dialect: Dialect) -> bool:
     """Tell whether the file is the one entry of a zip.
 
     Raises:
-        Refusal: ATT.ARCHIVE; it begins as a zip, is none, and its name says that it should not be one.
+        Refusal: ATT.ARCHIVE; it begins as the zip that the dialect puts files into, and is none.
     """
     packed.seek(0)
     if packed.read(len(_MAGIC)) != _MAGIC:
@@ -99,7 +99,7 @@ def is_wrapped(packed: BinaryIO, name: str, dialect: Dialect) -> bool:
         with zipfile.ZipFile(cast("IO[bytes]", Sips(packed))) as archive:
             entries = archive.infolist()
     except _UNREADABLE as error:
-        if is_zip_by_name:
+        if is_zip_by_name or dialect.packing is Packing.PLAIN:  # A file as it is, whatever its first bytes.
             return False
         raise refuse("ATT.ARCHIVE", name) from error
     if len(entries) != 1 or entries[0].is_dir() or entries[0].filename in _INSIDE:
