@@ -203,6 +203,10 @@ async def _ordinary(
             with contextlib.suppress(Refusal):  # A manifest that cannot be read: intake says what is wrong with it.
                 carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes, by_name=by_name)
             foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=carried)
+            if wrong:  # As `accept`: what was accepted once is, whatever came with it this time.
+                digest = sha256(split.sealed).hexdigest()
+                known = await rooms.intake.foresee_refusal(Refusal(wrong), submitter=office, digest=digest)
+                wrong = [] if known.duplicate else wrong
             different = frozenset(digest for digest, file in carried.items() if file is None)
             return whole.Outlook(foreseen, tuple(wrong), different)
 

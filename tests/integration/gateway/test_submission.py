@@ -252,6 +252,11 @@ async def test_files_that_come_along_are_compared_with_the_manifest(sender: http
     assert [one["state"] for one in said["attachments"]] == ["different", "here"]
     answer = await _post(sender, content=spoilt)
     assert said["violations"] == answer.json()["violations"]
+    # What was accepted once stays accepted, whatever comes with it.
+    accepted = (await _post(sender, content=inside)).json()
+    again = await _judge(sender, content=spoilt)
+    assert (again["duplicate"], again["envelope_id"]) == (True, accepted["envelope_id"])
+    assert (await _post(sender, content=spoilt)).status_code == 200
 
 
 def _part(sealed: bytes) -> Any:
