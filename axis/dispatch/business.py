@@ -13,12 +13,13 @@ Spec: QCVN 102:2016 (codes); docs/protocol/orders.md 6; Decree 30/2020/NĐ-CP Ar
 from collections.abc import Mapping
 
 from axis.edxml import BusinessType
+from axis.edxml.codes import TAKE_BACK
 from axis.ledger import DeliveryRow
 from axis.receipts import Level
 
 WITHDRAWN = "15"
 ANSWERS = frozenset({"15", "16"})  # To an order; nothing else is answered by them.
-OF_ORIGINATOR = frozenset({"13"})  # The one status that only the originator of a document may send.
+OF_ORIGINATOR = frozenset({TAKE_BACK})  # The one status that only the originator of a document may send.
 
 _WORK: Mapping[str | None, frozenset[str]] = {
     None: frozenset({"01", "02", "03", "04", "05", "06"}),

@@ -198,8 +198,7 @@ class Orders:
 
     async def _refuse(self, links: Iterable[DueLink], code: str, now: datetime) -> None:
         for link in links:
-            office = link.originator if link.kind == LinkKind.STATUS else link.addressee
-            row = await self.ledger.delivery(link.envelope_id, office)
+            row = await self.ledger.delivery(link.envelope_id, link.deliver_to)
             if row is not None:
                 await self.answers.refuse_order(row, now, code=code, detail=link.document_id)
 

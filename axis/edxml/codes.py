@@ -119,6 +119,9 @@ STATUSES = {
 _SECRECY_MARK = re.compile(r"(?<!\w)(?<!bảo )(?<!bí )mật\W*\Z")
 
 
+TAKE_BACK = "13"  # The one status that the originator of a document sends: it asks for what a recall asks for.
+
+
 def fold(text: str) -> str:
     """Return text as names are compared: NFC, single spaces, lower case, without what stands in brackets."""
     plain = unicodedata.normalize("NFC", text).split("(", 1)[0]

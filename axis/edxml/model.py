@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
+from axis.edxml.codes import TAKE_BACK
+
 
 class Kind(StrEnum):
     """Which message it is."""
@@ -159,6 +161,11 @@ class Document:
         """What the message asks for."""
         return self.business.type
 
+    @property
+    def ordered_id(self) -> str:
+        """Id of the document that a recall or an update is about: a recall as the national SDK makes it has none of its own."""
+        return self.business.document_id or self.document_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -170,6 +177,11 @@ class Status:
     description: str = ""
     at: datetime
     staff: Staff | None = None
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it is an order of the document's originator, and no news of its addressee."""
+        return self.status_code == TAKE_BACK
 
 
 Message = Document | Status

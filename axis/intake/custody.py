@@ -19,7 +19,7 @@ from axis.intake.notary import Original
 from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
-from axis.routing import JUDGED, TAKE_BACK, Link, LinkKind, Route
+from axis.routing import JUDGED, Link, Route, deliver_to
 
 _HELD = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
 _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
@@ -72,7 +72,7 @@ def custody_of(
         if route.violation is not None
     }
     said = [accepted, *refusals.values()]
-    held = {_waits_for(link) for link in examined.links if link.kind in JUDGED}
+    held = {deliver_to(one.kind, one.originator, one.addressee) for one in examined.links if one.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
     release_at = _hour(message, at)
     return Custody(
@@ -175,11 +175,6 @@ def _verdict(route: Route, addressed: Mapping[str, Sequence[str]]) -> Verdict:
     return Verdict(code, verdict, route.explanation_vi, " ".join(addressed.get(code, ())))
 
 
-def _waits_for(link: Link) -> str:
-    """Return the addressee of the message for whom the link is to be judged first."""
-    return link.originator if link.kind is LinkKind.STATUS else link.addressee
-
-
 def _link(link: Link, at: datetime) -> NewLink:
     return NewLink(
         kind=link.kind.value,
@@ -217,7 +212,7 @@ def business_type_of(message: Message) -> BusinessType:
     """Return what a message asks for; a status that takes a document back is an order to recall it."""
     if isinstance(message, Document):
         return message.business_type
-    return BusinessType.RECALL if message.status_code == TAKE_BACK else BusinessType.NEW
+    return BusinessType.RECALL if message.takes_back else BusinessType.NEW
 
 
 def _business_key(message: Message, document_id: str) -> str:
@@ -227,7 +222,7 @@ def _business_key(message: Message, document_id: str) -> str:
     """
     if isinstance(message, Document):
         return document_id
-    whom = f" {message.response_for.organ_id}" if message.status_code == TAKE_BACK else ""
+    whom = f" {message.response_for.organ_id}" if message.takes_back else ""
     return f"{document_id}#{message.status_code}@{message.at.isoformat()}{whom}"
 
 

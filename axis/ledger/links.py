@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from axis.edxml import BusinessType, Kind
 from axis.ledger import deliveries
 from axis.ledger import tables as t
 from axis.ledger.deliveries import HELD, released
 from axis.ledger.values import DeliveryRow, DueLink, Relation
+from axis.routing import LinkKind
 
 _CLAIM = timedelta(seconds=30)
 _MOST_RELATED = 500  # Envelopes of a family.
-_RECALL = 1  # edXML's number of the business type: such an envelope is no copy of the document.
+_NO_ORDERS = (LinkKind.REPLY, LinkKind.STATUS)
 
 _d, _e, _k = t.deliveries.c, t.envelopes.c, t.links.c
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
@@ -71,13 +73,8 @@ def settle(
     """
     for one in links:
         connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about))
-    going = [one for one in links if deliver_to(one) in to]
+    going = [one for one in links if one.deliver_to in to]
     _of_held(connection, going, next_at=released(now), code=None, reason="", who_must_act="nobody", updated_at=now)
-
-
-def deliver_to(link: DueLink) -> str:
-    """Return the addressee of the envelope's delivery that waits for this link."""
-    return link.originator if link.kind == "status" else link.addressee
 
 
 def _of_held(connection: sa.Connection, links: Sequence[DueLink], **values: object) -> None:
@@ -86,7 +83,7 @@ def _of_held(connection: sa.Connection, links: Sequence[DueLink], **values: obje
             sa.update(t.deliveries)
             .where(
                 _d.envelope_id == one.envelope_id,
-                _d.addressee == deliver_to(one),
+                _d.addressee == one.deliver_to,
                 _d.state == "queued",
                 _d.code == HELD,
             )
@@ -110,8 +107,8 @@ def copies(
             sa.select(_e.id).where(
                 _e.document_id == document_id,
                 _e.originator.in_(originators),
-                _e.kind == "document",
-                _e.business_type != _RECALL,
+                _e.kind == Kind.DOCUMENT,
+                _e.business_type != BusinessType.RECALL,  # Such an envelope is no copy of the document.
                 _e.id != but,
             )
         ).scalars()
@@ -122,7 +119,7 @@ def copies(
 def orders_about(connection: sa.Connection, about: Collection[str], addressees: Collection[str]) -> list[DeliveryRow]:
     """Return the deliveries, to some offices, of the orders about some envelopes, oldest first."""
     ordering = sa.select(_k.envelope_id).where(
-        _k.about.in_(about), _k.addressee.in_(addressees), _k.kind.not_in(("reply", "status"))
+        _k.about.in_(about), _k.addressee.in_(addressees), _k.kind.not_in(_NO_ORDERS)
     )
     return deliveries.rows(connection, _d.envelope_id.in_(ordering), _d.addressee.in_(addressees))
 

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from axis.deadlines import Clocks
+from axis.routing import deliver_to
 
 CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
 
@@ -83,6 +84,11 @@ class DueLink:
     sender: str  # Originator of the envelope.
     sent_as: str  # Document id of the envelope.
     accepted_at: datetime
+
+    @property
+    def deliver_to(self) -> str:
+        """The addressee of the envelope's delivery that waits for this link."""
+        return deliver_to(self.kind, self.originator, self.addressee)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from axis import edxml
 from axis.edxml import Business, BusinessType, Document, Organization, Replacement, ResponseFor, Status
+from axis.edxml.codes import TAKE_BACK
 from axis.edxml.model import Update
 from axis.edxml.read import read_trees
 from axis.edxml.values import format_date
 from axis.errors import Refusal
-from axis.office.order import TAKE_BACK
 
 
 def document_in(sealed: bytes) -> Document | None:

@@ -19,8 +19,6 @@ from axis.office.answers import Agreed, Declined
 from axis.office.document import Document, StatusReport
 from axis.receipts import Level
 
-TAKE_BACK = "13"  # The status with which an originator asks for what a recall asks for.
-
 
 class OrderKind(StrEnum):
     """What is ordered."""
@@ -92,13 +90,11 @@ def asked_of(message: edxml.Message, *, is_for_others: Callable[[str], bool]) ->
         is_for_others: Whether an OrganId surely means another office than this one.
     """
     if isinstance(message, edxml.Status):
-        asks = message.status_code == TAKE_BACK
-        return Asked(OrderKind.TAKE_BACK, (message.response_for.document_id,)) if asks else None
+        return Asked(OrderKind.TAKE_BACK, (message.response_for.document_id,)) if message.takes_back else None
     kind = _KINDS.get(message.business_type)
     if kind is None:
         return None
-    # A recall as the national SDK makes it repeats the id of its document, and has none of its own.
-    named: tuple[str, ...] = (message.business.document_id or message.document_id,)
+    named: tuple[str, ...] = (message.ordered_id,)
     if kind is OrderKind.REPLACE:
         named = tuple(
             one.document_id

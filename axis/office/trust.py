@@ -66,15 +66,8 @@ class LiveTrust:
             organ_id: Who orders, in canonical form.
             originator: Who sent the document.
         """
-        wanted, seen = [self.canonical(originator)], set[str]()
-        while wanted:
-            code = wanted.pop()
-            if code == organ_id:
-                return True
-            office = None if self._roll is None or code in seen else self._roll.find(code)
-            seen.add(code)
-            wanted += () if office is None else map(self.canonical, office.successors)
-        return False
+        sent_by = self.canonical(originator)
+        return sent_by == organ_id or (self._roll is not None and sent_by in self._roll.line_of(organ_id))
 
     def means_another(self, organ_id: str, than: str) -> bool:
         """Tell whether an identifier surely means another office: no group, no closed office that `than` took over from."""

@@ -7,18 +7,18 @@ earlier documents.
 Spec: docs/protocol/intake.md, orders.md.
 """
 
-from axis.routing.links import EMPTY_HANDED, JUDGED, TAKE_BACK, Link, LinkKind, amiss, links, wrong_with
+from axis.routing.links import EMPTY_HANDED, JUDGED, Link, LinkKind, amiss, deliver_to, links, wrong_with
 from axis.routing.resolve import Resolution, Route, require_active, resolve
 
 __all__ = [
     "EMPTY_HANDED",
     "JUDGED",
-    "TAKE_BACK",
     "Link",
     "LinkKind",
     "Resolution",
     "Route",
     "amiss",
+    "deliver_to",
     "links",
     "require_active",
     "resolve",

@@ -19,15 +19,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from axis.edxml import BusinessType, Document, Message
+from axis.edxml import BusinessType, Document, Message, Status
 from axis.errors import Refusal, Violation, violation
 from axis.registry import Registry
 from axis.routing.resolve import Resolution, resolve
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader"
 _REPLACED = f"{_HEADER}/edXML:TraceHeaderList/edXML:Bussiness/edXML:ReplacementInfoList/edXML:ReplacementInfo"
-
-TAKE_BACK = "13"  # The one status that the originator of a document sends.
 
 
 class LinkKind(StrEnum):
@@ -47,6 +45,11 @@ JUDGED = frozenset(LinkKind) - {LinkKind.REPLY}
 EMPTY_HANDED = frozenset({LinkKind.RECALL, LinkKind.TAKE_BACK})
 
 
+def deliver_to(kind: str, originator: str, addressee: str) -> str:
+    """Return the office whose delivery of the message waits for a link: a status goes to whose document it is."""
+    return originator if kind == LinkKind.STATUS else addressee
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One document that a message speaks of, for one addressee."""
@@ -61,7 +64,7 @@ class Link:
 def links(message: Message, resolution: Resolution, registry: Registry) -> tuple[Link, ...]:
     """Return what a message is to earlier documents."""
     if not isinstance(message, Document):
-        return tuple(_of_status(message.status_code, message.response_for.document_id, resolution))
+        return tuple(_of_status(message, resolution))
     order = message.business
     if order.type is BusinessType.NEW and not message.responses:
         return ()
@@ -112,10 +115,10 @@ def _served(resolution: Resolution) -> Iterator[str]:
     return (route.office.code for route in resolution.routes if route.office is not None and route.served)
 
 
-def _of_status(code: str, document_id: str, resolution: Resolution) -> Iterator[Link]:
-    sender = resolution.originator.code
+def _of_status(message: Status, resolution: Resolution) -> Iterator[Link]:
+    sender, code, document_id = resolution.originator.code, message.status_code, message.response_for.document_id
     for office in _served(resolution):
-        if code == TAKE_BACK:
+        if message.takes_back:
             yield Link(LinkKind.TAKE_BACK, sender, document_id, office, code)
         else:
             yield Link(LinkKind.STATUS, office, document_id, sender, code)
@@ -126,10 +129,10 @@ def _of_order(message: Document, resolution: Resolution, registry: Registry) -> 
     match order.type:
         case BusinessType.RECALL:
             for office in _served(resolution):
-                yield Link(LinkKind.RECALL, sender, order.document_id or message.document_id, office)
+                yield Link(LinkKind.RECALL, sender, message.ordered_id, office)
         case BusinessType.UPDATE:
             for office in _served(resolution):
-                yield Link(LinkKind.UPDATE, sender, order.document_id, office)
+                yield Link(LinkKind.UPDATE, sender, message.ordered_id, office)
         case BusinessType.REPLACE:
             served = set(_served(resolution))
             for replaced in order.replacements:
