@@ -26,7 +26,8 @@ from axis.clock import Clock
 from axis.dispatch import business
 from axis.dispatch.answers import Answers
 from axis.dispatch.states import State
-from axis.ledger import DeliveryRow, DueLink, Ledger
+from axis.errors import TransientError
+from axis.ledger import LINK_CLAIM, DeliveryRow, DueLink, Ledger
 from axis.registry import Registry
 from axis.routing import EMPTY_HANDED, LinkKind
 from axis.telemetry import events
@@ -35,6 +36,7 @@ _LINKS = 1000  # Judged in one round; a circular to all communes is one for each
 _LONGEST_INBOX = 20_000  # Messages of an inbox that is led round for one order.
 _FIRST_WAIT = timedelta(seconds=1)  # For a document that is not here; then a fifth of how long that has been so.
 _HELD_BEYOND = timedelta(minutes=1)
+_BEHIND = LINK_CLAIM + timedelta(seconds=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,14 @@ class Orders:
         for link in due:
             together[link.envelope_id, link.kind, link.originator, link.document_id].append(link)
         for links in together.values():
-            await self._judge(links, now)
+            try:
+                await self._judge(links, now)
+            except Exception as error:
+                # Behind all others that were claimed: what cannot be judged now must not stand in their way again.
+                await self.ledger.put_off_links(links, now + _BEHIND, now + _BEHIND + _HELD_BEYOND)
+                if isinstance(error, TransientError):
+                    raise
+                events.service_failed(name="dispatch.orders", error=error)
         self.ring()
         return len(due) >= _LINKS
 

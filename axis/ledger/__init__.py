@@ -14,6 +14,7 @@ from axis.ledger.book import Ledger
 from axis.ledger.deliveries import HELD
 from axis.ledger.engine import migrate
 from axis.ledger.feed import BEGINNING, Place, Stretch
+from axis.ledger.links import LINK_CLAIM
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
     Asked,
@@ -52,6 +53,7 @@ from axis.ledger.webhooks import NotTold, WebhookRow
 __all__ = [
     "BEGINNING",
     "HELD",
+    "LINK_CLAIM",
     "Asked",
     "AttachmentRow",
     "Attempt",

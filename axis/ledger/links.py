@@ -16,7 +16,7 @@ from axis.ledger.deliveries import HELD, released
 from axis.ledger.values import DeliveryRow, DueLink, Relation
 from axis.routing import LinkKind
 
-_CLAIM = timedelta(seconds=30)
+LINK_CLAIM = timedelta(seconds=30)
 _MOST_RELATED = 500  # Envelopes of a family.
 _NO_ORDERS = (LinkKind.REPLY, LinkKind.STATUS)
 
@@ -44,7 +44,7 @@ def due(connection: sa.Connection, now: datetime, limit: int) -> list[DueLink]:
     """Claim links to act on; a claim that is not kept runs out."""
     found = [DueLink(**row._mapping) for row in connection.execute(_DUE.limit(limit), {"now": now})]
     for one in found:
-        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=now + _CLAIM))
+        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=now + LINK_CLAIM))
     return found
 
 

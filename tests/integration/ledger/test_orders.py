@@ -1,8 +1,9 @@
 """Orders act: what waits is taken back, what was delivered is asked for, and nobody orders what is another's."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import aio_pika
@@ -13,8 +14,9 @@ from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Business, BusinessType, Document, Organization, Replacement, ResponseFor, Status
 from axis.edxml.model import Update
+from axis.errors import TransientError
 from axis.intake import Rejected
-from axis.ledger import DeliveryRow
+from axis.ledger import DeliveryRow, DueLink
 from axis.office.answers import Delivered, Progress, Refused, Registered
 from axis.office.speech import Deferred
 from axis.registry import Office, Registry
@@ -381,6 +383,32 @@ async def test_acting_twice_changes_nothing(home: House, orders: Orders, outboun
     assert await receipts_of(home, envelope_id) == said
     assert await receipts_of(home, order_id) == about
     assert (await home.ledger.audit(home.at)).findings == ()
+
+
+@pytest.mark.parametrize("wrong", [ValueError("x"), TransientError("SYS.BROKER")], ids=["fault", "outage"])
+async def test_order_that_cannot_be_judged_stands_in_nobodys_way(
+    home: House, orders: Orders, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+) -> None:
+    first, second = home.document(), home.document()
+    about = {await accept(home, one): await accept(home, recall(home, one)) for one in (first, second)}
+    (hard, _), (easy, _) = sorted(about.items(), key=lambda pair: pair[1])  # As they are judged.
+    judge, failing = Orders._judge, True
+
+    async def fail(self: Orders, links: Sequence[DueLink], now: datetime) -> None:
+        if failing and links[0].envelope_id == about[hard]:
+            raise wrong
+        await judge(self, links, now)
+
+    monkeypatch.setattr(Orders, "_judge", fail)
+    for _ in range(2):  # What was claimed with it is due before it is.
+        with contextlib.suppress(TransientError):
+            await orders.go_round()
+        home.pass_time(timedelta(seconds=31))
+    assert [(await stands(home, one))[0] for one in (hard, easy)] == ["queued", "recalled"]
+    failing = False
+    home.pass_time(timedelta(minutes=1))
+    await orders.go_round()
+    assert (await stands(home, hard))[0] == "recalled"
 
 
 # --- statuses and replies ---------------------------------------------------------------
