@@ -276,6 +276,24 @@ async def patiently(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
+async def small(receive: Receive, most_bytes: int) -> bytes:
+    """Return a body that is held whole.
+
+    Raises:
+        Refusal: ENV.TOO_LARGE
+        HTTPException: 408
+    """
+    body = bytearray()
+    try:
+        async for chunk in patiently(receive):
+            body += chunk
+            if len(body) > most_bytes:
+                raise refuse("ENV.TOO_LARGE", f"> {most_bytes} bytes")
+    except ClientDisconnect as error:
+        raise HTTPException(408) from error
+    return bytes(body)
+
+
 async def _one(content: bytes) -> AsyncIterator[bytes]:
     yield content
 

@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from axis import clock
 from axis.errors import PermanentError, refuse
@@ -172,7 +170,7 @@ async def confirm(envelope_id: EnvelopeId, request: Request, rooms: Rooms, offic
     """Say what became of a message that was sent to the office: its signed receipt, or several as a bundle."""
     require_plain(request)
     await given(rooms, envelope_id, office)
-    body = await _small(request)
+    body = await files.small(request.receive, MAX_RECEIPT_BYTES)
     # In their order: each is decided on what the one before it has left.
     said = [await _take(rooms, xml, office, envelope_id) for xml in _receipts(body)]
     row = await rooms.ledger.delivery(envelope_id, office)
@@ -203,21 +201,3 @@ async def _take(rooms: AllRooms, xml: bytes, office: str, envelope_id: str) -> d
         await rooms.answers.refuse_receipt(error, digest=digest, submitter=office, now=now)
         raise
     return {"digest": digest, "repeated": recorded.outcome is Outcome.REPEATED}
-
-
-async def _small(request: Request) -> bytes:
-    """Read a body that holds receipts.
-
-    Raises:
-        Refusal: ENV.TOO_LARGE
-        HTTPException: 408
-    """
-    body = bytearray()
-    try:
-        async for chunk in files.patiently(request.receive):
-            body += chunk
-            if len(body) > MAX_RECEIPT_BYTES:
-                raise refuse("ENV.TOO_LARGE", f"> {MAX_RECEIPT_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise HTTPException(408) from error
-    return bytes(body)

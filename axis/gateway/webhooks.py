@@ -9,8 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from axis import clock
@@ -196,16 +194,9 @@ async def _read(request: Request, kind: type[_B]) -> _B:
         HTTPException: 408
     """
     require_plain(request)
-    body = bytearray()
+    body = await files.small(request.receive, _MOST_BYTES)
     try:
-        async for chunk in files.patiently(request.receive):
-            body += chunk
-            if len(body) > _MOST_BYTES:
-                raise refuse("ENV.TOO_LARGE", f"> {_MOST_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise HTTPException(408) from error
-    try:
-        return kind.model_validate_json(bytes(body))
+        return kind.model_validate_json(body)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {one['msg']}" for one in error.errors())
         raise refuse("API.PARAMETER", wrong) from error
