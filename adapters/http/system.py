@@ -13,8 +13,9 @@ import json
 import ssl
 from base64 import b64encode
 from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from standardwebhooks import Webhook
@@ -34,6 +35,8 @@ from axis import (
     StatusReport,
     Unavailable,
 )
+
+T = TypeVar("T")
 
 _CONNECT_S = 5.0
 _MOST_ANSWER_BYTES = 64 * 1024
@@ -69,7 +72,7 @@ class System:
         answer = await self._post("document.received", envelope_id, facts)
         if answer.status_code in _NEVER:
             raise Permanent(_says(answer))
-        return _answer(_agreed_form(answer))
+        return _read(_agreed_form(answer), _ANSWERS)
 
     async def announce_order(self, order: Order) -> Agreed | Declined | Delivered:
         """Tell the system of an order and return its answer.
@@ -92,7 +95,7 @@ class System:
         answer = await self._post("order.received", order.envelope_id, facts)
         if answer.status_code in _NEVER:
             raise Permanent(_says(answer))
-        return _decision(_agreed_form(answer))
+        return _read(_agreed_form(answer), _DECISIONS)
 
     async def tell_receipt(self, notice: Notice) -> None:
         """Tell the system what was said about a document of its own.
@@ -193,41 +196,27 @@ def _agreed_form(answer: httpx.Response) -> dict[str, Any]:
     return said
 
 
-def _answer(said: dict[str, Any]) -> Registered | Refused | Delivered:
-    """Return what the system says about a document.
+_Said = Mapping[str, Any]
+_ANSWERS: dict[str, Callable[[_Said], Registered | Refused | Delivered]] = {
+    "registered": lambda said: Registered(str(said["number"]), str(said.get("note", ""))),
+    "refused": lambda said: Refused(str(said["reason"])),
+    "delivered": lambda _said: Delivered(),
+}
+_DECISIONS: dict[str, Callable[[_Said], Agreed | Declined | Delivered]] = {
+    "agreed": lambda said: Agreed(str(said.get("note", "")), str(said.get("number", ""))),
+    "declined": lambda said: Declined(str(said["reason"])),
+    "delivered": lambda _said: Delivered(),
+}
+
+
+def _read(said: _Said, words: Mapping[str, Callable[[_Said], T]]) -> T:
+    """Return what the system says, in one of the words for it; no word is `delivered`.
 
     Raises:
         Unavailable: It speaks in another way than was agreed.
     """
+    word = said.get("answer")
     try:
-        match said.get("answer"):
-            case "registered":
-                return Registered(str(said["number"]), str(said.get("note", "")))
-            case "refused":
-                return Refused(str(said["reason"]))
-            case "delivered" | None:
-                return Delivered()
-            case _:
-                raise ValueError("unknown answer")
-    except (ValueError, KeyError) as error:
-        raise Unavailable(_NOT_AS_AGREED) from error
-
-
-def _decision(said: dict[str, Any]) -> Agreed | Declined | Delivered:
-    """Return what the system says about an order.
-
-    Raises:
-        Unavailable: It speaks in another way than was agreed.
-    """
-    try:
-        match said.get("answer"):
-            case "agreed":
-                return Agreed(str(said.get("note", "")), str(said.get("number", "")))
-            case "declined":
-                return Declined(str(said["reason"]))
-            case "delivered" | None:
-                return Delivered()
-            case _:
-                raise ValueError("unknown answer")
+        return words["delivered" if word is None else str(word)](said)
     except (ValueError, KeyError) as error:
         raise Unavailable(_NOT_AS_AGREED) from error
