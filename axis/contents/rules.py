@@ -132,15 +132,7 @@ def _dossier(said: Dossier, today: date, carrier: Carrier | None) -> Iterator[Vi
 
 def _dossier_progress(said: DossierProgress, today: date, carrier: Carrier | None) -> Iterator[Violation]:
     yield from _dossier_code(said, today)
-    state = dossiers.STATES[said.status]
-    if state.needs_note and not said.note:
-        wanted = _element(said, "note")
-        yield _missing(
-            f"status {said.status} needs {wanted}",
-            f"trạng thái {said.status} ({state.name}) phải có {wanted}",
-            path_to(said, "status"),
-            "rule:dossier.needs",
-        )
+    yield from _needed_note(said, dossiers.STATES[said.status], "rule:dossier.needs")
     yield from _in_order(said, ("began_at", "due_at"), ("began_at", "at"))
     yield from _not_in_future(said, "at", said.at, today)
     yield from _dossier_speaker(said, carrier)
@@ -208,19 +200,11 @@ def _task(said: Task, _today: date, carrier: Carrier | None) -> Iterator[Violati
 
 
 def _task_progress(said: TaskProgress, today: date, carrier: Carrier | None) -> Iterator[Violation]:
-    state = tasks.STATES[said.status]
-    if state.needs_note and not said.note:
-        wanted = _element(said, "note")
-        yield _missing(
-            f"status {said.status} needs {wanted}",
-            f"trạng thái {said.status} ({state.name}) phải có {wanted}",
-            path_to(said, "status"),
-            "rule:task.needs",
-        )
+    yield from _needed_note(said, tasks.STATES[said.status], "rule:task.needs")
     yield from _task_parties(said)
     yield from _not_in_future(said, "at", said.at, today)
     if carrier is not None:
-        yield from _spoken_by(said, state.said_by, carrier)
+        yield from _spoken_by(said, tasks.STATES[said.status].said_by, carrier)
 
 
 def _task_completion(said: TaskCompletion, today: date, carrier: Carrier | None) -> Iterator[Violation]:
@@ -360,6 +344,19 @@ def _not_in_future(said: Content, name: str, at: datetime | None, today: date) -
             detail_vi=f"{element} ở tương lai",
             path=path_to(said, name),
             rule="rule:content.not-future",
+        )
+
+
+def _needed_note(
+    said: DossierProgress | TaskProgress, state: dossiers.State | tasks.State, rule: str
+) -> Iterator[Violation]:
+    if state.needs_note and not said.note:
+        wanted = _element(said, "note")
+        yield _missing(
+            f"status {said.status} needs {wanted}",
+            f"trạng thái {said.status} ({state.name}) phải có {wanted}",
+            path_to(said, "status"),
+            rule,
         )
 
 
