@@ -1,14 +1,13 @@
 """Lanes: urgent envelopes pass ordinary ones in an office's inbox, at a real broker and with a real office."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from structlog.testing import capture_logs
 
 from axis import Document, Draft, Office, OfficeSettings, Organization, Priority, Registered, clock, edxml, seal
 from axis.broker import Broker, Incoming, PrivateNode, topology
@@ -19,19 +18,6 @@ from tests.province import AT
 
 SENDER = "H56.05"
 _SOON_S = 30.0
-
-
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as events:
-        yield events
-
-
-@pytest.fixture
-async def pipes(rabbitmq: PrivateNode, office: str) -> AsyncIterator[Broker]:
-    async with Broker.connect(rabbitmq.url, name="test") as opened:
-        await opened.declare(topology.province([office]))
-        yield opened
 
 
 async def _publish(pipes: Broker, office: str, body: bytes, *, urgent: bool = False) -> None:

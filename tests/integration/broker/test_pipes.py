@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,25 +10,11 @@ from uuid import uuid4
 import aio_pika
 import pytest
 from aio_pika.exceptions import AMQPError
-from structlog.testing import capture_logs
 
 from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
 from axis.errors import PermanentError, TransientError
 
 _SOON_S = 20.0
-
-
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as events:
-        yield events
-
-
-@pytest.fixture
-async def pipes(rabbitmq: PrivateNode, office: str) -> AsyncIterator[Broker]:
-    async with Broker.connect(rabbitmq.url, name="test") as opened:
-        await opened.declare(topology.province([office]))
-        yield opened
 
 
 async def _until(true: Callable[[], bool]) -> None:

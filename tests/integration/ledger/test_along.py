@@ -35,15 +35,6 @@ async def _delete(node: PrivateNode, queue: str) -> None:
 
 
 @pytest.fixture
-async def pipes(rabbitmq: PrivateNode) -> AsyncIterator[Broker]:
-    for office in (SENDER, COMMUNE, OTHER):
-        await _delete(rabbitmq, topology.inbox(office))  # With what another test has left there.
-    async with Broker.connect(rabbitmq.url, name="test") as broker:
-        await broker.declare(topology.province([SENDER, COMMUNE, OTHER]))
-        yield broker
-
-
-@pytest.fixture
 async def inboxes(pipes: Broker) -> AsyncIterator[_Inboxes]:
     found = _Inboxes()
     consumers = []
@@ -56,18 +47,6 @@ async def inboxes(pipes: Broker) -> AsyncIterator[_Inboxes]:
     yield found
     for consumer in consumers:
         await consumer.stop()
-
-
-@pytest.fixture
-def outbound(home: House, pipes: Broker) -> Outbound:
-    return Outbound(
-        ledger=home.ledger,
-        broker=pipes,
-        answer_within=timedelta(minutes=5),
-        batch=100,
-        ring=lambda: None,
-        now=home.now,
-    )
 
 
 async def test_envelope_is_on_its_way_when_its_acceptance_is_on_the_disk(

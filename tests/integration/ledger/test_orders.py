@@ -1,15 +1,14 @@
 """Orders act: what waits is taken back, what was delivered is asked for, and nobody orders what is another's."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import aio_pika
 import pytest
 
-from axis.broker import Broker, PrivateNode, topology
+from axis.broker import Broker, topology
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Business, BusinessType, Document, Organization, Replacement, ResponseFor, Status
@@ -24,29 +23,6 @@ from axis.registry import Status as OfficeStatus
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
 
 PATIENCE = timedelta(minutes=10)
-
-
-@pytest.fixture
-async def pipes(rabbitmq: PrivateNode) -> AsyncIterator[Broker]:
-    offices = (SENDER, COMMUNE, OTHER, STRANGER)
-    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
-        for office in offices:
-            await channel.queue_delete(topology.inbox(office))  # With what another test has left there.
-    async with Broker.connect(rabbitmq.url, name="test") as broker:
-        await broker.declare(topology.province(offices))
-        yield broker
-
-
-@pytest.fixture
-def outbound(home: House, pipes: Broker) -> Outbound:
-    return Outbound(
-        ledger=home.ledger,
-        broker=pipes,
-        answer_within=timedelta(minutes=5),
-        batch=100,
-        ring=lambda: None,
-        now=home.now,
-    )
 
 
 @pytest.fixture
