@@ -82,7 +82,8 @@ class Laboratory:
         if one.process.returncode is None:
             one.process.send_signal(number)
         try:
-            code = await asyncio.wait_for(one.process.wait(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                code = await one.process.wait()
         except TimeoutError:
             one.process.kill()
             code = await one.process.wait()

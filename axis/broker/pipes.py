@@ -165,7 +165,8 @@ class Broker:
     async def ping(self) -> None:
         """Raise TransientError if the broker cannot be reached."""
         with _dead_line_is_transient():
-            await asyncio.wait_for(self._publisher(), _CONNECT_S)
+            async with asyncio.timeout(_CONNECT_S):
+                await self._publisher()
 
     async def publish(
         self,
@@ -422,7 +423,8 @@ class Consumer:
             except Exception as error:  # A queue that nobody reads any more would be noticed by nobody.
                 events.service_failed(name=f"consumer {self._name}", error=error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:

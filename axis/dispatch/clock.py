@@ -36,7 +36,8 @@ class Bell:
     async def wait(self, at_most: timedelta) -> None:
         """Sleep until rung, or for `at_most`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), at_most.total_seconds())
+            async with asyncio.timeout(at_most.total_seconds()):
+                await self._event.wait()
         self._event.clear()
 
 

@@ -268,7 +268,8 @@ class Counter:
         while not self.stopping.is_set():
             await self._once(name, once)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), period.total_seconds())
+                async with asyncio.timeout(period.total_seconds()):
+                    await wake.wait()
             if bell is not None:
                 bell.clear()
 

@@ -346,7 +346,8 @@ async def _until_stopped(stop: asyncio.Event, key: seal.SigningKey) -> None:
     """Wait for the word to stop, or for the end of the certificate."""
     while not stop.is_set() and clock.now() <= key.certificate.not_valid_after_utc:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _CERTIFICATE_EVERY_S)
+            async with asyncio.timeout(_CERTIFICATE_EVERY_S):
+                await stop.wait()
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,8 @@ class Suspects:
             self._free.clear()
             try:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._quiet.wait(), self.alone_s)
+                    async with asyncio.timeout(self.alone_s):
+                        await self._quiet.wait()
                 long_enough = asyncio.get_running_loop().call_later(self.alone_s, self._free.set)
                 try:
                     with self._runs():

@@ -78,7 +78,8 @@ async def line(gateway_url: str) -> AsyncIterator[Line]:
         server.close()
         made.cut()
         with suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 5)
+            async with asyncio.timeout(5):
+                await server.wait_closed()
 
 
 async def _carry(made: Line, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, up: bool) -> None:

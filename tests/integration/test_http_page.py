@@ -63,7 +63,8 @@ async def test_page_works_as_printed(running: Trial, tmp_path: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    async with asyncio.timeout(120):
+        out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()[-6000:]
     # Whom the roll serves over HTTP nothing was published to, and the books are in order.
     async with Broker.connect(running.node.url, name="test") as broker:

@@ -103,7 +103,8 @@ async def _handing_in(trial: Trial, hand_in: _HandIn) -> AsyncIterator[None]:
             await hand_in(draft)
             trial.others.append(draft.document_id)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _PAUSE_S)
+                async with asyncio.timeout(_PAUSE_S):
+                    await ended.wait()
                 return
 
     task = asyncio.create_task(others())

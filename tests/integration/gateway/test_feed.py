@@ -89,7 +89,8 @@ async def test_who_waits_for_events_is_told(app: FastAPI, home: House) -> None:
         waiting = asyncio.create_task(_read(sender, wait=20))
         await asyncio.sleep(0.4)
         await home.accept(home.seal(home.document()))
-        found = await asyncio.wait_for(waiting, 5)
+        async with asyncio.timeout(5):
+            found = await waiting
     assert [one["event"] for one in found["events"]] == ["envelope.accepted"]
 
 

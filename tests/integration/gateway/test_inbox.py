@@ -306,7 +306,8 @@ async def test_gateway_that_ends_lets_nobody_wait(app: FastAPI, commune: httpx.A
     waiting = asyncio.create_task(_inbox(commune, wait=30))
     await asyncio.sleep(0.3)
     app.state.rooms.watch.stop()
-    assert (await asyncio.wait_for(waiting, 3))["items"] == []
+    async with asyncio.timeout(3):
+        assert (await waiting)["items"] == []
 
 
 # --- nothing is published to it --------------------------------------------------------------------

@@ -217,7 +217,8 @@ async def test_bucket_that_cannot_be_reached_is_transient(tmp_path: Path, monkey
         monkeypatch.setenv(name, value)
     async with Spool.open("s3://axis-spool/province", tmp_path / "staging") as store:
         with pytest.raises(TransientError) as caught:
-            await asyncio.wait_for(store.ping(), 60)
+            async with asyncio.timeout(60):
+                await store.ping()
     assert caught.value.code == "SYS.SPOOL"
 
 

@@ -36,7 +36,8 @@ async def test_reader_goes_on_whatever_its_line_raises(error: BaseException) -> 
     consumer = Consumer(cast(Any, line), {"inbox.H56.112": 1}, _ignore, lambda: None)
     with capture_logs():
         consumer.start()
-        await asyncio.wait_for(line.survived.wait(), 5)
+        async with asyncio.timeout(5):
+            await line.survived.wait()
     assert consumer._task is not None
     consumer._task.cancel()
     with pytest.raises(asyncio.CancelledError):  # This one was asked for.

@@ -61,7 +61,8 @@ async def test_nonsense_and_silence_do_no_harm(client: httpx.AsyncClient) -> Non
         writer.write(words)
         writer.write_eof()
         try:
-            await asyncio.wait_for(reader.read(), 10)
+            async with asyncio.timeout(10):
+                await reader.read()
         except ConnectionError:
             pass
         writer.close()
