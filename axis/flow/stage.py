@@ -62,6 +62,17 @@ class Sent:
     over_http: Answered | None = None
 
     @property
+    def document(self) -> edxml.Document:
+        """The message, of which a step says that it is a document.
+
+        Raises:
+            PermanentError: CFG.INVALID if it is something else.
+        """
+        if not isinstance(self.message, edxml.Document):
+            raise PermanentError("CFG.INVALID", f"{self.name} is no document")
+        return self.message
+
+    @property
     def digests(self) -> frozenset[str]:
         """How receipts may name it."""
         with contextlib.suppress(Refusal):
