@@ -120,8 +120,8 @@ def flows() -> Iterator[str]:
         "it begins: in a flow no time is waited for, it is passed. Every flow has a province of its own, so codes may repeat.",
         "",
         "`steps` are taken in their order; each begins with `do`. What is expected is waited for, ten seconds unless `within`",
-        "says otherwise. When all steps are done, the ledger is audited and every chain of receipts is checked. `note` may stand",
-        "in any step.",
+        "says otherwise; the steps of a flow together have three minutes unless `--timeout` does. When all steps are done, the",
+        "ledger is audited and every chain of receipts is checked. `note` may stand in any step.",
         "",
     )
     for verb in flow.VERBS.values():

@@ -24,6 +24,9 @@ _Files = Annotated[
 def run(
     files: _Files,
     at_once: Annotated[int, typer.Option(min=1, max=16, help="So many flows beside each other.")] = 3,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="So many seconds for the steps of one flow; one that needs more has failed.")
+    ] = flow.DEFAULT_LIMIT_S,
     keep: Annotated[
         Path | None, typer.Option(file_okay=False, help="Keep ledgers, states and keys in this new folder.")
     ] = None,
@@ -40,7 +43,7 @@ def run(
     async def work(folder: Path) -> list[flow.Result]:
         _log_to(folder / "events.jsonl")
         async with flow.private_node(folder / "broker", _said(json)) as node:
-            return await flow.run_all(flows, node, folder, at_once=at_once, told=_show(json))
+            return await flow.run_all(flows, node, folder, at_once=at_once, limit_s=timeout, told=_show(json))
 
     if keep is not None:
         results = output.run(work(keep.absolute()))

@@ -9,8 +9,8 @@ that serves knows it.
 Spec: docs/flows/README.md; docs/adr/0022.
 """
 
-from axis.flow.run import Failure, Result, private_node, read, run_all
+from axis.flow.run import DEFAULT_LIMIT_S, Failure, Result, private_node, read, run_all
 from axis.flow.script import Flow, Misread
 from axis.flow.steps import VERBS
 
-__all__ = ["VERBS", "Failure", "Flow", "Misread", "Result", "private_node", "read", "run_all"]
+__all__ = ["DEFAULT_LIMIT_S", "VERBS", "Failure", "Flow", "Misread", "Result", "private_node", "read", "run_all"]

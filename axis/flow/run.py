@@ -1,7 +1,8 @@
 """Running: flows on stages, and what came of each.
 
-A flow ends at the first step that fails. One whose steps are all done must also
-leave the books in order: `axis audit` would find nothing.
+A flow ends at the first step that fails, and when its time is over, wherever it
+stands. One whose steps are all done must also leave the books in order: `axis
+audit` would find nothing.
 """
 
 import asyncio
@@ -15,11 +16,14 @@ from typing import Any
 from axis import clock
 from axis.broker import PrivateNode
 from axis.errors import Refusal
-from axis.flow.expect import Unmet
+from axis.flow.expect import Facts, Unmet
 from axis.flow.script import Flow, Written, read_flow
 from axis.flow.stage import Accounts, Stage, admit, staged
 from axis.flow.steps import VERBS
 from axis.receipts import check_chain
+
+DEFAULT_LIMIT_S = 180.0  # A minute more than the longest that one step may wait.
+_AROUND_S = 60.0  # For setting the stage and clearing it, beyond what the steps have.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,13 @@ async def private_node(folder: Path, said: Callable[[str], None]) -> AsyncIterat
 
 
 async def run_all(
-    flows: Sequence[Flow], node: PrivateNode, folder: Path, *, at_once: int, told: Callable[[Result], None]
+    flows: Sequence[Flow],
+    node: PrivateNode,
+    folder: Path,
+    *,
+    at_once: int,
+    limit_s: float,
+    told: Callable[[Result], None],
 ) -> list[Result]:
     """Run flows beside each other on one broker.
 
@@ -83,6 +93,7 @@ async def run_all(
         node: Runs.
         folder: For everything that they write; each gets a folder of its own.
         at_once: So many at the same time.
+        limit_s: How long the steps of one flow may take together, in real seconds.
         told: Hears of each as it ends.
 
     Returns:
@@ -96,29 +107,23 @@ async def run_all(
 
     async def one(number: int, flow: Flow) -> Result:
         async with free:
-            result = await run_one(flow, accounts, folder / f"{number:02}-{flow.file.stem}")
+            result = await run_one(flow, accounts, folder / f"{number:02}-{flow.file.stem}", limit_s=limit_s)
         told(result)
         return result
 
     return list(await asyncio.gather(*(one(number, flow) for number, flow in enumerate(flows, 1))))
 
 
-async def run_one(flow: Flow, accounts: Accounts, folder: Path) -> Result:
+async def run_one(flow: Flow, accounts: Accounts, folder: Path, *, limit_s: float = DEFAULT_LIMIT_S) -> Result:
     """Run one flow; whatever goes wrong is its result."""
     began = time.monotonic()
     done, failure = 0, None
     try:
-        async with staged(flow, accounts, folder) as stage:
-            for written in flow.steps:
-                failure = await _take(stage, written)
-                if failure is not None:
-                    break
-                done += 1
-            if failure is None:
-                failure = await _look_at_the_books(stage)
+        async with asyncio.timeout(limit_s + _AROUND_S), staged(flow, accounts, folder) as stage:
+            done, failure = await _play(stage, limit_s)
     except Exception as error:  # The others go on.
         problem = f"{type(error).__name__}: {error}"
-        failure = Failure(step=0, line=1, do="", expected={}, came={}, problem=problem, receipts=())
+        failure = failure or Failure(step=0, line=1, do="", expected={}, came={}, problem=problem, receipts=())
     return Result(
         file=flow.file,
         title_vi=flow.title_vi,
@@ -128,6 +133,22 @@ async def run_one(flow: Flow, accounts: Accounts, folder: Path) -> Result:
         seconds=time.monotonic() - began,
         failure=failure,
     )
+
+
+async def _play(stage: Stage, limit_s: float) -> tuple[int, Failure | None]:
+    """Take the steps in their order; return how many were done, and what failed."""
+    at = stage.flow.steps[0]
+    try:
+        async with asyncio.timeout(limit_s):
+            for at in stage.flow.steps:
+                failure = await _take(stage, at)
+                if failure is not None:
+                    return at.number - 1, failure
+    except TimeoutError:  # The limit's: one of the step itself is a failure already.
+        return at.number - 1, await _failure(
+            stage, at, f"hết thời gian {limit_s:g} s / the {limit_s:g} s of the flow are over"
+        )
+    return len(stage.flow.steps), await _look_at_the_books(stage)
 
 
 async def _take(stage: Stage, written: Written) -> Failure | None:
@@ -144,12 +165,18 @@ async def _take(stage: Stage, written: Written) -> Failure | None:
         problem = f"{type(error).__name__}: {error}"
     else:
         return None
+    return await _failure(stage, written, problem, expected, came)
+
+
+async def _failure(
+    stage: Stage, written: Written, problem: str, expected: Facts | None = None, came: Facts | None = None
+) -> Failure:
     return Failure(
         step=written.number,
         line=written.line,
         do=written.verb,
-        expected=expected,
-        came=came,
+        expected=dict(expected or {}),
+        came=dict(came or {}),
         problem=problem,
         receipts=tuple([line async for line in _chains(stage)]),
     )

@@ -33,6 +33,17 @@ steps = [
 ]
 """
 
+ENDLESS = """
+title_vi = "Chờ mãi"
+title_en = "One that waits"
+offices = [{ code = "H56.05", name = "Sở (ví dụ)" }, { code = "H56.112", name = "UBND phường (ví dụ)" }]
+steps = [
+  { do = "send", document = "d", from = "H56.05", to = ["H56.112"] },
+  { do = "expect delivery", document = "d", office = "H56.112", state = "delivered" },
+  { do = "expect delivery", document = "d", office = "H56.112", state = "refused", within = 120 },
+]
+"""
+
 PLAYED = """
 title_vi = "Kỳ vọng sai"
 title_en = "A wrong expectation"
@@ -81,6 +92,13 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
 
 
 @pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
+    file = tmp_path_factory.mktemp("flows") / "endless.toml"
+    file.write_text(ENDLESS, encoding="utf-8")
+    return flow.read(file)
+
+
+@pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
     file = tmp_path_factory.mktemp("flows") / "played.toml"
     content = FOLDER.parent / "examples" / "ho-so-tien-do.xml"
@@ -91,10 +109,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> flow.Flow:
 
 @pytest.fixture(scope="module")
 def accounts(
-    rabbitmq: PrivateNode, wrong: flow.Flow, played: flow.Flow, tmp_path_factory: pytest.TempPathFactory
+    rabbitmq: PrivateNode,
+    wrong: flow.Flow,
+    endless: flow.Flow,
+    played: flow.Flow,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Accounts:
     """What every flow needs at the broker, by one call of its tool, which takes seconds."""
-    flows = [*map(flow.read, FILES), wrong, played]
+    flows = [*map(flow.read, FILES), wrong, endless, played]
     return asyncio.run(admit(flows, rabbitmq, tmp_path_factory.mktemp("accounts")))
 
 
@@ -131,6 +153,18 @@ async def test_expectation_that_fails_is_explained(wrong: flow.Flow, accounts: A
     assert f"{wrong.file}:8: bước / step 3 (expect delivery)" in text
     assert "mong đợi / expected   state = refused · business = 02" in text
     assert "thực tế / came        state = delivered · business = 03" in text
+
+
+async def test_flow_whose_time_is_over_says_where_it_stood(
+    endless: flow.Flow, accounts: Accounts, tmp_path: Path
+) -> None:
+    result = await run_one(endless, accounts, tmp_path, limit_s=5)
+    assert (result.passed, result.done) == (False, 2)
+    assert result.failure is not None
+    assert (result.failure.step, result.failure.line, result.failure.do) == (3, 8, "expect delivery")
+    assert [one.split(" ")[1] for one in result.failure.receipts] == ["accepted", "delivered", "registered"]
+    assert "the 5 s of the flow are over" in explanation(result)
+    assert result.seconds < MOST_S
 
 
 async def test_every_expectation_can_fail(played: flow.Flow, accounts: Accounts, tmp_path: Path) -> None:
