@@ -69,6 +69,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENV.WRONG_ROOT": Entry("5.5.5", 400, _I, "Không phải gói tin edXML: {detail}", "Not an edXML message: {detail}", _FIX),
     "ENV.SCHEMA": Entry("5.6.0", 400, _I, "Sai cấu trúc: {detail}", "Against the schema: {detail}", _FIX),
     "ENV.ID_ATTRIBUTE": Entry("5.5.2", 400, _I, "Thuộc tính Id không hợp lệ: {detail}", "An Id attribute is not allowed here: {detail}", _FIX),
+    "ENV.MIME": Entry("5.6.0", 400, _I, "Các phần MIME của gói tin không đọc được: {detail}", "The MIME parts of the message cannot be read: {detail}", _FIX),
     "ENV.DIALECT": Entry("5.5.5", 400, _I, "Không phải mẫu mà danh sách đơn vị ghi cho đơn vị: {detail}", "Not the dialect that the roll states for the office: {detail}", "Sửa gói tin, hoặc đề nghị sửa mục dialect trong danh sách đơn vị. / Correct the message, or ask for another dialect in the roll."),
     # --- the seal --------------------------------------------------------------
     "SIG.MISSING": Entry("5.7.7", 422, _O, "Gói tin chưa được ký số.", "The envelope carries no seal.", _SEAL),

@@ -24,7 +24,7 @@ from axis.dispatch import business
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
 from axis.edxml import catalogue
 from axis.edxml.codes import STATUSES
-from axis.edxml.dialects import DIALECTS, WORDS, Dialect
+from axis.edxml.dialects import DIALECTS, WORDS, Dialect, Package
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -159,7 +159,7 @@ def dialects() -> Iterator[str]:
                 f"`{one.frame}`",
                 "`edXML:`" if one.prefixed else "none",
                 f"`{one.clock}`",
-                f"`{one.packing}`",
+                f"`{one.packing}`" + (" in parts" if one.package is Package.MIME else ""),
                 "; ".join(_besides(one)),
             )
             for one in DIALECTS.values()
@@ -181,6 +181,8 @@ def _besides(one: Dialect) -> Iterator[str]:
         yield "every element is written, and an `ErrorList`"
     if one.signature:
         yield f"an empty `{one.signature}`"
+    if one.status_in_body:
+        yield "a status is `Status` in the body"
     if one.order:
         yield f"another order in {', '.join(f'`{parent}`' for parent in one.order)}"
     if one.blanks:

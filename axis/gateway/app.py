@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from axis import clock, registry, seal
 from axis.dispatch.answers import Answers
 from axis.edxml import catalogue
-from axis.edxml.dialects import DEFAULT, DIALECTS, Dialect
+from axis.edxml.dialects import DEFAULT, DIALECTS, RELATED, Dialect
 from axis.errors import AxisError, PermanentError
 from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
 from axis.gateway.desk import Desk
@@ -51,6 +51,7 @@ def _bytes(media_type: str, said: str) -> dict[int | str, dict[str, Any]]:
 _SEALED = _bytes(_XML, "As it was sealed.")
 _ORIGINAL = _bytes("application/octet-stream", "As it came from an older system.")
 _IN_DIALECT = _bytes(_XML, "As an older system reads it.") | {422: description.no("One of its files is not here.")}
+_IN_DIALECT[200]["content"][RELATED] = _BINARY  # Where the dialect has files beside the message.
 
 
 def build(
@@ -200,7 +201,7 @@ def _add_envelopes(app: FastAPI) -> None:
         rendering = await asyncio.to_thread(outgoing.rendered, sealed, words, envelope, rooms.axis)
         await outgoing.require_files(rendering, rooms.spool)
         chunks = outgoing.whole(rendering, rooms.spool)
-        return StreamingResponse(chunks, media_type=_XML, headers=_says_verified(envelope))
+        return StreamingResponse(chunks, media_type=rendering.media_type, headers=_says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Legacy:
     brought: Callable[[Blob], Awaitable[None]]  # Called for each file that is now in the spool.
     ordinary: Callable[[AsyncIterator[bytes]], AbstractAsyncContextManager[Brought]]  # Reads what carries a seal.
     attachment_bytes: int
+    content_type: str = ""  # What HTTP says of the bytes.
 
     @contextlib.asynccontextmanager
     async def received(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Brought]:
@@ -118,7 +119,7 @@ class Legacy:
             Refusal: It cannot be read, or not be brought into the one form.
             TransientError: SYS.KEY, SYS.SPOOL
         """
-        cut = await asyncio.to_thread(_cut, whole, stage)
+        cut = await asyncio.to_thread(self._cut, whole, stage)
         if dialects.is_sealed(cut):
             return None
         normal = await asyncio.to_thread(dialects.normalise, cut, self.policy)
@@ -129,6 +130,14 @@ class Legacy:
         sealed = await asyncio.to_thread(notarise, message, original.sha256, voice, at=at)
         refs = message.attachments if isinstance(message, Document) else ()
         return _Notarised(sealed, original, tuple(zip(refs, files, strict=True)))
+
+    def _cut(self, whole: Staged, stage: Callable[[], Staged]) -> Cut:
+        """Raises: Refusal"""
+        cutter = Cutter(stage, self.content_type)
+        source = whole.reader()
+        while chunk := source.read(_CHUNK_BYTES):
+            cutter.feed(chunk)
+        return cutter.close()
 
     def _files(self, normal: Normalised, stage: Callable[[], Staged]) -> list[Staged]:
         """Take each file out of its wrapping.
@@ -147,15 +156,6 @@ class Legacy:
                     raise refuse("ATT.SIZE", f"{ref.name}: > {self.attachment_bytes} bytes", rule="attachment:most")
             files.append(plain)
         return files
-
-
-def _cut(whole: Staged, stage: Callable[[], Staged]) -> Cut:
-    """Raises: Refusal"""
-    cutter = Cutter(stage)
-    source = whole.reader()
-    while chunk := source.read(_CHUNK_BYTES):
-        cutter.feed(chunk)
-    return cutter.close()
 
 
 async def _chunks(whole: Staged) -> AsyncIterator[bytes]:

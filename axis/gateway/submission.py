@@ -166,6 +166,7 @@ async def _received(request: Request, rooms: AllRooms, office: str) -> AsyncIter
             brought=_recording(rooms, office),
             ordinary=lambda chunks: _ordinary(rooms, office, chunks, Splitter),
             attachment_bytes=rooms.attachment_bytes,
+            content_type=kind,
         ).received(chunks)
     try:
         async with reading as brought:

@@ -34,7 +34,7 @@ _FEED_BYTES = 256 * 1024
 class Carried:
     """One file that a message carried."""
 
-    element: etree._Element  # What says its name and kind.
+    element: etree._Element  # What says its name and kind; in the tree, or made of the headers of a part.
     sink: Sink  # Its bytes after base64, before any unzipping.
 
 
@@ -45,12 +45,13 @@ class Cut:
     root: etree._Element
     files: tuple[Carried, ...]
     tolerated: tuple[Tolerated, ...]
+    is_mime: bool = False  # The files came as parts beside it.
 
 
-class Cutter:
-    """Feed it the bytes; close it; take the parts."""
+class XmlCutter:
+    """Feed it the bytes of one XML; close it; take the parts."""
 
-    def __init__(self, open_sink: Callable[[], Sink]) -> None:
+    def __init__(self, open_sink: Callable[[], Sink], *, lines_before: int = 0) -> None:
         self._open_sink = open_sink
         self._parser = expat.ParserCreate("utf-8", _SEPARATOR)
         self._parser.buffer_text = True
@@ -68,7 +69,7 @@ class Cutter:
         self._head: bytearray | None = bytearray()  # Until the first `<`.
         self._path: list[tuple[etree._Element, str]] = []  # Open elements, with their folded names.
         self._elements = 0
-        self._lines_before = 0  # In the junk, which the parser does not see.
+        self._lines_before = lines_before  # Which the parser does not see: of MIME, and in the junk.
         self._fed = 0
         self._encoded = 0  # Of what was fed: base64.
         self._total = 0
@@ -119,7 +120,7 @@ class Cutter:
             return b""
         junk, rest = bytes(head[:begins]), bytes(head[begins:])
         self._head = None
-        self._lines_before = junk.count(b"\n")
+        self._lines_before += junk.count(b"\n")
         if junk.startswith(_BOM):
             junk = junk.removeprefix(_BOM)
             self._tolerated.append(Tolerated(Quirk.BOM, line=1))

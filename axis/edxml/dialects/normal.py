@@ -13,12 +13,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from urllib.parse import unquote
 
 from lxml import etree
 
 from axis.edxml import codes, limits
 from axis.edxml.dialects.cut import Carried, Cut, put_on_line
 from axis.edxml.dialects.files import ZIP, media_type_of
+from axis.edxml.dialects.mime import RELATED
 from axis.edxml.dialects.quirks import Quirk, Tolerated
 from axis.edxml.dialects.table import SOAP, XLINK, Frame, Policy
 from axis.edxml.gate import gate
@@ -85,6 +87,7 @@ _OTHER_NAMES = {
     "businessdocreason": "BussinessDocReason",
 }
 _FRAMES = {"envelope", "header", "body"}  # In the namespace of SOAP.
+_HALVES = ("edXMLHeader", "edXMLBody")
 _SIGNATURES = frozenset({"signature", "digitalsignature"})
 # Known in the field, and nothing that the axis or an addressee acts on. The original keeps them.
 _LEFT_OUT = frozenset(
@@ -192,6 +195,8 @@ class _Work:
 
     def judge(self, cut: Cut) -> Judged:
         root = cut.root
+        if cut.is_mime and self.policy.dialect.frame is not Frame.SOAP:
+            self.complain("ENV.DIALECT", RELATED, root, rule="dialect:package")
         self._retag(root)
         header, traces, manifest = self._unframe(root)
         self._judge_signature()
@@ -281,7 +286,7 @@ class _Work:
         if root.tag == q("edXML"):
             envelope, frame = self._sole(root, "edXMLEnvelope"), Frame.EDXML
         elif root.tag == q("edXMLEnvelope"):
-            envelope, frame = root, Frame.BARE if child(root, "edXMLHeader") is None else Frame.SOAP
+            envelope, frame = root, Frame.SOAP if any(child(root, one) is not None for one in _HALVES) else Frame.BARE
         else:
             raise refuse("ENV.WRONG_ROOT", str(etree.QName(root).localname)[:120], line=_line(root), path="/*")
         if envelope is None:
@@ -292,12 +297,14 @@ class _Work:
                 self.complain("ENV.DIALECT", frame.value, root, rule="dialect:frame")
         head = self._sole(envelope, "edXMLHeader")
         head = envelope if head is None else head
+        body = self._sole(envelope, "edXMLBody")
         header = self._sole(head, "MessageHeader")
+        if header is None and frame is Frame.SOAP and body is not None:
+            header = self._status_in(body)
         if header is None:
             raise refuse("ENV.WRONG_ROOT", "MessageHeader", line=_line(envelope), path="/edXML:edXML")
         within = self._sole(header, "TraceHeaderList")
         traces = self._sole(head, "TraceHeaderList") if within is None else within
-        body = self._sole(envelope, "edXMLBody")
         manifest = self._sole(envelope if body is None else body, "edXMLManifest")
         self._rest((root, envelope, head, body), (envelope, header, traces, manifest))
         if within is not None:
@@ -307,6 +314,18 @@ class _Work:
             etree.Element(q("TraceHeaderList")) if traces is None else traces,
             etree.Element(q("edXMLManifest")) if manifest is None else manifest,
         )
+
+    def _status_in(self, body: etree._Element) -> etree._Element | None:
+        """Return a status that stands in the body of SOAP, as what it is elsewhere.
+
+        Raises:
+            Refusal: ENV.SCHEMA
+        """
+        status = self._sole(body, "Status")
+        if status is not None:
+            self.note(Quirk.NAME, "Status (MessageHeader)", status)
+            status.tag = q("MessageHeader")
+        return status
 
     def _sole(self, parent: etree._Element, name: str) -> etree._Element | None:
         """Return the child of a name; two of them would let readers see two messages.
@@ -503,7 +522,9 @@ class _Work:
         for number, reference in enumerate(references, 1):
             self._reference(reference, number)
             content_id, name = _text(reference, "ContentId"), _text(reference, "AttachmentName")
-            found = next((one for one in rest if _content_id(one.element) == content_id.removeprefix("cid:")), None)
+            said = content_id.removeprefix("cid:")
+            names = (said, unquote(said))  # A URL of a part may have its characters in percent (RFC 2392).
+            found = next((one for at in names for one in rest if _content_id(one.element) == at), None)
             if found is None:
                 found = next((one for one in rest if name and _file_name(one.element) == name), None)
                 if found is not None:

@@ -24,8 +24,15 @@ class Frame(StrEnum):
     """What stands around header and manifest."""
 
     EDXML = "edxml"  # edXML, edXMLEnvelope, edXMLHeader, edXMLBody; files behind the envelope.
-    SOAP = "soap"  # Envelope, Header, Body of SOAP 1.1; files behind the body.
+    SOAP = "soap"  # Envelope, Header, Body of SOAP 1.1; files behind the body, or beside the message.
     BARE = "bare"  # EdXMLEnvelope alone; files within the manifest.
+
+
+class Package(StrEnum):
+    """How the files of a message travel with it."""
+
+    XML = "xml"  # Within it, in base64.
+    MIME = "mime"  # As parts beside it (SOAP with Attachments); without files the message is alone.
 
 
 class Packing(StrEnum):
@@ -53,9 +60,11 @@ class Dialect:
     frame: Frame = Frame.EDXML
     prefixed: bool = True  # `edXML:` on every element below the root; else the default namespace alone.
     clock: Clock = Clock.EDXML
+    package: Package = Package.XML
     packing: Packing = Packing.ZIP
     flat_type: bool = False  # DocumentType/Type is the number of the kind, not the group.
     is_complete: bool = False  # Its readers want every element, empty or not, and an ErrorList.
+    status_in_body: bool = False  # A status is `Status` in the body of SOAP, not the header.
     signature: str = ""  # Name of the empty signature that its readers want to see.
     # Children that stand in another order than the national SDK's, by parent; the rest follows as it is.
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -100,6 +109,17 @@ DIALECTS: Mapping[str, Dialect] = {
             frame=Frame.SOAP,
             clock=Clock.DAY_FIRST,
             packing=Packing.PLAIN,
+            order=_HAND_MADE,
+        ),
+        Dialect(
+            name="swa",
+            seen="SOAP with Attachments, as provincial axes on Axis2 and Synapse and their clients speak it",
+            namespace=E_DOC,
+            frame=Frame.SOAP,
+            clock=Clock.DAY_FIRST,
+            package=Package.MIME,
+            packing=Packing.PLAIN,
+            status_in_body=True,
             order=_HAND_MADE,
         ),
         Dialect(

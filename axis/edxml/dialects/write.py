@@ -12,17 +12,21 @@ Spec: docs/protocol/dialects.md 6.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from urllib.parse import quote
 
 from lxml import etree
 
-from axis.edxml.dialects.files import ZIP
-from axis.edxml.dialects.table import SOAP, XLINK, Clock, Dialect, Frame, Packing
+from axis.edxml.dialects.files import OCTETS, ZIP
+from axis.edxml.dialects.mime import RELATED
+from axis.edxml.dialects.table import SOAP, XLINK, Clock, Dialect, Frame, Package, Packing
 from axis.edxml.inline import Packed
 from axis.edxml.model import AttachmentRef, Document, Message
 from axis.edxml.render import render as render_today
 from axis.edxml.values import child, parse_date, parse_timestamp, q
 from axis.errors import refuse
 
+_ROOT_ID = "message"
+_ROOT = f"Content-Type: text/xml; charset=UTF-8\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <{_ROOT_ID}>\r\n\r\n"
 _DAYS = frozenset({"PromulgationDate", "DueDate"})
 
 
@@ -33,6 +37,7 @@ class Rendering:
     pieces: tuple[bytes, ...]
     refs: tuple[AttachmentRef, ...]
     dialect: Dialect
+    media_type: str = "application/xml"
 
     def packed(self, ref: AttachmentRef) -> Packed:
         """Return what writes a file as the dialect carries it."""
@@ -68,7 +73,10 @@ def rendered(dialect: Dialect, message: Message) -> Rendering:
     source = etree.fromstring(today, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False))
     refs = message.attachments if isinstance(message, Document) else ()
     root = _FRAMES[dialect.frame](_Writer(dialect, mark, refs), source)
-    pieces = etree.tostring(root, xml_declaration=True, encoding="UTF-8").split(mark.encode())
+    octets = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    if refs and dialect.package is Package.MIME:
+        return Rendering(_in_parts(octets, refs, mark), refs, dialect, _related(mark))
+    pieces = octets.split(mark.encode())
     if len(pieces) != len(refs) + 1:
         raise AssertionError("each file has one place")
     return Rendering(tuple(pieces), refs, dialect)
@@ -140,11 +148,13 @@ class _Writer:
             if self.dialect.frame is Frame.SOAP:
                 content_id = reference.find(self.name("ContentId"))
                 if content_id is not None:
-                    reference.set(f"{{{XLINK}}}href", content_id.text or "")
+                    is_part = self.dialect.package is Package.MIME
+                    href = content_id.text or ""
+                    reference.set(f"{{{XLINK}}}href", f"cid:{_part_id(href.removeprefix('cid:'))}" if is_part else href)
 
     def attachments(self, parent: etree._Element) -> None:
         """Add the files behind the message."""
-        if not self.refs:
+        if not self.refs or self.dialect.package is Package.MIME:
             return
         encoded = self.add(parent, "AttachmentEncoded")
         for ref in self.refs:
@@ -201,16 +211,45 @@ def _in_soap(writer: _Writer, source: etree._Element) -> etree._Element:
     spaces = {"SOAP-ENV": SOAP, "edXML": writer.dialect.namespace, "xlink": XLINK}
     root = etree.Element(f"{{{SOAP}}}Envelope", nsmap=spaces)
     head = etree.SubElement(root, f"{{{SOAP}}}Header")
-    writer.copy(header, head)
+    body = etree.SubElement(root, f"{{{SOAP}}}Body")
+    if traces is None and writer.dialect.status_in_body:
+        writer.copy(header, body).tag = writer.name("Status")
+    else:
+        writer.copy(header, head)
     if traces is not None:
         writer.copy(traces, head)
-    body = etree.SubElement(root, f"{{{SOAP}}}Body")
     if manifest is not None:
         copied = writer.copy(manifest, body)
         copied.tag = writer.name("Manifest")
         writer.references(copied)
     writer.attachments(root)
     return root
+
+
+def _in_parts(root: bytes, refs: Iterable[AttachmentRef], boundary: str) -> tuple[bytes, ...]:
+    """Return what stands around the files of a message in parts. Base64 holds no `-`, so that no file ends its part."""
+    heads = [f"--{boundary}\r\n{_ROOT}".encode() + root]
+    heads += [
+        f"--{boundary}\r\nContent-Type: {_header(ref.content_type)}\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-ID: <{_part_id(ref.content_id)}>\r\n\r\n".encode()
+        for ref in refs
+    ]
+    first, *between = [b"\r\n" + head for head in heads]
+    return (first.removeprefix(b"\r\n") + between[0], *between[1:], f"\r\n--{boundary}--\r\n".encode())
+
+
+def _related(boundary: str) -> str:
+    return f'{RELATED}; type="text/xml"; boundary="{boundary}"; start="<{_ROOT_ID}>"'
+
+
+def _part_id(content_id: str) -> str:
+    """Return an id as a header and a URL can hold it (RFC 2392)."""
+    return quote(content_id, safe="")
+
+
+def _header(text: str) -> str:
+    """Return a media type as a header can hold it; the manifest says it anyway."""
+    return text if text.isascii() and text.isprintable() else OCTETS
 
 
 def _bare(writer: _Writer, source: etree._Element) -> etree._Element:

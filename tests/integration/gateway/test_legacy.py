@@ -1,6 +1,7 @@
 """An office with an older system: what it sends is sealed by the axis and marked, what it fetches it can read."""
 
 import asyncio
+import io
 import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from axis import edxml, seal
 from axis.audit.evidence import Evidence
 from axis.cli import track
 from axis.edxml import AttachmentRef, Document, Organization, ResponseFor, Status
-from axis.edxml.dialects import DIALECTS, render
+from axis.edxml.dialects import DIALECTS, RELATED, Cutter, Package, contents, render
 from axis.errors import Refusal
 from axis.intake import Original, Rejected, notarise
 from axis.receipts.voice import Voice
@@ -269,6 +270,20 @@ async def test_status_of_an_old_system_arrives(sender: httpx.AsyncClient, home: 
     assert seal.verify(edxml.parse(sealed), home.province.trust(), at=AT, notary=AXIS).message == status
 
 
+async def test_soap_with_attachments_arrives_and_its_headers_must_agree(sender: httpx.AsyncClient, home: House) -> None:
+    _speaks(home, SENDER, "swa", Unsigned.ACCEPT)
+    octets = _written("swa")
+    boundary = octets[2:].partition(b"\r\n")[0].decode()
+    for stated in ('boundary="another"', f'boundary="{boundary}"; start="<another>"'):
+        answer = await sender.post("/v1/envelopes", content=octets, headers={"content-type": f"{RELATED}; {stated}"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "ENV.MIME")
+    stated = f'{RELATED}; type="text/xml"; boundary="{boundary}"; start="message"'
+    answer = await sender.post("/v1/envelopes", content=octets, headers={"content-type": stated})
+    assert answer.status_code == 201, answer.text
+    assert await home.spool.exists(sha256(PDF).hexdigest()) is not None
+    assert (await _accepted(sender, octets, 200))["envelope_id"] == answer.json()["envelope_id"]
+
+
 async def test_audit_believes_the_notary_where_the_book_says_so(sender: httpx.AsyncClient, home: House) -> None:
     await _accepted(sender, _written())
     await home.accept(home.seal(home.document()))
@@ -354,8 +369,13 @@ async def test_message_leaves_in_the_words_of_the_reader(app: FastAPI, home: Hou
             f"/v1/envelopes/{said.envelope_id}/edxml", params={"dialect": dialect} if dialect else {}
         )
     assert (answer.status_code, answer.headers["axis-verified"]) == (200, "yes")
-    root = etree.fromstring(answer.content)
     words = DIALECTS[dialect or "go"]  # The roll's.
+    cutter = Cutter(io.BytesIO, answer.headers["content-type"])
+    cutter.feed(answer.content)
+    cut = cutter.close()
+    root = cut.root
+    assert cut.is_mime is answer.headers["content-type"].startswith(RELATED) is (words.package is Package.MIME)
+    assert [b"".join(contents(cast("io.BytesIO", file.sink), "7.pdf", words)) for file in cut.files] == [PDF]
     assert words.namespace in {etree.QName(one).namespace for one in root.iter()}
     assert "urn:axis:profile:1" not in answer.text
     traces = [one for one in root.iter() if etree.QName(one).localname == "TraceHeader"]

@@ -26,6 +26,8 @@ from tests.conformance.dialects.test_samples import FOLDER
 from tests.province import province, sealed
 
 SDK = (FOLDER / "samples" / "sdk.edxml").read_bytes()
+SWA = (FOLDER / "samples" / "swa.edxml").read_bytes()
+SOAP = Policy(DIALECTS["swa"], takes_unsigned=True)
 POLICY = Policy(DIALECTS["sdk"], takes_unsigned=True)
 BUDGET_S = 3.0  # What these catch would take minutes.
 
@@ -110,6 +112,56 @@ def test_pieces_make_no_difference(piece: int) -> None:
     whole, cut = judge(_cut(octets), POLICY), judge(_cut(octets, piece), POLICY)
     assert (cut.message, cut.tolerated) == (whole.message, whole.tolerated)
     assert [one.quirk for one in cut.tolerated][:2] == [Quirk.BOM, Quirk.JUNK]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 1000])
+def test_pieces_make_no_difference_to_parts(piece: int) -> None:
+    whole, cut = judge(_cut(SWA), SOAP), judge(_cut(SWA, piece), SOAP)
+    assert (cut.message, cut.tolerated, cut.violations) == (whole.message, whole.tolerated, ())
+    assert [_bytes_of(one) for one in cut.sinks] == [_bytes_of(one) for one in whole.sinks] != [b""]
+
+
+@pytest.mark.parametrize(
+    ("octets", "code", "rule"),
+    [
+        (b"--" + b"a" * 1000, "ENV.MIME", "mime:boundary"),
+        (b"--\r\n\r\n", "ENV.MIME", "mime:boundary"),
+        (b"--a", "ENV.MIME", "mime:end"),
+        (b"--a\r\n", "ENV.MIME", "mime:end"),
+        (b"--a--\r\n", "ENV.MIME", "mime:end"),
+        (b"--a\r\n\r\n<x/>", "ENV.MIME", "mime:end"),
+        (b"--a\r\n\r\n\r\n--a--", "ENV.NOT_WELL_FORMED", "ENV.NOT_WELL_FORMED"),
+        (b"--a\r\nX: " + b"a" * 9000, "ENV.MIME", "mime:header"),
+        (SWA.replace(b"\r\n", b"\n"), "ENV.MIME", "mime:boundary"),
+        (SWA.replace(b"<7>", b"<\x01>"), "ENV.MIME", "mime:header"),
+        (SWA.replace(b"<edXML:Subject>", b"<edXML:Subject>" + b"a" * limits.MAX_ENVELOPE_BYTES), "ENV.TOO_LARGE", "ENV.TOO_LARGE"),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_parts_that_are_none_are_refused(octets: bytes, code: str, rule: str) -> None:
+    for piece in (1, len(octets)) if len(octets) < 100_000 else (64 * 1024,):
+        with pytest.raises(Refusal) as caught:
+            _cut(octets, piece)
+        assert [(found.code, found.rule) for found in caught.value.violations] == [(code, rule)]
+
+
+def test_part_beyond_the_limit_is_refused_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ATTACHMENT_BYTES", 1000)
+    endless = SWA[: SWA.index(b"%PDF")] + b"a" * 1001
+    with pytest.raises(Refusal, match=r"ATT\.SIZE"):
+        Cutter(io.BytesIO).feed(endless + b"a" * 100)
+
+
+def test_files_within_and_beside_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ATTACHMENTS", 1)
+    within = b"<edXML:AttachmentEncoded><edXML:Attachment><edXML:Content>YQ==</edXML:Content></edXML:Attachment></edXML:AttachmentEncoded>"
+    with pytest.raises(Refusal, match=r"ATT\.COUNT"):
+        _cut(SWA.replace(b"</SOAP-ENV:Envelope>", within + b"</SOAP-ENV:Envelope>"))
+
+
+def _bytes_of(sink: object) -> bytes:
+    assert isinstance(sink, io.BytesIO)
+    return sink.getvalue()
 
 
 def test_seal_of_the_profile_is_known_from_older_signatures() -> None:
