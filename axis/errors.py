@@ -112,7 +112,7 @@ CATALOGUE: dict[str, Entry] = {
     "CON.DATE": Entry("5.6.0", 400, _O, "Ngày giờ trong nội dung không hợp lệ: {detail}", "A time in the content is not valid: {detail}", _FIX),
     "CON.PARTY": Entry("5.7.1", 422, _O, "Đơn vị không đúng vai trong nội dung: {detail}", "An office has no such part in the content: {detail}", _FIX),
     "CON.FILE": Entry("5.6.3", 422, _O, "Nội dung nêu tệp không có trong văn bản: {detail}", "The content names a file that does not travel with the document: {detail}", _FIX),
-    "CON.TRANSITION": Entry("5.6.0", 409, _O, "Hồ sơ không thể chuyển trạng thái như vậy: {detail}", "The dossier cannot come to that status: {detail}", _FIX),
+    "CON.TRANSITION": Entry("5.6.0", 409, _O, "Hồ sơ hoặc nhiệm vụ không thể chuyển trạng thái như vậy: {detail}", "The dossier or the task cannot come to that status: {detail}", _FIX),
     # --- business rules --------------------------------------------------------
     "RULE.DATE": Entry("5.6.0", 400, _O, "Ngày không hợp lệ: {detail}", "The date is not valid: {detail}", _FIX),
     "RULE.DUPLICATE_ADDRESSEE": Entry("5.6.0", 400, _O, "Nơi nhận bị lặp: {detail}", "An addressee occurs twice: {detail}", _FIX),

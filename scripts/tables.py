@@ -347,7 +347,7 @@ def content_tables() -> Iterator[str]:
                 state.name,
                 ", ".join(
                     [
-                        *(["the beginning"] if contents.task.may_follow(None, status) else []),
+                        *(["the beginning"] if contents.task.starts(status) else []),
                         *map(str, sorted(map(int, state.after))),
                     ]
                 ),

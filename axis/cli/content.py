@@ -2,28 +2,29 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from axis import clock, contents
 from axis.cli import ledgers, options, output
-from axis.contents import Content, DossierStatus, DossierStep, Invitation, Judgement
+from axis.contents import Content, DossierStatus, DossierStep, Invitation, TaskStatus
 from axis.edxml import values
 from axis.errors import refuse
-from axis.ledger import DossierStepRow
+from axis.ledger import DossierStepRow, TaskStepRow
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The file of a dossier, a task or an invitation: show, ics; what was told of a dossier: history.",
+    help="The file of a dossier, a task or an invitation: show, ics; what was told of a dossier or a task: history.",
 )
 
+_Told = TypeVar("_Told")
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file of a content.")]
 
 
@@ -75,69 +76,88 @@ def ics(
 
 @app.command()
 def history(
-    code: Annotated[str, typer.Argument(help="MaHoSo: the code of a dossier.")],
+    code: Annotated[str, typer.Argument(help="MaHoSo or MaNhiemVu: the code of a dossier or a task.")],
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:
-    """Show what offices have told of a dossier, and whether it is on time by what each told.
+    """Show what offices have told of a dossier or a task, and whether it is on time by what each told.
 
     Exit code: 0 shown, 1 nobody has told of it.
 
     Example: axis content history H56.05-20260810-0000123
     """
 
-    async def work() -> list[DossierStepRow]:
+    async def work() -> tuple[list[DossierStepRow], list[TaskStepRow]]:
         async with ledgers.opened(data) as book:
-            return await book.dossier_steps(code)
+            return await book.dossier_steps(code), await book.task_steps(code)
 
-    rows = output.run(work())
+    dossier, task = output.run(work())
+    told = [*map(_of_dossier, _grouped(dossier, _by_office)), *map(_of_task, _grouped(task, _by_part))]
     if json:
-        output.as_json([_told(office, list(steps)) for office, steps in _by_office(rows)])
-    elif not rows:
-        output.stop(f"Chưa có đơn vị nào báo hồ sơ: {code} / Nobody has told of this dossier", output.REFUSED)
+        output.as_json(told)
+    elif not told:
+        output.stop(f"Chưa có đơn vị nào báo: {code} / Nobody has told of this", output.REFUSED)
     else:
-        for office, steps in _by_office(rows):
-            _show_told(office, list(steps))
-    if not rows:
+        for one in told:
+            _show_told(one)
+    if not told:
         raise typer.Exit(output.REFUSED)
 
 
-def _by_office(rows: list[DossierStepRow]) -> Iterator[tuple[str, Iterator[DossierStepRow]]]:
-    return groupby(rows, key=lambda row: row.originator)
+def _by_office(row: DossierStepRow) -> str:
+    return row.originator
 
 
-def _judged(rows: list[DossierStepRow]) -> Judgement:
+def _by_part(row: TaskStepRow) -> tuple[str, str]:
+    return row.given_by, row.assignee
+
+
+def _grouped(rows: list[_Told], key: Callable[[_Told], Any]) -> Iterator[list[_Told]]:
+    return (list(group) for _, group in groupby(rows, key=key))
+
+
+def _of_dossier(rows: list[DossierStepRow]) -> dict[str, Any]:
     steps = [DossierStep(DossierStatus(row.status), row.at, row.due_at) for row in rows]
-    return contents.judge_dossier(steps, now=clock.now())
-
-
-def _told(office: str, rows: list[DossierStepRow]) -> dict[str, Any]:
-    judgement = _judged(rows)
+    judgement = contents.judge_dossier(steps, now=clock.now())
     return {
-        "office": office,
+        "office": rows[0].originator,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "due_at": _plain(judgement.due_at),
         "finished_at": _plain(judgement.finished_at),
         "supplements": judgement.supplements,
-        "steps": [dict(_said(row)) for row in rows],
+        "steps": [dict(_said(row)) | {"label": DossierStatus(row.status).label} for row in rows],
     }
 
 
-def _show_told(office: str, rows: list[DossierStepRow]) -> None:
-    judgement = _judged(rows)
+def _of_task(rows: list[TaskStepRow]) -> dict[str, Any]:
+    done = [row.at for row in rows if row.status == TaskStatus.COMPLETED]
+    is_open = TaskStatus.REOPENED in {row.status for row in rows if done and row.at > done[-1]}
+    verdict, reason = contents.judge_task(rows[0].due_on, done[-1] if done and not is_open else None, now=clock.now())
+    return {
+        "office": rows[0].assignee,
+        "given_by": rows[0].given_by,
+        "verdict": verdict,
+        "reason": reason,
+        "due_at": _plain(rows[0].due_on),
+        "steps": [dict(_said(row)) | {"label": TaskStatus(row.status).label} for row in rows],
+    }
+
+
+def _show_told(one: dict[str, Any]) -> None:
+    giver = f" ← {one['given_by']}" if "given_by" in one else ""
     output.table(
-        f"{office}: {judgement.verdict} ({judgement.reason})",
+        f"{one['office']}{giver}: {one['verdict']} ({one['reason']})",
         ("trạng thái", "lúc", "hẹn trả", "", "gói tin"),
         [
             (
-                f"{row.status} {DossierStatus(row.status).label}",
-                _plain(row.at),
-                _plain(row.due_at),
-                row.move,
-                row.envelope_id[:6],
+                f"{step['status']} {step['label']}",
+                step["at"],
+                step.get("due_at") or step.get("due_on"),
+                step["move"],
+                step["envelope_id"][:6],
             )
-            for row in rows
+            for step in one["steps"]
         ],
     )
 
@@ -162,6 +182,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime):
         return value.astimezone(values.VIETNAM).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
     return value
 
 

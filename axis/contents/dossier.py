@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
+from axis.contents.moves import Move
+
 
 class DossierStatus(IntEnum):
     """TrangThaiHoSo, TrangThai."""
@@ -276,17 +278,6 @@ def _ways(status: DossierStatus) -> frozenset[DossierStatus]:
 
 
 BEFORE = {status: _ways(status) for status in _S}  # What may have stood before, whatever lay between.
-
-
-class Move(StrEnum):
-    """What a status is after the one before it."""
-
-    FIRST = "first"
-    NEXT = "next"
-    SAME = "same"  # Said again, perhaps with other data.
-    GAP = "gap"  # A way leads there over others, which were not told or are still on theirs.
-    LATE = "late"  # It came to be so before what was told already.
-    IMPOSSIBLE = "impossible"
 
 
 def move(before: DossierStatus | None, status: DossierStatus) -> Move:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
+from axis.contents.moves import Move
 from axis.edxml import Priority
 
 
@@ -140,8 +141,32 @@ STATES: dict[TaskStatus, State] = {
 ENDED = frozenset(status for status in _T if not any(status in state.after for state in STATES.values()))
 
 
-def may_follow(before: TaskStatus | None, status: TaskStatus) -> bool:
-    """Tell whether an office may come to a status from another; None: it was not given the task yet."""
+def starts(status: TaskStatus) -> bool:
+    """Tell whether an office may come to a status that was not given the task yet."""
+    return status is TaskStatus.GIVEN
+
+
+def _ways(status: TaskStatus, speaker: Speaker) -> frozenset[TaskStatus]:
+    """Return every status from which some way leads to a status, over none but what the speaker could have said."""
+    found: set[TaskStatus] = set()
+    ahead = set(STATES[status].after)
+    while ahead:
+        found |= ahead
+        ahead = {before for one in ahead if speaker in STATES[one].said_by for before in STATES[one].after} - found
+    return frozenset(found)
+
+
+BEFORE = {(status, speaker): _ways(status, speaker) for status in _T for speaker in Speaker}
+
+
+def move(before: TaskStatus | None, status: TaskStatus, speaker: Speaker) -> Move:
+    """Tell what a status is after another. A task that is given again stays where it stands, unless it was declined."""
     if before is None:
-        return status is TaskStatus.GIVEN
-    return before is status or before in STATES[status].after
+        return Move.FIRST
+    if before is status:
+        return Move.SAME
+    if before in STATES[status].after:
+        return Move.NEXT
+    if status is TaskStatus.GIVEN:
+        return Move.SAME
+    return Move.GAP if before in BEFORE[status, speaker] else Move.IMPOSSIBLE

@@ -26,7 +26,7 @@ from axis.edxml import AttachmentRef
 from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
 from axis.intake.custody import business_type_of, custody_of, key_of, rejection_of, verdicts_of
-from axis.intake.enclosed import Files, dossier_said, impossible, require_contents
+from axis.intake.enclosed import Files, dossier_said, impossible, require_contents, task_said
 from axis.intake.examine import Examined, examine
 from axis.intake.notary import Original, says_the_same
 from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
@@ -188,10 +188,11 @@ class Intake:
         if isinstance(answer, Conflict):
             is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
             violations += [] if is_repeated else [violation("MSG.CONFLICT", key_of(examined)[2])]
-        said = dossier_said(enclosed, business_type_of(examined.verified.message))
-        if answer is None and said is not None:
-            before = await self.ledger.stands_against(examined.resolution.originator.code, said)
-            violations += [] if before is None else impossible(enclosed, before).violations
+        message = examined.verified.message
+        dossier, task = dossier_said(enclosed, business_type_of(message)), task_said(enclosed, message, self.roll()[0])
+        if answer is None and (dossier is not None or task is not None):
+            against = await self.ledger.stands_against(examined.resolution.originator.code, dossier, task)
+            violations += [found for one in against for found in impossible(enclosed, one).violations]
         if violations and (known := await self.ledger.accepted_bytes(submitter, digest)) is not None:
             return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
         return Foreseen(
@@ -258,8 +259,8 @@ class Intake:
                 if one.original is not None and await self._is_rewritten(custody.sealed, envelope_id):
                     return Acceptance(envelope_id, await self._first_answer(envelope_id), duplicate=True)
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
-            case Impossible(before=before):
-                raise impossible(one.enclosed, before)
+            case Impossible() as found:
+                raise impossible(one.enclosed, found)
 
     async def _is_rewritten(self, sealed: bytes, envelope_id: str) -> bool:
         """Tell whether an older system has only written a document anew that was accepted before."""
@@ -285,6 +286,7 @@ class Intake:
             deadlines=self.deadlines,
             via=one.via,
             enclosed=one.enclosed,
+            roll=self.roll()[0],
             original=one.original,
         )
 

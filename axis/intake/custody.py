@@ -13,12 +13,13 @@ from axis.contents import Content
 from axis.deadlines import Deadlines
 from axis.edxml import BusinessType, Document, Message
 from axis.errors import CATALOGUE, Refusal
-from axis.intake.enclosed import dossier_said
+from axis.intake.enclosed import dossier_said, task_said
 from axis.intake.examine import Examined
 from axis.intake.notary import Original
 from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
+from axis.registry import Registry
 from axis.routing import JUDGED, Link, Route, deliver_to
 
 _HELD = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
@@ -35,6 +36,7 @@ def custody_of(
     deadlines: Deadlines,
     via: str,
     enclosed: Sequence[Content],
+    roll: Registry,
     original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
@@ -100,6 +102,7 @@ def custody_of(
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
         links=tuple(_link(link, at) for link in examined.links),
         dossier=dossier_said(enclosed, business_type_of(message)),
+        task=task_said(enclosed, message, roll),
         release_at=release_at,
         process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
     )

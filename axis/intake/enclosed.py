@@ -10,13 +10,24 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from axis import contents
-from axis.contents import Carrier, Content, Dossier, DossierProgress, DossierStatus
+from axis.contents import (
+    Carrier,
+    Content,
+    Dossier,
+    DossierProgress,
+    DossierStatus,
+    Task,
+    TaskCompletion,
+    TaskProgress,
+    TaskStatus,
+)
 from axis.contents.dossier import day_of
-from axis.edxml import AttachmentRef, BusinessType, Document
+from axis.contents.task import Speaker
+from axis.edxml import AttachmentRef, BusinessType, Document, Message
 from axis.edxml.values import VIETNAM
 from axis.errors import Refusal, Violation, refuse
 from axis.intake.examine import Examined
-from axis.ledger import DossierSaid
+from axis.ledger import DossierSaid, Impossible, TaskSaid
 from axis.registry import Registry
 from axis.spool import Spool
 
@@ -97,16 +108,63 @@ def dossier_said(enclosed: Sequence[Content], business: BusinessType) -> Dossier
     )
 
 
-def impossible(enclosed: Sequence[Content], before: int) -> Refusal:
-    """Return the refusal of a document whose dossier stands where no way leads on from."""
-    content = next(one for one in enclosed if isinstance(one, Dossier | DossierProgress))
-    stands = DossierStatus(before)
+def task_said(enclosed: Sequence[Content], message: Message, roll: Registry) -> TaskSaid | None:
+    """Return what a document tells of a task; one that takes a document back tells nothing."""
+    content = next((one for one in enclosed if isinstance(one, Task | TaskProgress | TaskCompletion)), None)
+    if content is None or not isinstance(message, Document) or message.business_type is BusinessType.RECALL:
+        return None
+    day = message.promulgated_on
+    match content:
+        case Task(assignees=assignees):
+            organs = [one.organ_id for one in assignees]
+            status, at = TaskStatus.GIVEN, datetime(day.year, day.month, day.day, tzinfo=VIETNAM)
+        case TaskProgress(status=status, at=at):
+            organs = [content.assignee]
+        case TaskCompletion(completed_at=at):
+            organs, status = [content.assignee], TaskStatus.COMPLETED
+    given_by = _code(roll, content.given_by)
+    codes = tuple(sorted({_code(roll, one) for one in organs}))
+    is_giver = _code(roll, message.originator.organ_id) == given_by
+    return TaskSaid(
+        given_by=given_by,
+        code=content.code,
+        assignees=codes,
+        stands_for=roll.line_of(codes[0]) if status is not TaskStatus.GIVEN else frozenset(),
+        status=int(status),
+        at=at,
+        speaker=Speaker.GIVER if is_giver else Speaker.ASSIGNEE,
+        due_on=content.due_on if isinstance(content, Task) else None,
+    )
+
+
+def impossible(enclosed: Sequence[Content], found: Impossible) -> Refusal:
+    """Return the refusal of a document that tells of a dossier or a task what cannot be."""
+    if found.assignee is None:
+        content = next(one for one in enclosed if isinstance(one, Dossier | DossierProgress))
+        return _transition(content, DossierStatus(found.before or 0), content.status, "rule:dossier.transition")
+    told = next(one for one in enclosed if isinstance(one, TaskProgress | TaskCompletion))
+    if found.before is not None:
+        status = told.status if isinstance(told, TaskProgress) else TaskStatus.COMPLETED
+        return _transition(told, TaskStatus(found.before), status, "rule:task.transition")
+    return refuse(
+        "CON.PARTY",
+        f"{found.assignee} was not given {told.code}",
+        detail_vi=f"{found.assignee} không được giao {told.code}",
+        path=contents.path_to(told, "assignee"),
+        rule="rule:task.assigned",
+    )
+
+
+def _transition(
+    content: Content, before: DossierStatus | TaskStatus, after: DossierStatus | TaskStatus, rule: str
+) -> Refusal:
+    code = getattr(content, "code", "")
     return refuse(
         "CON.TRANSITION",
-        f"{content.code}: {before} → {content.status}",
-        detail_vi=f"{content.code}: {before} ({stands.label}) → {content.status} ({content.status.label})",
-        path=contents.path_to(content, "status"),
-        rule="rule:dossier.transition",
+        f"{code}: {before} → {after}",
+        detail_vi=f"{code}: {before} ({before.label}) → {after} ({after.label})",
+        path=contents.path_to(content, *([] if isinstance(content, TaskCompletion) else ["status"])),
+        rule=rule,
     )
 
 

@@ -47,6 +47,8 @@ from axis.ledger.values import (
     Rejection,
     Relation,
     Taken,
+    TaskSaid,
+    TaskStepRow,
 )
 from axis.ledger.webhooks import NotTold, WebhookRow
 
@@ -93,6 +95,8 @@ __all__ = [
     "Story",
     "Stretch",
     "Taken",
+    "TaskSaid",
+    "TaskStepRow",
     "WebhookRow",
     "migrate",
 ]

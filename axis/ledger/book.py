@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, dossiers, feed, idempotency, inbox, links, standing, stories
+from axis.ledger import custody, deliveries, dossiers, feed, idempotency, inbox, links, standing, stories, tasks
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
@@ -33,6 +33,7 @@ from axis.ledger.values import (
     DueNotice,
     EnvelopeRow,
     Figures,
+    Impossible,
     InboxItem,
     KeyRow,
     Known,
@@ -43,6 +44,8 @@ from axis.ledger.values import (
     Rejection,
     Relation,
     Row,
+    TaskSaid,
+    TaskStepRow,
 )
 from axis.ledger.webhooks import NotTold, WebhookRow
 
@@ -93,9 +96,17 @@ class Ledger:
         """Say what stands under a business key: the same content, other content, or nothing."""
         return await self._database.read(lambda c: custody.standing_under(c, key, digest))
 
-    async def stands_against(self, originator: str, said: DossierSaid) -> int | None:
-        """Return the status of a dossier from which what is said of it cannot follow; None if nothing stands against it."""
-        return await self._database.read(lambda c: dossiers.stands_against(c, originator, said))
+    async def stands_against(
+        self, originator: str, dossier: DossierSaid | None, task: TaskSaid | None
+    ) -> list[Impossible]:
+        """Return why what is said of a dossier and of a task cannot be; nothing if nothing stands against it."""
+
+        def look(connection: sa.Connection) -> list[Impossible]:
+            before = None if dossier is None else dossiers.stands_against(connection, originator, dossier)
+            found = None if task is None else tasks.stands_against(connection, task)
+            return ([] if before is None else [Impossible(before)]) + ([] if found is None else [found])
+
+        return await self._database.read(look)
 
     async def reject(self, rejection: Rejection) -> bytes:
         """Put a refusal on record; returns the receipt that stands for it."""
@@ -104,6 +115,10 @@ class Ledger:
     async def dossier_steps(self, code: str) -> list[DossierStepRow]:
         """Return what was told of a dossier, by office, the earliest first."""
         return await self._database.read(lambda c: dossiers.steps_of(c, code))
+
+    async def task_steps(self, code: str) -> list[TaskStepRow]:
+        """Return what was told of the tasks of a code, by giver and office, the earliest first."""
+        return await self._database.read(lambda c: tasks.steps_of(c, code))
 
     async def notify_again(self, envelope_id: str, target: str, at: datetime) -> None:
         """Send the acceptance of an envelope once more."""

@@ -6,13 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.dossiers import take_steps
+from axis.ledger import told
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     Conflict,
     Custody,
     CustodyAnswer,
-    Impossible,
     Known,
     Notice,
     ReceiptRow,
@@ -27,7 +26,7 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     statement = insert_once(connection, t.envelopes, returning="id")
     taken = set((connection.execute(statement, [_envelope(one) for one in batch])).scalars())
     fresh = [one for one in batch if one.envelope_id in taken]
-    impossible = take_steps(connection, fresh)
+    impossible = told.take(connection, fresh)
     if impossible:
         connection.execute(sa.delete(t.envelopes).where(t.envelopes.c.id.in_(impossible)))
         fresh = [one for one in fresh if one.envelope_id not in impossible]
@@ -41,7 +40,7 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
     ):
         if rows:
             connection.execute(sa.insert(table), rows)
-    refused = {one.key: Impossible(impossible[one.envelope_id]) for one in batch if one.envelope_id in impossible}
+    refused = {one.key: impossible[one.envelope_id] for one in batch if one.envelope_id in impossible}
     kept = {one.envelope_id for one in fresh}
     # The same envelope may be twice in a batch: what the one that was put in is told is true of the other.
     return [Taken() if one.envelope_id in kept else refused.get(one.key) or _known(connection, one) for one in batch]

@@ -7,12 +7,12 @@ to be so before what was told already is recorded and moves nothing.
 Spec: docs/protocol/contents.md 3.7.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from axis.contents.dossier import DossierStatus, Move, move
+from axis.contents.dossier import DossierStatus, move
+from axis.contents.moves import Move
 from axis.ledger import tables as t
 from axis.ledger.insert import insert_once
 from axis.ledger.values import Custody, DossierSaid, DossierStepRow
@@ -20,20 +20,7 @@ from axis.ledger.values import Custody, DossierSaid, DossierStepRow
 _s, _d = t.dossier_steps.c, t.dossiers.c
 
 
-def take_steps(connection: sa.Connection, fresh: Sequence[Custody]) -> dict[str, int]:
-    """Record the steps that envelopes tell of; return the status before by envelope, where no way leads on from it."""
-    telling = [(one, one.dossier) for one in fresh if one.dossier is not None]
-    # Always in the same order: two commits that wait for each other's dossiers would wait for ever.
-    telling.sort(key=lambda pair: (pair[0].originator, pair[1].code))
-    refused = {}
-    for one, said in telling:
-        before = _take_step(connection, one, said)
-        if before is not None:
-            refused[one.envelope_id] = before
-    return refused
-
-
-def _take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> int | None:
+def take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> int | None:
     """Record one step, or return the status from which it cannot follow."""
     at = said.at or said.not_before
     key = {"originator": one.originator, "code": said.code}

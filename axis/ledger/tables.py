@@ -265,6 +265,43 @@ dossier_steps = sa.Table(
     sa.Index("ix_dossier_steps_code", "code"),
 )
 
+# A task, by its giver's code. The row is what those wait for who tell of it at the same time.
+tasks = sa.Table(
+    "tasks",
+    METADATA,
+    sa.Column("given_by", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("given_in", sa.ForeignKey("envelopes.id")),  # The last that gave it; none where it was given elsewhere.
+    sa.Column("due_on", sa.Date),
+    sa.Index("ix_tasks_code", "code"),
+)
+
+# Where each office stands with it.
+task_assignees = sa.Table(
+    "task_assignees",
+    METADATA,
+    sa.Column("given_by", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("assignee", sa.Text, primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+task_steps = sa.Table(
+    "task_steps",
+    METADATA,
+    sa.Column("envelope_id", sa.ForeignKey("envelopes.id"), primary_key=True),
+    sa.Column("assignee", sa.Text, primary_key=True),
+    sa.Column("given_by", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("originator", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("move", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Index("ix_task_steps_code", "code"),
+)
+
 rejections = sa.Table(
     "rejections",
     METADATA,

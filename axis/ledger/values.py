@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -127,6 +127,36 @@ class DossierStepRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSaid:
+    """What an envelope tells of a task; see `contents.task`."""
+
+    given_by: str  # By code, as the others.
+    code: str
+    assignees: tuple[str, ...]
+    stands_for: frozenset[str]  # The one assignee, and those that it took over from; of several, nobody.
+    status: int
+    at: datetime  # When it came to be so; of a task that is given, the earliest that it can have been.
+    speaker: str
+    due_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStepRow:
+    """A step of one office with a task, as its giver or itself told it."""
+
+    envelope_id: str
+    assignee: str
+    given_by: str
+    code: str
+    originator: str  # Who told it.
+    status: int
+    move: str
+    at: datetime
+    recorded_at: datetime
+    due_on: date | None  # Of the task, as it was given last.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """Everything that becomes true when an envelope is accepted."""
 
@@ -151,6 +181,7 @@ class Custody:
     notices: tuple[Notice, ...]
     links: tuple[NewLink, ...] = ()
     dossier: DossierSaid | None = None
+    task: TaskSaid | None = None
     release_at: datetime | None = None  # No attempt before this hour.
     process_by: datetime | None = None  # By when it asks to be dealt with.
 
@@ -182,9 +213,10 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """What the envelope tells of a dossier cannot follow what its office told before."""
+    """What the envelope tells of a dossier or a task cannot follow what was told before."""
 
-    before: int  # The status that stands.
+    before: int | None  # The status that stands; None: the office was not given the task.
+    assignee: str | None = None  # Of a task: for whom; None: it is the dossier.
 
 
 CustodyAnswer = Taken | Known | Conflict | Impossible

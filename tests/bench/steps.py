@@ -87,6 +87,7 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
             deadlines=Deadlines(),
             via="amqp",
             enclosed=(),
+            roll=home.roll,
         )
 
     about = About(

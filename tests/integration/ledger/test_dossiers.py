@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from axis import contents
 from axis.cli.main import root
 from axis.contents import DossierStatus
-from axis.contents.dossier import Move
+from axis.contents.moves import Move
 from axis.edxml import Business, BusinessType
 from axis.intake import Acceptance, Intake, Rejected
 from tests.contents import DOSSIER, PROGRESS, RETURNED, at

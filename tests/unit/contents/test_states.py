@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from axis.contents import DossierStatus, TaskStatus, dossier, task
-from axis.contents.dossier import Move, Role, lineage, move, role_of
+from axis.contents.dossier import Role, lineage, move, role_of
+from axis.contents.moves import Move
+from axis.contents.task import Speaker
 
 _TABLES: dict[str, tuple[type[IntEnum], Mapping[Any, Any], set[IntEnum], frozenset[Any]]] = {
     "dossier": (
@@ -68,13 +70,42 @@ def test_nothing_follows_the_end_of_a_dossier(status: DossierStatus) -> None:
     assert {move(status, other) for other in DossierStatus if other is not status} == {Move.IMPOSSIBLE}
 
 
+@pytest.mark.parametrize("speaker", Speaker)
 @pytest.mark.parametrize("status", TaskStatus)
-def test_moves_of_a_task(status: TaskStatus) -> None:
-    assert task.may_follow(None, status) is (status is TaskStatus.GIVEN)
-    assert task.may_follow(status, status)
+def test_moves_of_a_task(status: TaskStatus, speaker: Speaker) -> None:
+    assert task.starts(status) is (status is TaskStatus.GIVEN)
+    assert task.move(None, status, speaker) is Move.FIRST
+    assert task.move(status, status, speaker) is Move.SAME
     for before in TaskStatus:
-        if before is not status:
-            assert task.may_follow(before, status) is (before in task.STATES[status].after)
+        if before in task.STATES[status].after:
+            assert task.move(before, status, speaker) is Move.NEXT
+
+
+_T, _GIVER, _ASSIGNEE = TaskStatus, Speaker.GIVER, Speaker.ASSIGNEE
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "speaker", "expected"),
+    [
+        (_T.PAUSED, _T.COMPLETED, _ASSIGNEE, Move.GAP),  # It went on, and did not say so.
+        (_T.COMPLETED, _T.IN_PROGRESS, _ASSIGNEE, Move.IMPOSSIBLE),  # Only the giver opens it again.
+        (_T.COMPLETED, _T.CANCELLED, _GIVER, Move.GAP),
+        (_T.DECLINED, _T.IN_PROGRESS, _ASSIGNEE, Move.IMPOSSIBLE),  # Only the giver gives it again.
+        (_T.IN_PROGRESS, _T.CONFIRMED, _GIVER, Move.IMPOSSIBLE),  # Nobody has said that it is done.
+        (_T.IN_PROGRESS, _T.GIVEN, _GIVER, Move.SAME),
+        (_T.DECLINED, _T.GIVEN, _GIVER, Move.NEXT),
+    ],
+)
+def test_nobody_leaves_out_what_the_other_has_to_say(
+    before: TaskStatus, status: TaskStatus, speaker: Speaker, expected: Move
+) -> None:
+    assert task.move(before, status, speaker) is expected
+
+
+@pytest.mark.parametrize("status", sorted(task.ENDED))
+def test_nothing_follows_the_end_of_a_task(status: TaskStatus) -> None:
+    others = [other for other in TaskStatus if other not in (status, TaskStatus.GIVEN)]
+    assert {task.move(status, other, speaker) for other in others for speaker in Speaker} == {Move.IMPOSSIBLE}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""Tasks: who was given what, and where each office stands with it by what giver and assignee have told.
+
+A task is its giver's code. What is told of it is held against what stands for
+the office that it is about, whoever of the two has told that. A task that
+nobody has given here may have been given elsewhere: of that everything is
+recorded. What came to be so before what was told already moves nothing.
+
+Whoever tells of tasks locks them all first, in one order: two commits that wait
+for each other's would wait for ever.
+
+Spec: docs/protocol/contents.md 4.5, 4.6; docs/adr/0023.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from axis.contents import TaskStatus
+from axis.contents.moves import Move
+from axis.contents.task import Speaker, move
+from axis.ledger import tables as t
+from axis.ledger.insert import insert_once
+from axis.ledger.values import Custody, Impossible, TaskSaid, TaskStepRow
+
+_t, _a, _s = t.tasks.c, t.task_assignees.c, t.task_steps.c
+_MOVING = frozenset({Move.NEXT, Move.GAP})
+
+
+class _State(NamedTuple):
+    status: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an envelope tells of one office, judged."""
+
+    assignee: str
+    at: datetime
+    move: Move
+    moves: bool  # Whether the office stands so from now on.
+
+
+def lock(connection: sa.Connection, said: Iterable[TaskSaid]) -> None:
+    """Let nobody else tell of these tasks until the commit."""
+    keys = sorted({(one.given_by, one.code) for one in said})
+    if not keys:
+        return
+    connection.execute(insert_once(connection, t.tasks), [{"given_by": giver, "code": code} for giver, code in keys])
+    for given_by, code in keys:
+        here = sa.and_(_t.given_by == given_by, _t.code == code)
+        connection.execute(sa.select(_t.code).where(here).with_for_update())
+
+
+def judged(connection: sa.Connection, said: TaskSaid) -> list[Step] | Impossible:
+    """Return what becomes true of each office by what is said, or why it cannot."""
+    here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
+    is_given = connection.execute(sa.select(_t.given_in).where(here)).scalar() is not None
+    states = {
+        row.assignee: _State(row.status, row.at)
+        for row in connection.execute(
+            sa.select(_a.assignee, _a.status, _a.at).where(_a.given_by == said.given_by, _a.code == said.code)
+        )
+    }
+    steps = []
+    for assignee in said.assignees:
+        before = _before(states, assignee, said)
+        if before is None:
+            if is_given and said.status != TaskStatus.GIVEN and not said.stands_for & states.keys():
+                return Impossible(None, assignee)
+            steps.append(Step(assignee, said.at, Move.FIRST, moves=True))
+            continue
+        at = max(said.at, before.at) if said.status == TaskStatus.GIVEN else said.at
+        came = move(TaskStatus(before.status), TaskStatus(said.status), Speaker(said.speaker))
+        came = Move.LATE if at < before.at else came
+        if came is Move.IMPOSSIBLE:
+            return Impossible(before.status, assignee)
+        # A task that is given again is given to those that have it too: they stand where they stood.
+        moves = came in _MOVING or (came is Move.SAME and before.status == said.status)
+        steps.append(Step(assignee, at, came, moves))
+    return steps
+
+
+def _before(states: dict[str, _State], assignee: str, said: TaskSaid) -> _State | None:
+    """Return where an office stands; one that took over from the only office that has the task goes on where that stood."""
+    own = states.get(assignee)
+    inherited = [state for code, state in states.items() if code in said.stands_for]
+    return own if own is not None or len(inherited) != 1 else inherited[0]
+
+
+def record(connection: sa.Connection, one: Custody, said: TaskSaid, steps: Sequence[Step]) -> None:
+    """Write down what an envelope tells, as it was judged in this transaction."""
+    key = {"given_by": said.given_by, "code": said.code}
+    if said.status == TaskStatus.GIVEN:
+        here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
+        news = {"given_in": one.envelope_id, "due_on": said.due_on}
+        connection.execute(sa.update(t.tasks).where(here).values(news))
+    moving = [step for step in steps if step.moves]
+    if moving:
+        mine = sa.and_(_a.given_by == said.given_by, _a.code == said.code)
+        gone = [step.assignee for step in moving if step.move is not Move.FIRST]
+        if gone:
+            connection.execute(sa.delete(t.task_assignees).where(mine, _a.assignee.in_(gone)))
+        rows = [key | {"assignee": step.assignee, "status": said.status, "at": step.at} for step in moving]
+        connection.execute(sa.insert(t.task_assignees), rows)
+    told = {"originator": one.originator, "status": said.status, "recorded_at": one.accepted_at}
+    rows = [
+        key | told | {"envelope_id": one.envelope_id, "assignee": step.assignee, "at": step.at, "move": step.move.value}
+        for step in steps
+    ]
+    connection.execute(sa.insert(t.task_steps), rows)
+
+
+def stands_against(connection: sa.Connection, said: TaskSaid) -> Impossible | None:
+    """Return why what is said of a task cannot be; None if nothing stands against it."""
+    found = judged(connection, said)
+    return found if isinstance(found, Impossible) else None
+
+
+def steps_of(connection: sa.Connection, code: str) -> list[TaskStepRow]:
+    """Return what was told of the tasks of a code, by giver and office, the earliest first."""
+    asked = (
+        sa.select(t.task_steps, _t.due_on)
+        .join(t.tasks, sa.and_(_t.given_by == _s.given_by, _t.code == _s.code))
+        .where(_s.code == code)
+        .order_by(_s.given_by, _s.assignee, _s.at, _s.recorded_at)
+    )
+    return [TaskStepRow(**row._mapping) for row in connection.execute(asked)]

@@ -1,0 +1,36 @@
+"""Told: what envelopes tell of dossiers and tasks is held against what stands, before anything else of them is kept.
+
+An envelope that carries both is taken with both or not at all.
+
+Spec: docs/protocol/contents.md 3.7, 4.5.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from axis.ledger import dossiers, tasks
+from axis.ledger.values import Custody, Impossible
+
+
+def take(connection: sa.Connection, fresh: Sequence[Custody]) -> dict[str, Impossible]:
+    """Record what envelopes tell; return by envelope what stands against it, where it cannot be."""
+    telling = [one for one in fresh if one.dossier is not None or one.task is not None]
+    tasks.lock(connection, [one.task for one in telling if one.task is not None])
+    # Always in the same order: two commits that wait for each other's dossiers would wait for ever.
+    telling.sort(key=lambda one: (one.originator, "" if one.dossier is None else one.dossier.code))
+    refused = {one.envelope_id: _take(connection, one) for one in telling}
+    return {envelope_id: found for envelope_id, found in refused.items() if found is not None}
+
+
+def _take(connection: sa.Connection, one: Custody) -> Impossible | None:
+    steps = [] if one.task is None else tasks.judged(connection, one.task)
+    if isinstance(steps, Impossible):
+        return steps
+    if one.dossier is not None:
+        before = dossiers.take_step(connection, one, one.dossier)
+        if before is not None:
+            return Impossible(before)
+    if one.task is not None:
+        tasks.record(connection, one, one.task, steps)
+    return None
