@@ -207,13 +207,16 @@ _LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 
 def fit(text: str, most: int) -> str:
     """Return text without characters that XML cannot carry, and not longer than `most`."""
-    carried = _NOT_XML.sub("\ufffd", str(text))
+    # What Python calls printable holds nothing that XML cannot carry, and is seen at once; most texts are.
+    carried = str(text)
+    carried = carried if carried.isprintable() else _NOT_XML.sub("\ufffd", carried)
     return carried if len(carried) <= most else carried[: most - 1] + "…"
 
 
 def one_line(text: str) -> str:
     """Return text as every surface can show it, the signed receipt too: one line, of a length that a person reads."""
-    return fit(_LINE_ENDS.sub(" ", str(text)), MOST_LINE_CHARS)
+    line = str(text)
+    return fit(line if line.isprintable() else _LINE_ENDS.sub(" ", line), MOST_LINE_CHARS)
 
 
 def violation(

@@ -36,14 +36,14 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         utc = value.astimezone(UTC)
-        return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else utc
+        return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: Any, dialect: Any) -> datetime | None:
         """Read an aware time."""
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(value)
         return value.astimezone(UTC)  # type: ignore[no-any-return]
 
 

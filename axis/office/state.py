@@ -872,7 +872,7 @@ def _waiting_files(db: sqlite3.Connection, submission_id: str) -> tuple[FileRow,
 
 def _text(at: datetime) -> str:
     """Write a time so that the order of texts is the order of times."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @contextlib.contextmanager

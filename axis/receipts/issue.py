@@ -108,4 +108,4 @@ def _start(name: str, attributes: dict[str, str]) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

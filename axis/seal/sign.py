@@ -180,13 +180,20 @@ def signature(digests: Sequence[tuple[str, bytes]], signer: SigningKey) -> bytes
 
 _Edit = tuple[int, int, bytes]  # From, to, instead.
 
-_HEADER = ("edXML", "edXMLEnvelope", "edXMLHeader")
-_ATTACHMENTS = ("edXML", "AttachmentEncoded")
+
+def _place(*names: str) -> tuple[str, ...]:
+    """Return a path as expat names its elements."""
+    return tuple(f"{EDXML} {name}" for name in names)
+
+
+_HEADER = _place("edXML", "edXMLEnvelope", "edXMLHeader")
+_ATTACHMENTS = _place("edXML", "AttachmentEncoded")
 _PLACES = {  # Where the parts stand; `edxml.parse` has the last word on it.
-    (*_HEADER, "MessageHeader"): "header",
-    (*_HEADER, "TraceHeaderList", "Bussiness"): "business",
-    ("edXML", "edXMLEnvelope", "edXMLBody", "edXMLManifest"): "manifest",
+    (*_HEADER, *_place("MessageHeader")): "header",
+    (*_HEADER, *_place("TraceHeaderList", "Bussiness")): "business",
+    _place("edXML", "edXMLEnvelope", "edXMLBody", "edXMLManifest"): "manifest",
 }
+_WATCHED = {place[-1] for place in (_HEADER, _ATTACHMENTS, *_PLACES)}  # Most elements have another name.
 
 
 class _Places:
@@ -207,7 +214,9 @@ def _places(message: bytes) -> _Places:
 
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal opened
-        path.append(name.removeprefix(f"{EDXML} "))
+        path.append(name)
+        if name not in _WATCHED:
+            return
         here = tuple(path)
         if here == _ATTACHMENTS:
             opened = parser.CurrentByteIndex
@@ -216,8 +225,8 @@ def _places(message: bytes) -> _Places:
             at = _after_name(message, parser.CurrentByteIndex)
             found.names.append((at, at, f' Id="{part}"'.encode()))
 
-    def end(_name: str) -> None:
-        here = tuple(path)
+    def end(name: str) -> None:
+        here = tuple(path) if name in _WATCHED else ()
         at = parser.CurrentByteIndex
         if here == _HEADER and message.startswith(b"</", at):
             found.seal = at
