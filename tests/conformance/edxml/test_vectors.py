@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -58,12 +58,12 @@ def test_violation_has_line_path_and_words_in_both_languages(vector: Shape) -> N
 
 @pytest.mark.parametrize("vector", BYTES, ids=BYTES_IDS)
 def test_bytes_that_are_no_message_get_their_code_at_once(vector: Octets) -> None:
-    started = perf_counter()
+    started = process_time()
     with pytest.raises(Refusal) as caught:
         edxml.parse(vector.content)
     assert caught.value.code == vector.code
     assert len(caught.value.violations) == 1
-    assert perf_counter() - started < BUDGET_S
+    assert process_time() - started < BUDGET_S
 
 
 def test_circular_to_every_commune_of_the_country_fits_one_envelope() -> None:

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from base64 import b64encode
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -75,9 +75,9 @@ def _codes(octets: bytes) -> list[str]:
     ids=range(17),
 )  # fmt: skip
 def test_bytes_beyond_the_limits_are_refused_at_once(octets: bytes, codes: list[str]) -> None:
-    began = perf_counter()
+    began = process_time()
     assert _codes(octets) == codes
-    assert perf_counter() - began < BUDGET_S
+    assert process_time() - began < BUDGET_S
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_bytes_beyond_the_limits_are_refused_at_once(octets: bytes, codes: list[
     ids=["references", "traces", "responses", "unknown", "namespaces"],
 )
 def test_many_of_anything_take_no_longer(octets: bytes, code: str) -> None:
-    began = perf_counter()
+    began = process_time()
     codes = _codes(octets)
-    assert perf_counter() - began < BUDGET_S
+    assert process_time() - began < BUDGET_S
     assert codes[:1] == ([code] if code else [])
     assert len(codes) <= 400
 
