@@ -5,8 +5,9 @@ runs on one machine. Nothing is forced to the disk: a journal is not a promise.
 """
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from os import SEEK_CUR
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[str] | None = None  # Open once something is written.
+        self._reading: IO[bytes] | None = None
+        self._seen: dict[str, Seen] = {}
 
     def sent(self, document_id: str, due: float) -> None:
         """Note that a document was handed in."""
@@ -55,21 +58,25 @@ class Journal:
         self._file.write("\t".join(map(str, words)) + "\n")
 
     def read(self) -> dict[str, Seen]:
-        """Return what was seen so far, by document id."""
-        if not self._path.exists():
-            return {}
-        return _read(self._path.read_text(encoding="utf-8").splitlines(keepends=True))
+        """Return what was seen so far, by document id.
 
+        Each line is read once: who watches a measurement must not be what it measures.
+        """
+        if self._reading is None:
+            if not self._path.exists():
+                return {}
+            self._reading = self._path.open("rb")
+        for line in self._reading:
+            if not line.endswith(b"\n"):  # It is being written.
+                self._reading.seek(-len(line), SEEK_CUR)
+                break
+            self._note(line.decode().rstrip("\n"))
+        return self._seen
 
-def _read(lines: Iterable[str]) -> dict[str, Seen]:
-    found: dict[str, Seen] = {}
-    for line in lines:
-        if not line.endswith("\n"):
-            break  # It is being written.
-        what, document_id, third, at = line.rstrip("\n").split("\t")
-        seen = found.setdefault(document_id, Seen())
+    def _note(self, line: str) -> None:
+        what, document_id, third, at = line.split("\t")
+        seen = self._seen.setdefault(document_id, Seen())
         if what == "sent":
             seen.due, seen.kept = float(third), float(at)
         else:
             seen.heard[third] = float(at)
-    return found
