@@ -11,12 +11,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from axis.errors import Refusal
 from axis.registry.findings import Finding, error, warning
 from axis.registry.model import Office
-from axis.seal.trust import require_strength
+from axis.seal.trust import common_name, require_strength
 
 _SOON = timedelta(days=30)
 
@@ -50,7 +49,7 @@ def odd_certificates(office: Office, place: str, at: datetime | None) -> Iterato
     """
     certificates = [x509.load_pem_x509_certificate(pem.encode()) for pem in office.certificates]
     for one in certificates:
-        subject = _common_name(one)
+        subject = common_name(one)
         if subject not in office.forms:
             yield warning(
                 place, f"chứng thư cấp cho {subject or '?'}", f"a certificate was issued to {subject or 'nobody'}"
@@ -71,8 +70,3 @@ def odd_certificates(office: Office, place: str, at: datetime | None) -> Iterato
     if last - at < _SOON:
         day = last.date().isoformat()
         yield warning(place, f"chứng thư hết hạn ngày {day}", f"its last certificate expires on {day}")
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""

@@ -2,12 +2,13 @@
 
 `seal` signs for an office; `verify` turns Received into Verified, which is the
 only way for content to reach routing, storage or an addressee. `trust` judges
-certificates, `pki` makes them, `token` uses the same keys at the gateway.
+certificates, `pki` makes them, `token` and `peer` use the same keys at the gateway.
 
 Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
 """
 
-from axis.seal.folder import load_authorities, load_trust
+from axis.seal.folder import load_authorities, load_certificates, load_trust
+from axis.seal.peer import check_peer
 from axis.seal.sign import Sealed, SigningKey, make_sealed, seal
 from axis.seal.token import Tokens, check_token, make_token
 from axis.seal.trust import Trust, days_left
@@ -19,10 +20,12 @@ __all__ = [
     "Tokens",
     "Trust",
     "Verified",
+    "check_peer",
     "check_token",
     "days_left",
     "digest_of",
     "load_authorities",
+    "load_certificates",
     "load_trust",
     "make_sealed",
     "make_token",

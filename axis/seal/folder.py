@@ -33,7 +33,7 @@ def load_authorities(
     Raises:
         PermanentError: CFG.INVALID
     """
-    return _certificates(folder / AUTHORITIES), load_crls(folder / REVOCATIONS)
+    return load_certificates(folder / AUTHORITIES), load_crls(folder / REVOCATIONS)
 
 
 def load_trust(folder: Path, *, require_fresh_crl: bool = False) -> Trust:
@@ -43,7 +43,7 @@ def load_trust(folder: Path, *, require_fresh_crl: bool = False) -> Trust:
         PermanentError: CFG.INVALID
     """
     authorities, crls = load_authorities(folder)
-    signers = {path.stem: _certificates(path) for path in sorted((folder / CERTIFICATES).glob("*.pem"))}
+    signers = {path.stem: load_certificates(path) for path in sorted((folder / CERTIFICATES).glob("*.pem"))}
     return Trust(authorities, crls, signers, require_fresh_crl=require_fresh_crl)
 
 
@@ -62,7 +62,12 @@ def load_crls(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
         raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
 
 
-def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
+def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of a PEM file.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
     try:
         return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
     except (OSError, ValueError) as error:

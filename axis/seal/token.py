@@ -84,12 +84,22 @@ def _checked(token: str, trust: Trust, now: datetime) -> tuple[str, int]:
         if claims is None:
             continue
         _require_times(claims, now)
-        try:
-            trust.require(signer, at=now)
-        except Refusal as error:
-            raise refuse("API.AUTH", error.violations[0].en, detail_vi=error.violations[0].vi) from error
+        require_good(signer, trust, now)
         return organ_id, int(claims["exp"])
     raise refuse("API.AUTH", "not signed with a key registered for iss")
+
+
+def require_good(signer: Signer, trust: Trust, now: datetime) -> None:
+    """Refuse a caller whose certificate is not good now.
+
+    Raises:
+        Refusal: API.AUTH, in the words of what is wrong with it.
+        TransientError: KEY.REVOCATION_UNKNOWN
+    """
+    try:
+        trust.require(signer, at=now)
+    except Refusal as error:
+        raise refuse("API.AUTH", error.violations[0].en, detail_vi=error.violations[0].vi) from error
 
 
 def _algorithm(key: object) -> str | None:

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -86,7 +86,7 @@ class Trust:
         if known is None:
             certificates = self.signers.get(organ_id, ())
             newest_first = sorted(certificates, key=lambda one: one.not_valid_before_utc, reverse=True)
-            known = tuple(map(_signer, newest_first))
+            known = tuple(map(signer_of, newest_first))
             if known:  # Names that nobody has are not kept: they come from outside.
                 self._signers[organ_id] = known
         return known
@@ -164,6 +164,12 @@ def fingerprint_of(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def common_name(certificate: x509.Certificate) -> str:
+    """Return whom a certificate names, the OrganId of an office; "" if nobody."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
 def require_strength(certificate: x509.Certificate) -> PublicKey:
     """Return the key of a certificate, if the profile can use it and it is strong enough.
 
@@ -205,7 +211,8 @@ def days_left(certificates: Iterable[str], now: datetime) -> float:
     return max((end - now).total_seconds() for end in ends) / 86_400 if ends else 0.0
 
 
-def _signer(certificate: x509.Certificate) -> Signer:
+def signer_of(certificate: x509.Certificate) -> Signer:
+    """Return a certificate with what is costly to take out of it."""
     return Signer(certificate, _public_key(certificate), fingerprint_of(certificate))
 
 
