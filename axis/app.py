@@ -33,8 +33,10 @@ from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.errors import AxisError, PermanentError
 from axis.gateway.protocol import BoundedHttp
+from axis.gateway.tls import Tls
 from axis.receipts.voice import Voice
 from axis.router import Router
+from axis.settings import Gateway as GatewaySettings
 from axis.settings import Settings
 from axis.telemetry import events, metrics
 from axis.telemetry.health import HealthServer
@@ -46,6 +48,7 @@ _NODE_EVERY = timedelta(seconds=1)
 _MEND_EVERY = timedelta(seconds=2)
 _WEBHOOKS_EVERY = timedelta(seconds=1)
 _TIDY_EVERY = timedelta(hours=1)
+_TLS_EVERY = timedelta(minutes=1)
 _CONNECTIONS = 2000  # Of a gateway at once; beyond it the answer is 503.
 _DESCRIPTORS = 65_536
 
@@ -70,7 +73,7 @@ class LiveRoll:
         """Take over what changed; return whether anything did."""
         folder = self._settings.trust
         assert folder is not None  # noqa: S101 - filled() has set it.
-        stamp = tuple(_changed_ns(folder / name) for name in ("ca.pem", "crl.pem"))
+        stamp = tuple(private.changed_ns(folder / name) for name in ("ca.pem", "crl.pem"))
         version = await self._ledger.registry_version()
         if version == self._version and stamp == self._stamp:
             return False
@@ -84,13 +87,6 @@ class LiveRoll:
                 metrics.CERTIFICATE_DAYS_LEFT.labels(office.code).set(seal.days_left(office.certificates, now))
         events.registry_loaded(version=self._version[:12], offices=len(roll.offices()))
         return True
-
-
-def _changed_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,6 +320,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         allowance=intake.Allowance(burst=rooms.settings.gateway.burst, per_second=rooms.settings.gateway.per_second),
     )
     place = rooms.settings.gateway
+    tls = gateway_tls(place)
     config = uvicorn.Config(
         served,
         host=place.host,
@@ -334,6 +331,7 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
         access_log=False,  # Answers are counted by route and status; who asked for what is in the ledger.
         proxy_headers=False,  # Nothing here depends on where a request comes from.
         lifespan="off",
+        ssl_context_factory=None if tls is None else lambda _config, _usual: tls.listening,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
@@ -344,12 +342,44 @@ async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> 
                 task.result()
                 raise PermanentError("CFG.INVALID", f"the gateway cannot listen on port {place.port}")
             await asyncio.sleep(0.02)
-        async with tidying:
+        async with tidying, _following(tls):
             yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
         served.state.rooms.watch.stop()  # Who waits for news is answered now.
         server.should_exit = True
         await task
+
+
+def gateway_tls(place: GatewaySettings) -> Tls | None:
+    """Return the gateway's side of TLS; None where it serves plain HTTP.
+
+    Raises:
+        PermanentError: CFG.INVALID; a file cannot be used.
+    """
+    if place.certificate is None or place.key is None:
+        return None
+    return Tls(place.certificate, place.key, place.authorities)
+
+
+@contextlib.asynccontextmanager
+async def _following(tls: Tls | None) -> AsyncIterator[None]:
+    """Take over renewed certificates until the block ends, and keep the gauge of when the present one does."""
+    if tls is None:
+        yield
+        return
+
+    async def follow() -> bool:
+        try:
+            if await asyncio.to_thread(tls.refresh):
+                events.gateway_certificate_renewed(until=tls.shown.not_valid_after_utc)
+        except AxisError as error:
+            events.gateway_certificate_unusable(detail=error.detail, until=tls.shown.not_valid_after_utc)
+        left = tls.shown.not_valid_after_utc - clock.now()
+        metrics.GATEWAY_CERTIFICATE_DAYS_LEFT.set(left / timedelta(days=1))
+        return False
+
+    async with looping("tls", follow, _TLS_EVERY):
+        yield
 
 
 def allowed(settings: Settings) -> webhooks.Allowed:
@@ -542,7 +572,7 @@ async def run_everything(settings: Settings, said: Callable[[str], None], *, rou
         doorbell(rooms),
         gauges(rooms),
     ):
-        _leave(rooms.settings.data / "gateway.address", f"http://127.0.0.1:{port}")
+        _leave(rooms.settings.data / "gateway.address", f"{rooms.settings.gateway.scheme}://127.0.0.1:{port}")
         said(f"axis: ready; gateway on port {port}; data in {rooms.settings.data}")
         events.service_started(name="up", detail=f"gateway port {port}")
         await until_stopped()

@@ -157,7 +157,7 @@ CATALOGUE: dict[str, Entry] = {
     "ORD.NOTHING_THERE": Entry("2.0.0", 200, _N, "Nơi nhận không có văn bản này nên lệnh không cần giao: {detail}", "The addressee does not have the document, so the order need not be delivered: {detail}", "Không cần làm gì. / Nothing is to be done."),
     "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),
     # --- the interface -------------------------------------------------------------
-    "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Xin mã truy cập mới. / Make a new token."),
+    "API.AUTH": Entry("5.7.1", 401, _I, "Chưa xác thực: {detail}", "Not authenticated: {detail}", "Tạo mã truy cập mới, hoặc dùng chứng thư đã đăng ký. / Make a new token, or show the registered certificate."),
     "API.NOT_FOUND": Entry("5.1.1", 404, _I, "Không tìm thấy.", "Not found.", "Kiểm tra địa chỉ và đơn vị đang gọi. / Check the address, and which office calls."),
     "API.METHOD": Entry("5.5.1", 405, _I, "Không dùng được phương thức này ở đây.", "This method is not served here.", "Xem phương thức cho phép trong Allow. / See in Allow which are served."),
     "API.PARAMETER": Entry(

@@ -81,6 +81,14 @@ def open_alone(path: Path) -> BinaryIO | None:
     return None
 
 
+def changed_ns(path: Path) -> int:
+    """Return when a file was changed, to know it again by; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def sync_folder(folder: Path) -> None:
     """Return when the names in a folder are on the disk.
 

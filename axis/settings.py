@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from axis import deadlines
@@ -28,11 +28,32 @@ class Gateway(_Branch):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8700, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    certificate: Path | None = Field(
+        None, description="Certificate that the gateway shows (PEM), to serve HTTPS itself; none: plain HTTP."
+    )
+    key: Path | None = Field(None, description="Private key of that certificate (PEM), without a passphrase.")
+    authorities: Path | None = Field(
+        None,
+        description="Authorities (PEM) whose client certificates are asked for: `trust`/ca.pem; none: none is asked for.",
+    )
     per_office: PositiveInt = Field(16, description="Requests of one office that are served at once; more get 429.")
     burst: PositiveInt = Field(5000, description="Requests that an office may make in one go; more get 429.")
     per_second: float = Field(
         500.0, gt=0, description="Requests of an office for each second, after its burst; by each gateway for itself."
     )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if self.authorities is not None and self.certificate is None:
+            raise ValueError("authorities need a certificate: client certificates are shown over TLS alone")
+        return self
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What its addresses begin with."""
+        return "http" if self.certificate is None else "https"
 
 
 class Router(_Branch):

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import httpx
 import typer
+from cryptography import x509
 
 from axis import clock, ledger, registry, seal, spool
+from axis.app import gateway_tls
 from axis.broker import Broker, PrivateNode
 from axis.cli import options, output
 from axis.errors import AxisError
+from axis.gateway.tls import believing
 from axis.settings import Settings
 
 _FREE_BYTES = 2 * 1024**3
@@ -34,7 +37,7 @@ class Check:
 
 
 def doctor(json: options.Json = False, data: options.Data = None) -> None:
-    """Look at settings, calendar, trust, certificates, roll, ledger, spool, disk, broker and gateway, and say what to do.
+    """Look at settings, calendar, trust, certificates, HTTPS, roll, ledger, spool, disk, broker and gateway, and say what to do.
 
     Exit code: 0 if nothing is bad, 1 if something is.
 
@@ -63,7 +66,7 @@ def doctor(json: options.Json = False, data: options.Data = None) -> None:
 async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield _disk(settings.data)
     yield _calendar(settings)
-    for check in _trust(settings):
+    for check in (*_trust(settings), *_https(settings)):
         yield check
     yield await _ledger(settings)
     yield await _spool(settings)
@@ -144,6 +147,42 @@ def _trust(settings: Settings) -> list[Check]:
     return checks
 
 
+def _https(settings: Settings) -> list[Check]:
+    """Look at what the gateway shows, if it serves HTTPS itself, and whose client certificates it asks for."""
+    place = settings.gateway
+    try:
+        tls = gateway_tls(place)
+        if tls is None:
+            return []
+        asked = set() if place.authorities is None else set(seal.load_certificates(place.authorities))
+        unknown = asked and asked - set(seal.load_authorities(settings.trust or Path())[0])
+    except AxisError as error:
+        return [Check("HTTPS", _BAD, str(error), "axis gateway will not start so: compare with docs/deploy.md, HTTPS")]
+    shown, now = tls.shown, clock.now()
+    left = (shown.not_valid_after_utc - now) / timedelta(days=1)
+    hosts = _hosts(shown)
+    state, remedy = _GOOD, ""
+    if not hosts or now < shown.not_valid_before_utc or left <= 0:
+        state, remedy = _BAD, "nobody will believe it: put another in its place, the gateway takes it over by itself"
+    elif left < _EXPIRES_SOON_DAYS:
+        state, remedy = _ODD, "put its successor in its place, the gateway takes it over by itself"
+    elif unknown:
+        state, remedy = _ODD, "gateway.authorities has some that are not in the trust: who shows theirs is refused"
+    text = (
+        f"for {', '.join(hosts) or 'no host'}, {left:.0f} days left; asks for certificates of {len(asked)} authorities"
+    )
+    return [Check("HTTPS", state, text, remedy)]
+
+
+def _hosts(certificate: x509.Certificate) -> list[str]:
+    """Return the names and addresses that a certificate is for: nobody looks at its subject any more."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
 async def _ledger(settings: Settings) -> Check:
     path = settings.ledger_url.removeprefix("sqlite:///")
     if path != settings.ledger_url and not Path(path).exists():
@@ -194,10 +233,14 @@ async def _broker(settings: Settings) -> Check:
 
 async def _gateway(settings: Settings) -> Check:
     file = settings.data / "gateway.address"
-    address = file.read_text().strip() if file.exists() else f"http://{settings.gateway.host}:{settings.gateway.port}"
+    place = settings.gateway
+    address = file.read_text().strip() if file.exists() else f"{place.scheme}://{place.host}:{place.port}"
     try:
-        async with httpx.AsyncClient(timeout=5) as http:
+        tls = True if place.certificate is None else believing(place.certificate)
+        async with httpx.AsyncClient(timeout=5, verify=tls) as http:
             answer = await http.get(f"{address}/readyz")
+    except AxisError as error:
+        return Check("gateway", _BAD, str(error))
     except httpx.HTTPError:
         return Check("gateway", _ODD, f"does not answer at {address}", "start it: axis up, or axis gateway")
     state = _GOOD if answer.status_code == 200 else _BAD

@@ -1,7 +1,7 @@
 """Description: what OpenAPI says of the gateway, beside what the framework finds out by itself.
 
-Every operation gets what is true of all of them: the token, and each no that it
-may answer, a problem document. A route says of itself only what it alone has.
+Every operation gets what is true of all of them: who may call, and each no that
+it may answer, a problem document. A route says of itself only what it alone has.
 
 Spec: OpenAPI 3.1.0; RFC 9457 (problems); RFC 6750 (bearer tokens).
 """
@@ -28,7 +28,7 @@ _CHALLENGE = {"required": True, "description": "RFC 9110 §11.6.1.", "schema": {
 # What an operation may answer beside what it is for: status, why, headers.
 _May = tuple[str, str, dict[str, Any]]
 _ALWAYS: tuple[_May, ...] = (
-    ("401", "No token, or one that proves nothing.", {"WWW-Authenticate": _CHALLENGE}),
+    ("401", "Neither token nor certificate, or one that proves nothing.", {"WWW-Authenticate": _CHALLENGE}),
     ("429", "So many requests of this office are being served.", {"Retry-After": _RETRY_AFTER}),
     ("500", "A fault of the axis.", {"Retry-After": _RETRY_AFTER}),
     ("503", "Not now: a room of the axis cannot be used.", {"Retry-After": _RETRY_AFTER}),
@@ -75,7 +75,11 @@ def _completed(said: dict[str, Any], in_front: Mapping[str, Mapping[str, Any]]) 
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "Signed with the office's registered key; lives for five minutes (docs/protocol/keys.md 6).",
-        }
+        },
+        "certificate": {
+            "type": "mutualTLS",
+            "description": "For the office's registered key, where the gateway itself serves TLS (docs/protocol/keys.md 6.1).",
+        },
     }
     said["paths"] = {
         path: {method: _operation(method, operation) for method, operation in operations.items()}
@@ -86,8 +90,7 @@ def _completed(said: dict[str, Any], in_front: Mapping[str, Mapping[str, Any]]) 
 
 def _operation(method: str, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return an operation with all that is true of every one like it."""
-    # OpenAPI 3.1.0 §4.8.12.1: a parameter of this name is ignored; the security scheme says it.
-    parameters = [one for one in said.get("parameters", ()) if one["name"].casefold() != "authorization"]
+    parameters = said.get("parameters", ())
     answers = {
         status: answer for status, answer in said["responses"].items() if "HTTPValidationError" not in str(answer)
     }
@@ -100,12 +103,10 @@ def _operation(method: str, said: Mapping[str, Any]) -> dict[str, Any]:
     ]
     for status, why, headers in mays:
         answers.setdefault(status, no(why, headers, is_shown=method != "head"))
-    whole = {name: part for name, part in said.items() if name not in ("parameters", "description")}
+    whole = {name: part for name, part in said.items() if name != "description"}
     if "description" in said:  # The first line of a docstring says it better than the name of a function.
         whole["summary"] = said["description"].partition("\n")[0]
-    if parameters:
-        whole["parameters"] = parameters
-    return whole | {"responses": dict(sorted(answers.items())), "security": [{"token": []}]}
+    return whole | {"responses": dict(sorted(answers.items())), "security": [{"token": []}, {"certificate": []}]}
 
 
 def no(why: str, headers: Mapping[str, Any] | None = None, *, is_shown: bool = True) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """Desk: which office calls, and how much of the gateway it may use at a time.
 
+An office shows a token, the certificate of its connection, or both. The
+certificate is what the server itself has seen in the TLS handshake: no header is
+asked for it, which anybody could write who reaches the port.
+
 Spec: docs/protocol/gateway.md 1, 6; docs/protocol/keys.md 6.
 """
 
@@ -8,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from math import ceil
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from axis import clock, routing, seal
 from axis.edxml.values import local_date
@@ -17,10 +23,11 @@ from axis.intake import Allowance
 from axis.registry import Registry
 
 _READS = ("GET", "HEAD")
+_OF_PAGES = ("origin", "sec-fetch-site")  # Browsers send them; Fetch Metadata §2, RFC 6454 §7.
 
 
 class Desk:
-    """Knows callers by their tokens, and counts what each is having served."""
+    """Knows callers by their tokens and certificates, and counts what each is having served."""
 
     def __init__(self, roll: Callable[[], tuple[Registry, seal.Trust]], per_office: int, allowance: Allowance) -> None:
         self._roll = roll
@@ -29,22 +36,33 @@ class Desk:
         self._tokens = seal.Tokens()
         self._busy = Counter[str]()
 
-    def caller(self, authorization: str, method: str) -> str:
-        """Return the code of the office that calls.
+    def caller(self, scope: Scope) -> str:
+        """Return the code of the office that calls; all that it shows must be good, and say the same.
 
         Raises:
             Refusal: API.AUTH; MSG.NOT_ALLOWED, it takes no part now and may only read.
             TransientError: KEY.REVOCATION_UNKNOWN
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.casefold() != "bearer" or not token:
-            raise refuse("API.AUTH", "Bearer token")
         roll, trust = self._roll()
         now = clock.now()
-        office = roll.find(self._tokens.check(token, trust, now))
+        headers, certificate = Headers(scope=scope), _certificate(scope)
+        token = _token(headers.get("authorization", ""))
+        shown = []
+        if token is not None:
+            shown.append(self._tokens.check(token, trust, now))
+        elif certificate is None:
+            raise refuse("API.AUTH", "Bearer token")
+        elif any(name in headers for name in _OF_PAGES):
+            # A browser shows its certificate for any page that asks it to, whosever that is.
+            raise refuse("API.AUTH", "Bearer token, from a browser", detail_vi="Bearer token, từ trình duyệt")
+        if certificate is not None:
+            shown.append(seal.check_peer(certificate, trust, now))
+        office, *others = (roll.find(one) for one in shown)
         if office is None:
             raise refuse("API.AUTH", "office")
-        if method not in _READS:  # What it was sent it may still read.
+        if any(other is not office for other in others):
+            raise refuse("API.AUTH", "token ≠ certificate", detail_vi="token ≠ chứng thư")
+        if scope["method"] not in _READS:  # What it was sent it may still read.
             routing.require_active(office, local_date(now))
         return office.code
 
@@ -68,3 +86,23 @@ class Desk:
             yield
         finally:
             self._busy[office] -= 1
+
+
+def _token(authorization: str) -> str | None:
+    """Return the token of a header; None if there is none, for it may be shown by a certificate alone who calls.
+
+    Raises:
+        Refusal: API.AUTH; there is something else.
+    """
+    if not authorization:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    if scheme.casefold() != "bearer" or not token:
+        raise refuse("API.AUTH", "Bearer token")
+    return token
+
+
+def _certificate(scope: Scope) -> str | None:
+    """Return the certificate that the caller has shown in the handshake, in PEM form; ASGI TLS extension 0.2."""
+    tls = scope.get("extensions", {}).get("tls", {})
+    return next(iter(tls.get("client_cert_chain", ())), None)

@@ -113,7 +113,7 @@ class Files:
         if scope["method"] not in METHODS[route]:
             raise HTTPException(405, headers={"Allow": ", ".join(METHODS[route])})
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        office = self._desk.caller(headers.get("authorization", ""), scope["method"])
+        office = self._desk.caller(scope)
         if _DIGEST.fullmatch(digest) is None:
             raise _Wrong("digest: SHA-256 in lower-case hex")
         with self._desk.place(office):

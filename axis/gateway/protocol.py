@@ -3,19 +3,23 @@
 The parser has no limit of its own: without these, a connection that has shown
 no token could send a head without end, or nothing at all for ever. What the
 server refuses before the application hears of it is a problem document too.
+What it knows of TLS it tells the application, as uvicorn itself does not.
 
-Spec: docs/protocol/gateway.md 6; RFC 9457.
+Spec: docs/protocol/gateway.md 6; RFC 9457; ASGI TLS extension 0.2.
 """
 
 import asyncio
+import ssl
 from typing import Any, ClassVar
 
+from cryptography import x509
 from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from axis.gateway import problems
 
 _CLOSE = {"Connection": "close"}
+_TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -29,6 +33,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._first: asyncio.TimerHandle | None = None
+        self._tls: dict[object, object] | None = None
         self._served = self.app
         # Ours to look at: the server's own answer is plain text.
         self._most, self.limit_concurrency = self.limit_concurrency, None
@@ -36,6 +41,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request its time."""
         super().connection_made(transport)
+        self._tls = _tls(transport.get_extra_info("ssl_object"))
         self._first = self.loop.call_later(self.first_within_s, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -55,6 +61,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Begin to count."""
         self._head_bytes, self._in_head = 0, True
         super().on_message_begin()
+        if self._tls is not None:
+            self.scope["extensions"] = {"tls": self._tls}
 
     def on_headers_complete(self) -> None:
         """End counting: the rest is the application's to read, or not."""
@@ -81,3 +89,24 @@ class BoundedHttp(HttpToolsProtocol):
 
 def _too_many() -> JSONResponse:
     return problems.problem("API.BUSY", status=503, headers=_CLOSE)
+
+
+def _tls(connection: ssl.SSLObject | None) -> dict[object, object] | None:
+    """Return what ASGI says of a TLS connection; None where there is none, as it must be."""
+    if connection is None:
+        return None
+    shown = connection.getpeercert(binary_form=True)
+    return {
+        "server_cert": None,  # Not known here, nor the number of the cipher suite.
+        "client_cert_chain": [] if shown is None else [ssl.DER_cert_to_PEM_cert(shown)],
+        "client_cert_name": None if shown is None else _name_in(shown),
+        "tls_version": _TLS_VERSIONS.get(connection.version() or ""),
+        "cipher_suite": None,
+    }
+
+
+def _name_in(certificate: bytes) -> str:
+    try:
+        return x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
+    except (ValueError, x509.InvalidVersion):
+        return ""  # OpenSSL could read it. Whoever goes by what it says will find the same.

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import StringConstraints
 
 from axis import clock, seal
@@ -54,10 +54,10 @@ async def _given_rooms(request: Request) -> AllRooms:
 Rooms = Annotated[AllRooms, Depends(_given_rooms)]
 
 
-async def _office(request: Request, authorization: Annotated[str, Header()] = "") -> AsyncIterator[str]:
+async def _office(request: Request) -> AsyncIterator[str]:
     """Yield the code of the office that calls; hold one of its places meanwhile."""
     desk = rooms_of(request).desk
-    office = desk.caller(authorization, request.method)
+    office = desk.caller(request.scope)
     with desk.place(office):
         yield office
 

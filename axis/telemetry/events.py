@@ -155,6 +155,16 @@ def registry_loaded(*, version: str, offices: int) -> None:
     _log.info("registry.loaded", version=version, offices=offices)
 
 
+def gateway_certificate_renewed(*, until: datetime) -> None:
+    """The gateway shows another certificate, or asks for those of other authorities, from now on."""
+    _log.info("gateway.certificate.renewed", until=until.isoformat())
+
+
+def gateway_certificate_unusable(*, detail: str, until: datetime) -> None:
+    """What was put in the place of the gateway's certificate cannot be used; the one before stays in force."""
+    _log.error("gateway.certificate.unusable", detail=detail, until=until.isoformat())
+
+
 def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     """An inbox was compared with the ledger; what it had lost was published again."""
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)

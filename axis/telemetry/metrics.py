@@ -67,6 +67,11 @@ SPOOL_BYTES = Gauge("axis_spool_bytes", "Bytes of attachments in the spool.", re
 CERTIFICATE_DAYS_LEFT = Gauge(
     "axis_certificate_days_left", "Days until the office's newest certificate expires.", ["office"], registry=REGISTRY
 )  # office: the roll
+GATEWAY_CERTIFICATE_DAYS_LEFT = Gauge(
+    "axis_gateway_certificate_days_left",
+    "Days until the certificate that the gateway shows expires.",
+    registry=REGISTRY,
+)
 HTTP_REQUESTS = Counter(
     "axis_http_requests_total", "Requests to the gateway.", ["route", "status"], registry=REGISTRY
 )  # route: path templates; status: 2xx..5xx

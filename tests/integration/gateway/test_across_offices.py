@@ -20,9 +20,11 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from axis import edxml, seal
 from axis.gateway import bodies, files
@@ -378,7 +380,23 @@ async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx
 
 
 @asynccontextmanager
-async def _client(app: FastAPI, token: str | None) -> AsyncIterator[httpx.AsyncClient]:
+async def _caller_by_certificate(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with _client(_with_certificate(app, home, office), None) as client:
+        yield client
+
+
+def _with_certificate(app: FastAPI, home: House, office: str) -> ASGIApp:
+    """Return the application as the server calls it for who has shown the certificate of an office."""
+    shown = home.province.signer(office).certificate.public_bytes(Encoding.PEM).decode()
+
+    async def over_tls(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "extensions": {"tls": {"client_cert_chain": [shown]}}}, receive, send)
+
+    return over_tls
+
+
+@asynccontextmanager
+async def _client(app: ASGIApp, token: str | None) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://axis", headers=headers) as client:
@@ -443,12 +461,14 @@ async def test_case_asks_for_what_is_there(
 
 
 @every_case
-@pytest.mark.parametrize("office", [OTHER, STRANGER])
+@pytest.mark.parametrize(
+    ("office", "by"), [(OTHER, _caller_by_certificate), (STRANGER, _caller)], ids=["by certificate", "by token"]
+)
 async def test_another_office_is_told_nothing(
-    app: FastAPI, home: House, there: There, nowhere: There, method: str, path: str, case: Case, office: str
+    app: FastAPI, home: House, there: There, nowhere: There, method: str, path: str, case: Case, office: str, by: Any
 ) -> None:
-    """What is there and what is not are answered alike, and nothing of it is told."""
-    async with _caller(app, home, office) as stranger:
+    """What is there and what is not are answered alike, and nothing of it is told, however it has shown who it is."""
+    async with by(app, home, office) as stranger:
         seen = await _send(stranger, method, case.ask(there))
         nothing = await _send(stranger, method, case.ask(nowhere))
     assert (seen.status_code, nothing.status_code) == (case.stranger, case.stranger), seen.text
@@ -506,8 +526,19 @@ def _unsigned(token: str) -> str:
 async def test_who_proves_nothing_is_told_nothing_by_any_route(
     app: FastAPI, home: House, there: There, nowhere: There, nobody: str
 ) -> None:
+    await _require_told_nothing(app, NOBODIES[nobody](home), home, there, nowhere)
+
+
+async def test_certificate_beside_the_token_of_another_is_told_nothing_by_any_route(
+    app: FastAPI, home: House, there: There, nowhere: There
+) -> None:
+    token = seal.make_token(SENDER, home.province.signer(SENDER), AT)
+    await _require_told_nothing(_with_certificate(app, home, STRANGER), token, home, there, nowhere)
+
+
+async def _require_told_nothing(app: ASGIApp, token: str | None, home: House, there: There, nowhere: There) -> None:
     before = await home.spool.used_bytes()
-    async with _client(app, NOBODIES[nobody](home)) as client:
+    async with _client(app, token) as client:
         for (method, path), cases in CASES.items():
             for case in cases:
                 answers = [await _send(client, method, case.ask(one)) for one in (there, nowhere)]

@@ -214,7 +214,7 @@ def test_description_is_openapi(app: FastAPI) -> None:
 def test_description_says_every_no_of_every_route(app: FastAPI) -> None:
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():
-            assert operation["security"] == [{"token": []}], path
+            assert operation["security"] == [{"token": []}, {"certificate": []}], path
             noes = {status: one for status, one in operation["responses"].items() if status >= "400"}
             assert {"401", "429", "500", "503"} <= set(noes), path
             for status, one in noes.items():

@@ -1,8 +1,11 @@
 """What a stranger may say before a request, on a real socket."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,6 +16,9 @@ from starlette.routing import Route
 
 from axis.gateway import bodies
 from axis.gateway.protocol import BoundedHttp
+from axis.gateway.tls import _NO_CHECK_TIME, Tls, believing
+from tests.integration.gateway.conftest import write_pair
+from tests.province import Province
 
 _SOON_S = 10.0
 
@@ -22,14 +28,25 @@ class _Hasty(BoundedHttp):
 
 
 @asynccontextmanager
-async def _served(protocol: type[BoundedHttp], *, most: int | None = None) -> AsyncIterator[int]:
+async def _served(
+    protocol: type[BoundedHttp], *, most: int | None = None, tls: Tls | None = None, heard: Any = None
+) -> AsyncIterator[int]:
     async def length(request: Request) -> Response:
+        if heard is not None:
+            heard.append(request.scope.get("extensions"))
         return Response(str(len(await request.body())))
 
     app = Starlette(routes=[Route("/", length, methods=["POST"])])
     server = uvicorn.Server(
         uvicorn.Config(
-            app, host="127.0.0.1", port=0, http=protocol, log_config=None, lifespan="off", limit_concurrency=most
+            app,
+            host="127.0.0.1",
+            port=0,
+            http=protocol,
+            log_config=None,
+            lifespan="off",
+            limit_concurrency=most,
+            ssl_context_factory=None if tls is None else lambda *_: tls.listening,
         )
     )
     task = asyncio.create_task(server.serve())
@@ -42,9 +59,9 @@ async def _served(protocol: type[BoundedHttp], *, most: int | None = None) -> As
         await task
 
 
-async def _say(port: int, *pieces: bytes) -> bytes:
+async def _say(port: int, *pieces: bytes, trusting: ssl.SSLContext | None = None) -> bytes:
     """Say something; return all that is answered until the connection ends."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
     try:
         async with asyncio.timeout(_SOON_S):
             for piece in pieces:
@@ -99,3 +116,66 @@ async def test_connection_beyond_the_most_is_told_so_as_a_problem() -> None:
 async def test_connection_that_says_nothing_ends(said: bytes) -> None:
     async with _served(_Hasty) as port:
         assert await _say(port, said) == b""
+
+
+# --- over TLS ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files of a gateway, of an office and of their authority."""
+    province = Province()
+    for name in ("gateway", "H56.05"):
+        signer = province.register(name, purpose=None)
+        write_pair(tmp_path, name, signer.certificate, signer.key)
+    write_pair(tmp_path, "ca", province.ca, province.ca_key)
+    return tmp_path
+
+
+@pytest.fixture
+def tls(folder: Path) -> Tls:
+    return Tls(folder / "gateway.pem", folder / "gateway.key.pem", folder / "ca.pem")
+
+
+def _trusting(folder: Path) -> ssl.SSLContext:
+    trusting = believing(folder / "gateway.pem")
+    trusting.verify_flags |= _NO_CHECK_TIME  # Certificates of tests are of the day of tests.
+    return trusting
+
+
+async def test_application_is_told_of_tls_what_asgi_says(folder: Path, tls: Tls) -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    heard: list[Any] = []
+    async with _served(BoundedHttp, heard=heard) as port:
+        await _say(port, post)
+    trusting = _trusting(folder)
+    async with _served(BoundedHttp, heard=heard, tls=tls) as port:
+        await _say(port, post, trusting=trusting)
+        trusting.load_cert_chain(folder / "H56.05.pem", folder / "H56.05.key.pem")
+        await _say(port, post, trusting=trusting)
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        await _say(port, post, trusting=trusting)
+    plain, *told = heard
+    assert plain is None
+    nobody, office, before = [one["tls"] for one in told]
+    pem = (folder / "H56.05.pem").read_text()
+    assert (nobody["client_cert_chain"], nobody["client_cert_name"]) == ([], None)
+    assert (office["client_cert_chain"], office["client_cert_name"]) == ([pem], "CN=H56.05,C=VN")
+    assert (office["tls_version"], before["tls_version"]) == (0x0304, 0x0303)
+    assert before["client_cert_chain"] == [pem]
+    assert {"server_cert", "cipher_suite"} <= set(office)
+
+
+async def test_limits_hold_over_tls(folder: Path, tls: Tls) -> None:
+    trusting = _trusting(folder)
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
+    async with _served(_Hasty, tls=tls) as port:
+        assert (await _say(port, post + bytes(3_000_000), trusting=trusting)).endswith(b"3000000")
+        assert await _say(port, b"POST / HTTP/1.1\r\nX: ", *[b"y" * 60_000] * 50, trusting=trusting) == b""
+        assert _problem(await _say(port, b"EHLO axis\r\n\r\n", trusting=trusting)).code == "API.PARAMETER"
+        assert await _say(port, b"GET / HTTP/1.1\r\nHo", trusting=trusting) == b""
+
+
+async def test_what_is_no_tls_gets_no_answer(tls: Tls) -> None:
+    async with _served(BoundedHttp, tls=tls) as port:
+        assert await _say(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
