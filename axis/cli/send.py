@@ -1,6 +1,7 @@
 """`axis send`: hand one document in by hand, as an office."""
 
 import asyncio
+import ssl
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,9 @@ import typer
 from axis import clock, seal
 from axis.cli import options, output
 from axis.errors import CATALOGUE, PermanentError, TransientError, Violation
+from axis.gateway.tls import believing
 from axis.office import prepare
-from axis.office.gateway import GatewayClient
+from axis.office.gateway import GatewayClient, client_tls
 
 _TIMEOUT = httpx.Timeout(30.0, read=120.0)
 
@@ -32,6 +34,16 @@ def send(
             envvar="AXIS_GATEWAY_URL", help="Address of the gateway.", show_default="that of axis up in the data folder"
         ),
     ] = "",
+    authorities: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="AXIS_GATEWAY_AUTHORITIES",
+            exists=True,
+            dir_okay=False,
+            help="Authorities (PEM) that may have issued the gateway's certificate.",
+            show_default="those that the machine knows",
+        ),
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +81,9 @@ def send(
         key or trust / "keys" / f"{office}.key.pem", certificate or trust / "certs" / f"{office}.pem"
     )
     address = gateway or _address(settings.data)
-    answer = output.run(_send(file, attach or [], office, signer, address, quiet=json))
+    own = settings.gateway.certificate
+    tls = believing(own) if own is not None and not gateway else client_tls(authorities, key=signer)
+    answer = output.run(_send(file, attach or [], office, signer, address, tls, quiet=json))
     if receipt is not None and answer.get("receipt"):
         receipt.write_text(answer["receipt"], encoding="utf-8")
     if json:
@@ -95,20 +109,29 @@ def _address(data: Path) -> str:
 
 
 async def _send(
-    file: Path, attach: list[Path], office: str, signer: seal.SigningKey, address: str, *, quiet: bool
+    file: Path,
+    attach: list[Path],
+    office: str,
+    signer: seal.SigningKey,
+    address: str,
+    tls: ssl.SSLContext,
+    *,
+    quiet: bool,
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="axis-send-") as scratch:
         folder = Path(scratch) / "files"
         given = [prepare.File(path.name, path) for path in attach]
         prepared = await asyncio.to_thread(prepare.of_envelope, file, given, signer=signer, folder=folder)
-        async with GatewayClient.connect(address, office=office, key=signer, now=clock.now) as client:
+        async with GatewayClient.connect(address, office=office, key=signer, now=clock.now, tls=tls) as client:
             for row in prepared.files:
                 with output.progress(f"tải lên / uploading {row.sha256[:12]}", row.size_bytes, quiet=quiet) as told:
                     await client.upload(row.source(folder.parent), row.sha256, row.size_bytes, told=told)
-        return await _submit(address, office, signer, prepared.sealed)
+        return await _submit(address, office, signer, prepared.sealed, tls)
 
 
-async def _submit(address: str, office: str, signer: seal.SigningKey, sealed: bytes) -> dict[str, Any]:
+async def _submit(
+    address: str, office: str, signer: seal.SigningKey, sealed: bytes, tls: ssl.SSLContext
+) -> dict[str, Any]:
     """Hand the envelope in over HTTP; a refusal is an answer, too.
 
     Raises:
@@ -116,7 +139,7 @@ async def _submit(address: str, office: str, signer: seal.SigningKey, sealed: by
     """
     token = seal.make_token(office, signer, clock.now())
     try:
-        async with httpx.AsyncClient(base_url=address, timeout=_TIMEOUT) as http:
+        async with httpx.AsyncClient(base_url=address, timeout=_TIMEOUT, verify=tls) as http:
             answer = await http.post("/v1/envelopes", content=sealed, headers={"Authorization": f"Bearer {token}"})
         body: dict[str, Any] = answer.json()
     except (httpx.HTTPError, ValueError) as error:

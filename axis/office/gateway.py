@@ -2,7 +2,9 @@
 
 Uploads ask first how much of a file is there and go on from that byte;
 downloads go on after a cut with a range. Every request carries a token, signed
-with the office's key and used for half its life. Memory holds one chunk.
+with the office's key and used for half its life; where the gateway, or a proxy
+before it, asks for a certificate, the office may show its own beside that.
+Memory holds one chunk.
 
 The client is aiohttp: a request of httpx costs ten times its processor time,
 and every document makes one at each end.
@@ -13,6 +15,8 @@ Spec: docs/protocol/gateway.md; RFC 9110 §14 (ranges); RFC 9457 (problems).
 import asyncio
 import contextlib
 import json
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +27,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from axis.clock import Clock
 from axis.errors import CATALOGUE, PermanentError, TransientError
@@ -72,9 +77,20 @@ class GatewayClient:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, url: str, *, office: str, key: SigningKey, now: Clock) -> AsyncIterator["GatewayClient"]:
-        """Open connections as they are needed; the gateway may be away, and come later."""
+    async def connect(
+        cls, url: str, *, office: str, key: SigningKey, now: Clock, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator["GatewayClient"]:
+        """Open connections as they are needed; the gateway may be away, and come later.
+
+        Args:
+            url: Of the gateway.
+            office: Who calls.
+            key: Its key.
+            now: The present time.
+            tls: See `client_tls`; None believes the authorities that the machine knows.
+        """
         async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if tls is None else tls),
             timeout=_TIMEOUT,
             headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -246,6 +262,30 @@ class GatewayClient:
         if not self._token or self._token[0][1] <= now:
             self._token[:] = [(make_token(self.office, self.key, now), now + LIFETIME / 2)]
         return {"Authorization": f"Bearer {self._token[0][0]}"}
+
+
+def client_tls(authorities: Path | None, *, key_path: Path | None = None, key: SigningKey) -> ssl.SSLContext:
+    """Return an office's side of TLS.
+
+    Args:
+        authorities: Certificates (PEM) of those that the gateway's may be issued by; None: those that the machine knows.
+        key_path: Where the key lies, to show its certificate to who asks for one; None shows none.
+        key: The office's key.
+
+    Raises:
+        PermanentError: CFG.INVALID; a file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+        if key_path is not None:
+            with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+                # Of several in the office's file the one that goes with the key; OpenSSL takes it from a file alone.
+                file.write(key.certificate.public_bytes(Encoding.PEM))
+                file.flush()
+                context.load_cert_chain(file.name, key_path)
+    except OSError as error:
+        raise PermanentError("CFG.INVALID", f"{authorities or key_path}: {error}") from error
+    return context
 
 
 def _proxy(url: str) -> str | None:

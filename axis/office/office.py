@@ -34,7 +34,7 @@ from axis.office import drafts, metrics
 from axis.office.answers import Report
 from axis.office.counter import Counter
 from axis.office.document import Document, StatusReport
-from axis.office.gateway import GatewayClient
+from axis.office.gateway import GatewayClient, client_tls
 from axis.office.handlers import Beside, Handlers, OnDocument, OnOrder, OnReceipt, OnStatus
 from axis.office.order import Order
 from axis.office.pipes import Gateway, Pipes
@@ -296,9 +296,13 @@ class Office:
         settings = self.settings
         key = seal.SigningKey.load(settings.key, settings.certificate)
         key.require(clock.now())
+        key_path = settings.key if settings.show_certificate else None
+        tls = client_tls(settings.gateway_authorities, key_path=key_path, key=key)
         async with (
             Broker.connect(settings.broker_account, name=f"office {settings.code}") as pipes,
-            GatewayClient.connect(settings.gateway_url, office=settings.code, key=key, now=clock.now) as gateway,
+            GatewayClient.connect(
+                settings.gateway_url, office=settings.code, key=key, now=clock.now, tls=tls
+            ) as gateway,
             self.open(pipes=pipes, gateway=gateway) as counter,
             _health(counter),
         ):

@@ -36,11 +36,13 @@ ENVIRONMENT = {
     "AXIS_ORGAN_ID": "axis",
     "AXIS_BROKER_URL": "broker_url",
     "AXIS_GATEWAY_URL": "gateway_url",
+    "AXIS_GATEWAY_AUTHORITIES": "gateway_authorities",
+    "AXIS_OFFICE_SHOW_CERTIFICATE": "show_certificate",
 }
 ADAPTER_PREFIX = "AXIS_OFFICE_ADAPTER_"
 ROOT = "AXIS_OFFICE_ROOT"
 
-_PATHS = ("key", "certificate", "trust", "state", "broker_password_file")
+_PATHS = ("key", "certificate", "trust", "state", "broker_password_file", "gateway_authorities")
 
 
 class OfficeSettings(BaseModel):
@@ -59,6 +61,13 @@ class OfficeSettings(BaseModel):
     broker_url: str = Field(description="amqp(s)://USER:PASSWORD@HOST:PORT/VHOST; the user is the office's code.")
     broker_password_file: Path | None = Field(None, description="File with the password, put into broker_url.")
     gateway_url: str = Field(description="http(s)://HOST:PORT of the axis's gateway, where attachments move.")
+    gateway_authorities: Path | None = Field(
+        None,
+        description="Authorities (PEM) that may have issued the gateway's certificate; none: those that the machine knows.",
+    )
+    show_certificate: bool = Field(
+        False, description="Show the office's certificate, beside its token, to a gateway or proxy that asks for one."
+    )
     state: Path = Field(description="Folder for what the office must not forget; for one process at a time.")
     metrics_host: str = Field("127.0.0.1", description="Address of /metrics, /healthz and /readyz.")
     metrics_port: int | None = Field(

@@ -1,6 +1,10 @@
-"""docs/http.md: the script that it prints, run as printed against an axis, by two offices that have nothing but curl."""
+"""docs/http.md: the script that it prints, run as printed against an axis, by two offices that have nothing but curl.
+
+It speaks to a gateway over HTTPS, whose certificate was made as docs/deploy.md says.
+"""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -8,15 +12,21 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from axis.broker import Broker, topology
+from axis.broker.private_node import free_ports
+from axis.gateway.tls import believing
 from tests.fault.trial import FLOODER, SENDER, Trial
 from tests.laboratory import axis
 
-PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+_DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (_DOCS / "http.md").read_text(encoding="utf-8")
+DEPLOY = (_DOCS / "deploy.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^<!-- run -->\n```bash\n(.*?)^```$", re.M | re.S)
 ADDRESSEE = FLOODER
+_HOST = "localhost"
 _TOOLS = ("bash", "curl", "openssl", "jq", "xxd")
 
 
@@ -41,24 +51,52 @@ def test_page_needs_only_what_it_says() -> None:
     assert len(_BLOCK.findall(PAGE)) >= 9
 
 
-async def test_page_works_as_printed(running: Trial, tmp_path: Path) -> None:
-    script = "\n".join(_BLOCK.findall(PAGE))
-    place = tmp_path / "page"
-    place.mkdir()
+async def _https(running: Trial, folder: Path) -> str:
+    """Start a gateway that serves HTTPS, beside the one that `axis up` serves; return its address."""
+    await _run(running, DEPLOY, folder, HOST=_HOST)
+    (port,) = free_ports(1)
+    await running.start(
+        "https",
+        *axis("gateway"),
+        more={
+            "AXIS_DATA": str(running.data),
+            "AXIS_LOG_FORMAT": "json",
+            "AXIS_GATEWAY__PORT": str(port),
+            "AXIS_GATEWAY__CERTIFICATE": str(folder / "gateway.pem"),
+            "AXIS_GATEWAY__KEY": str(folder / "gateway.key.pem"),
+            "AXIS_GATEWAY__AUTHORITIES": str(running.trust / "ca.pem"),
+        },
+    )
+    async with (
+        asyncio.timeout(60),
+        httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=believing(folder / "gateway.pem")) as http,
+    ):
+        while not await _is_ready(http):  # noqa: ASYNC110 - Another process comes up.
+            await asyncio.sleep(0.1)
+    return f"https://{_HOST}:{port}"
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).is_success
+    except httpx.HTTPError:
+        return False
+
+
+async def _run(running: Trial, page: str, folder: Path, **more: str) -> None:
+    """Run what a page prints."""
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-euxo",
         "pipefail",
         "-c",
-        script,
-        cwd=place,
+        "\n".join(_BLOCK.findall(page)),
+        cwd=folder,
         env={
             **running.laboratory.base,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "AXIS": running.gateway_url,
             "TRUST": str(running.trust),
-            "SENDER": SENDER,
-            "ADDRESSEE": ADDRESSEE,
+            **more,
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -66,6 +104,17 @@ async def test_page_works_as_printed(running: Trial, tmp_path: Path) -> None:
     async with asyncio.timeout(120):
         out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()[-6000:]
+
+
+async def test_page_works_as_printed(running: Trial, tmp_path: Path) -> None:
+    place = tmp_path / "page"
+    place.mkdir()
+    address = await _https(running, place)
+    bundle = str(running.trust / "ca.pem")
+    await _run(running, PAGE, place, AXIS=address, CURL_CA_BUNDLE=bundle, SENDER=SENDER, ADDRESSEE=ADDRESSEE)
+    again = axis("send", str(place / "125.sealed.edxml"), "--as", SENDER, "--gateway", address, "--json")
+    code, said = await running.command(*again, "--authorities", bundle)
+    assert (code, json.loads(said)["duplicate"]) == (0, True), said
     # Whom the roll serves over HTTP nothing was published to, and the books are in order.
     async with Broker.connect(running.node.url, name="test") as broker:
         assert await broker.depth(topology.inbox(ADDRESSEE)) == 0

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from axis import registry
 from axis.cli.main import root
 from axis.errors import PermanentError
+from axis.office.settings import OfficeSettings
 from axis.settings import Settings
 from scripts.tables import leaves
 
@@ -71,6 +72,16 @@ def test_office_is_accepted(file: Path, tmp_path: Path) -> None:
         root(), ["office", "check", str(file), "--json"], env={"AXIS_OFFICE_ROOT": str(_secrets(tmp_path))}
     )
     assert answer.exit_code == 0, answer.output
+
+
+def test_office_shows_how_a_gateway_over_https_is_believed(tmp_path: Path) -> None:
+    text = (CONFIG / "offices" / "provincial-office.toml").read_text(encoding="utf-8")
+    file = tmp_path / "office.toml"
+    file.write_text(text.replace("# gateway_authorities", "gateway_authorities"), encoding="utf-8")
+    settings = OfficeSettings.read({}, file)
+    assert (settings.gateway_authorities, settings.show_certificate) == (tmp_path / "trust" / "ca.pem", False)
+    settings = OfficeSettings.read({"AXIS_OFFICE_SHOW_CERTIFICATE": "true", "AXIS_GATEWAY_AUTHORITIES": "/x.pem"}, file)
+    assert (settings.gateway_authorities, settings.show_certificate) == (Path("/x.pem"), True)
 
 
 def _secrets(place: Path) -> Path:

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from axis import seal
-from axis.errors import PermanentError
+from axis.errors import PermanentError, TransientError
 from axis.gateway import bodies
-from axis.gateway.tls import Tls, believing
+from axis.gateway.tls import _NO_CHECK_TIME, Tls, believing
+from axis.office.gateway import GatewayClient, client_tls
 from axis.registry import Registry, Status
-from tests.house import COMMUNE, SENDER
-from tests.integration.gateway.conftest import Secured
+from tests.house import COMMUNE, SENDER, House
+from tests.integration.gateway.conftest import Secured, write_pair
 from tests.province import DAY, Province
 
 PDF = b"%PDF-1.7" + bytes(1000)
@@ -220,3 +221,47 @@ async def test_command_on_the_same_machine_believes_the_certificate_that_lies_th
     async with httpx.AsyncClient(base_url=secured.url, verify=lies_there) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("/readyz")
+
+
+# --- the office's side ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shows", [False, True])
+async def test_office_believes_the_authority_that_it_is_given(secured: Secured, shows: bool) -> None:
+    home = secured.home
+    key = home.province.signer(SENDER)
+    _, key_path = write_pair(secured.folder, SENDER, key.certificate, key.key)
+    tls = client_tls(secured.folder / "ca.pem", key_path=key_path if shows else None, key=key)
+    tls.verify_flags |= _NO_CHECK_TIME
+    digest = sha256(PDF).hexdigest()
+    async with GatewayClient.connect(secured.url, office=SENDER, key=key, now=home.now, tls=tls) as client:
+        await client.upload(PDF, digest, len(PDF))
+        assert b"".join([chunk async for chunk in client.stream(digest, len(PDF))]) == PDF
+
+
+async def test_certificate_that_an_office_shows_is_looked_at(secured: Secured) -> None:
+    home = secured.home
+    key, other = home.province.signer(SENDER), home.province.signer(COMMUNE)
+    _, key_path = write_pair(secured.folder, COMMUNE, other.certificate, other.key)
+    tls = client_tls(secured.folder / "ca.pem", key_path=key_path, key=other)
+    tls.verify_flags |= _NO_CHECK_TIME
+    async with GatewayClient.connect(secured.url, office=SENDER, key=key, now=home.now, tls=tls) as client:
+        with pytest.raises(TransientError, match=r"API\.AUTH"):
+            await client.receipts_of("0" * 32)
+
+
+async def test_office_does_not_speak_to_a_gateway_that_nobody_vouches_for(secured: Secured) -> None:
+    home = secured.home
+    key = home.province.signer(SENDER)
+    async with GatewayClient.connect(secured.url, office=SENDER, key=key, now=home.now) as client:
+        with pytest.raises(TransientError):
+            await client.receipts_of("0" * 32)
+
+
+def test_office_is_told_of_a_file_of_authorities_that_cannot_be_used(home: House, tmp_path: Path) -> None:
+    for content in (None, b"nothing"):
+        file = tmp_path / "authorities.pem"
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(PermanentError, match=r"authorities\.pem"):
+            client_tls(file, key=home.province.signer(SENDER))
