@@ -13,6 +13,7 @@ import structlog
 
 from axis.broker import PrivateNode
 from axis.telemetry import events
+from tests import ledgers
 from tests.postgres import PrivatePostgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -61,15 +62,30 @@ def postgres() -> Iterator[PrivatePostgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres_model(postgres: PrivatePostgres) -> str:
+    """A ledger on PostgreSQL of which others are copies."""
+    return asyncio.run(ledgers.model_on(postgres))
+
+
 @pytest.fixture
-def postgres_url(postgres: PrivatePostgres) -> str:
-    """An empty database on PostgreSQL, where it alone matters."""
-    return postgres.new_database()
+def postgres_url(postgres: PrivatePostgres, postgres_model: str) -> str:
+    """A ledger on PostgreSQL, where it alone matters, with the schema and nothing in it."""
+    return postgres.new_database(postgres_model)
 
 
 @pytest.fixture(params=DATABASES)
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty ledger of each kind."""
+    """A ledger of each kind with nothing in it, for `ledgers.build` to give it the schema that it may have."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind, for whoever asks how it gets its schema."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    return server.new_database()

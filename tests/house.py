@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from axis import edxml, ledger, receipts, seal
+from axis import edxml, receipts, seal
 from axis.contents import KINDS
 from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
@@ -23,6 +23,7 @@ from axis.receipts import SignedReceipt
 from axis.receipts.voice import Voice
 from axis.registry import Office, Registry, Tier
 from axis.spool import Spool
+from tests import ledgers
 from tests.province import AT, Province, province
 
 AXIS, SENDER, COMMUNE, OTHER = "H56.TRUC", "H56.05", "H56.112", "H56.113"
@@ -134,7 +135,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
     )
     trust = made.trust()
     voice = Voice(AXIS, made.signer(AXIS))
-    await ledger.migrate(url)
+    await ledgers.build(url)
     async with Ledger.open(url) as book, Spool.open(f"file://{folder / 'spool'}", folder / "staging") as store:
         await book.load_registry(roll.to_rows(), roll.version, AT)
         opened = House(

@@ -29,6 +29,11 @@ def _programs() -> Path:
     return found[-1].parent
 
 
+def _name_in(url: str) -> str:
+    """Return the name of a database; one without a URL is its own."""
+    return url.rsplit("/", 1)[-1]
+
+
 @dataclass(slots=True)
 class PrivatePostgres:
     """One server under one folder, which the server's account can reach."""
@@ -87,10 +92,15 @@ class PrivatePostgres:
             self._server.send_signal(number)
             self._server.wait(_START_S)
 
-    def new_database(self) -> str:
-        """Make an empty database; return its URL for the ledger."""
+    def new_database(self, like: str = "template1") -> str:
+        """Make a database; return its URL for the ledger.
+
+        Args:
+            like: URL of the one whose copy it is, to which nobody is connected; empty where none is said.
+        """
         name = f"axis_{secrets.token_hex(6)}"
-        subprocess.run([*self._client("createdb"), name], check=True, capture_output=True)
+        words = [*self._client("createdb"), "--template", _name_in(like), name]
+        subprocess.run(words, check=True, capture_output=True)
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
 
     @property
@@ -102,7 +112,7 @@ class PrivatePostgres:
     def run(self, url: str, statements: str) -> str:
         """Run statements in a session of their own; return what they print."""
         program, *place = self._client("psql")
-        words = [program, *place, "--dbname", url.rsplit("/", 1)[-1], "--command", statements]
+        words = [program, *place, "--dbname", _name_in(url), "--command", statements]
         return subprocess.run(words, check=True, capture_output=True, text=True, timeout=120).stdout
 
     @property

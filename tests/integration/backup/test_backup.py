@@ -513,10 +513,10 @@ async def test_file_that_the_spool_has_lost_is_told_and_keeps_nothing_else_from_
 # --- when it cannot be done ----------------------------------------------------------------------------
 
 
-async def test_absent_ledger_is_told_and_not_made(here: Place, target: Path) -> None:
+async def test_absent_ledger_is_told_and_not_made(there: Place, target: Path) -> None:
     with pytest.raises(PermanentError, match="there is no ledger"):
-        await backup.make(target, here, now=AT, shown=_unseen)
-    assert await _is_empty(here)
+        await backup.make(target, there, now=AT, shown=_unseen)
+    assert await _is_empty(there)
     assert list(target.glob("copy-*")) == []
 
 

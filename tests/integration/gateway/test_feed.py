@@ -19,7 +19,6 @@ from axis.ledger.engine import open_database
 from axis.office.answers import Registered
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
 from tests.integration.gateway.test_inbox import caller
-from tests.postgres import PrivatePostgres
 
 
 async def _read(client: httpx.AsyncClient, **asked: Any) -> dict[str, Any]:
@@ -154,10 +153,9 @@ async def _session(url: str) -> AsyncIterator[AsyncConnection]:
         await engine.dispose()
 
 
-async def test_what_is_committed_late_is_not_passed_by(tmp_path: Any, postgres: PrivatePostgres) -> None:
+async def test_what_is_committed_late_is_not_passed_by(tmp_path: Any, postgres_url: str) -> None:
     """One transaction numbers its event first and commits last; another, and a reader, come in between."""
-    url = postgres.new_database()
-    async with house(url, tmp_path) as home, _session(url) as late:
+    async with house(postgres_url, tmp_path) as home, _session(postgres_url) as late:
         row = {"event": "receipt.refused", "addressee": COMMUNE, "at": home.at, "detail": {"digest": "late"}}
         # The worst order: its event has a number before the transaction has one.
         seq = await late.scalar(sa.text("SELECT nextval(pg_get_serial_sequence('events', 'seq'))"))

@@ -25,16 +25,16 @@ from tests.province import AT, DAY
 GONE, GROUP = "H56.900", "H56.VD.XP"
 
 
-async def test_migrations_build_the_tables_of_the_code_and_do_so_once(ledger_url: str) -> None:
-    await ledger.migrate(ledger_url)
-    await ledger.migrate(ledger_url)
-    async with open_database(ledger_url) as database:
+async def test_migrations_build_the_tables_of_the_code_and_do_so_once(empty_url: str) -> None:
+    await ledger.migrate(empty_url)
+    await ledger.migrate(empty_url)
+    async with open_database(empty_url) as database:
         differences = await database.read(lambda c: compare_metadata(MigrationContext.configure(c), tables.METADATA))
     assert differences == []
 
 
-async def test_several_processes_may_migrate_at_once(ledger_url: str) -> None:
-    assert await together(*(ledger.migrate(ledger_url) for _ in range(4))) == [None] * 4
+async def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
+    assert await together(*(ledger.migrate(empty_url) for _ in range(4))) == [None] * 4
 
 
 async def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:

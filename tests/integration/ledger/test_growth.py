@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from axis import ledger
 from axis.ledger import Asked, audit, custody, deliveries, standing
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, Work, open_database
+from tests import ledgers
 from tests.province import AT
 
 _GROWING = ("deliveries", "envelopes", "envelope_attachments", "receipts", "events", "uploads", "rejections")
@@ -41,7 +41,7 @@ _ASKED: dict[str, Work[Any]] = {
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    await ledger.migrate(url)
+    await ledgers.build(url)
     async with open_database(url) as opened:
         yield opened
 
@@ -75,10 +75,8 @@ def _plan(connection: sa.Connection, work: Work[Any]) -> list[str]:
     ]
 
 
-async def test_postgresql_may_use_the_indexes_too(postgres: Any) -> None:
+async def test_postgresql_may_use_the_indexes_too(postgres_url: str) -> None:
     """With sequential reading forbidden it shows whether an index can answer at all."""
-    url = postgres.new_database()
-    await ledger.migrate(url)
     due = sa.select(t.deliveries.c.id).where(t.deliveries.c.next_at <= sa.bindparam("now", AT, type_=t.Moment))
     late = sa.select(t.deliveries.c.id).where(
         t.WAITS, t.deliveries.c.expires_at <= sa.bindparam("now", AT, type_=t.Moment)
@@ -94,7 +92,7 @@ async def test_postgresql_may_use_the_indexes_too(postgres: Any) -> None:
             plans.append("\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {text}")))
         return plans
 
-    async with open_database(url) as opened:
+    async with open_database(postgres_url) as opened:
         plans = await opened.read(work)
     for name, plan in zip(("next_at", "expires_at", "remind_at", "due_by"), plans, strict=True):
         assert f"ix_deliveries_{name}" in plan

@@ -35,6 +35,7 @@ from axis.ledger import (
     tables,
 )
 from axis.ledger.engine import open_database
+from tests import ledgers
 from tests.house import COMMUNE, OTHER, SENDER
 from tests.province import AT
 
@@ -46,7 +47,7 @@ WAITING = STATES[:4]
 
 @pytest.fixture
 async def book(ledger_url: str) -> AsyncIterator[Ledger]:
-    await ledger.migrate(ledger_url)
+    await ledgers.build(ledger_url)
     async with Ledger.open(ledger_url) as opened:
         yield opened
 
@@ -61,7 +62,6 @@ async def second(ledger_url: str, book: Ledger) -> AsyncIterator[Ledger]:
 @pytest.fixture
 async def postgres_book(postgres_url: str) -> AsyncIterator[tuple[Ledger, str]]:
     """A ledger on PostgreSQL, where two transactions can write at the same time, and its address."""
-    await ledger.migrate(postgres_url)
     async with Ledger.open(postgres_url) as opened:
         yield opened, postgres_url
 
@@ -171,9 +171,9 @@ def _rebuilt(connection: sa.Connection) -> dict[str, Any]:
     return _shape(connection)
 
 
-async def test_migrations_build_what_the_code_describes_to_the_last_index(ledger_url: str) -> None:
-    await ledger.migrate(ledger_url)
-    async with open_database(ledger_url) as database:
+async def test_migrations_build_what_the_code_describes_to_the_last_index(empty_url: str) -> None:
+    await ledger.migrate(empty_url)
+    async with open_database(empty_url) as database:
         migrated = await database.read(_shape)
         described = await database.write(_rebuilt)
     assert set(migrated) == set(tables.METADATA.tables)

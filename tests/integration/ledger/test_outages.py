@@ -11,8 +11,10 @@ from tests.house import house
 from tests.postgres import PrivatePostgres
 
 
-async def test_killed_postgresql_is_transient_and_forgets_nothing(postgres: PrivatePostgres, tmp_path: Path) -> None:
-    async with house(postgres.new_database(), tmp_path) as home:
+async def test_killed_postgresql_is_transient_and_forgets_nothing(
+    postgres: PrivatePostgres, postgres_url: str, tmp_path: Path
+) -> None:
+    async with house(postgres_url, tmp_path) as home:
         before = await home.accept(home.seal(home.document()))
         second = home.seal(home.document())
         postgres.kill()
