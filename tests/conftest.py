@@ -18,6 +18,10 @@ from tests.postgres import PrivatePostgres
 
 DATABASES = ("sqlite", "postgresql")
 
+# A database for each test is more than a server tends on two cores: it would visit them one after the other, without
+# an end. We kill it and cut no power, so that what it has written to the system is there afterwards, synced or not.
+_FOR_TESTS = {"autovacuum": "off", "fsync": "off"}
+
 # How long an example takes says more about the machine than about us.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
@@ -53,7 +57,7 @@ def office() -> str:
 def postgres() -> Iterator[PrivatePostgres]:
     """A PostgreSQL of our own. It is not below pytest's folder, which only the user of the tests may enter."""
     folder = Path(tempfile.mkdtemp(prefix="axis-postgres-"))
-    server = PrivatePostgres(folder)
+    server = PrivatePostgres(folder, _FOR_TESTS)
     server.make()
     try:
         yield server

@@ -9,12 +9,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from axis.broker.private_node import free_ports
 
 _ACCOUNT = "postgres"
 _USER = "axis"
@@ -39,6 +41,7 @@ class PrivatePostgres:
     """One server under one folder, which the server's account can reach."""
 
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)  # More of them, by name.
     port: int = 0
     _server: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -48,8 +51,7 @@ class PrivatePostgres:
         if os.geteuid() == 0:
             shutil.chown(self.folder, _ACCOUNT)
         self._run("initdb", "--pgdata", str(self._data), "--username", _USER, "--auth", "trust", "--encoding", "UTF8")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        (self.port,) = free_ports(1)
         self.start()
 
     def start(self) -> None:
@@ -59,6 +61,7 @@ class PrivatePostgres:
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "200",
+            **self.settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
