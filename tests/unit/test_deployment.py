@@ -149,26 +149,27 @@ def test_secrets_are_files() -> None:
 # --- setup.sh, run -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def province(tmp_path: Path) -> Path:
-    """What setup.sh makes, run twice."""
-    config = tmp_path / "config"
+@pytest.fixture(scope="module")
+def province(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What setup.sh makes, run twice, to be looked at."""
+    place = tmp_path_factory.mktemp("setup")
+    config = place / "config"
     config.mkdir()
     shutil.copy(CONFIG / "offices.toml", config)
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PROVINCE": str(tmp_path / "province"),
+        "PROVINCE": str(place / "province"),
         "CONFIG": str(config),
         "LANG": "C.UTF-8",
     }
     made = []
     for _ in range(2):
         subprocess.run(
-            ["sh", str(CONFIG / "compose" / "setup.sh")], env=environment, check=True, capture_output=True, timeout=60
+            ["sh", str(CONFIG / "compose" / "setup.sh")], env=environment, check=True, capture_output=True, timeout=100
         )
-        made.append((tmp_path / "province" / "trust" / "certs" / "H56.VP.pem").read_bytes())
+        made.append((place / "province" / "trust" / "certs" / "H56.VP.pem").read_bytes())
     assert made[0] == made[1]
-    return tmp_path / "province"
+    return place / "province"
 
 
 def test_setup_makes_a_province_for_its_services(province: Path) -> None:
