@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 UV     := .uv/bin/uv
 READY  := $(VENV)/.ready
+# Processes that test side by side, each with a RabbitMQ and a PostgreSQL of its own: more than cores, as tests wait.
+N      ?= 4
 
 .PHONY: help demo test check bench fault docs clean
 
@@ -16,7 +18,7 @@ demo: $(READY)  ## Set up, and carry real documents between five offices over a 
 
 test: $(READY)  ## Set up, and run all tests against a real RabbitMQ and PostgreSQL
 	@scripts/system-packages run test
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n $(N) --dist loadgroup
 
 check: $(READY)  ## Format, lint, types, import rules
 	$(VENV)/bin/ruff format --check .

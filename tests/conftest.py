@@ -1,6 +1,7 @@
-"""The services that tests speak to: a real RabbitMQ and a real PostgreSQL, started once when the first test asks."""
+"""The services that tests speak to: a RabbitMQ and a PostgreSQL, real ones, of each process that tests."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ DATABASES = ("sqlite", "postgresql")
 # A database for each test is more than a server tends on two cores: it would visit them one after the other, without
 # an end. We kill it and cut no power, so that what it has written to the system is there afterwards, synced or not.
 _FOR_TESTS = {"autovacuum": "off", "fsync": "off"}
+
+# How wide a terminal is, a command that is tested is told by its test: a worker of pytest-xdist is told what the
+# readline of the process that started it has left in the environment, and a console is that wide for ever.
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
 
 # How long an example takes says more about the machine than about us.
 hypothesis.settings.register_profile("any machine", deadline=None)

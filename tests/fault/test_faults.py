@@ -17,6 +17,8 @@ from tests.fault.disks import can_mount
 from tests.fault.faults import FAULTS
 from tests.fault.trial import trial
 
+pytestmark = pytest.mark.xdist_group("trials")  # One at a time: what recovers is timed.
+
 _WANTED = os.environ.get("F", "").upper()
 _SEEDS = os.environ.get("SEEDS", "")
 _WITHIN_S = 150.0

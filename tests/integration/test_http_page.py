@@ -21,6 +21,8 @@ from axis.gateway.tls import believing
 from tests.fault.trial import FLOODER, SENDER, Trial
 from tests.laboratory import axis
 
+pytestmark = pytest.mark.xdist_group("whole axis")  # One at a time: each is several processes.
+
 _DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (_DOCS / "http.md").read_text(encoding="utf-8")
 DEPLOY = (_DOCS / "deploy.md").read_text(encoding="utf-8")

@@ -37,6 +37,8 @@ from axis.receipts.model import MAX_RECEIPT_BYTES
 from axis.settings import Settings
 from axis.telemetry import metrics
 
+pytestmark = pytest.mark.xdist_group("compose")  # What setup.sh makes takes seconds, and is made once.
+
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = REPOSITORY / "config"
 SETUP = CONFIG / "compose" / "setup.sh"

@@ -27,6 +27,8 @@ from axis.settings import Settings
 from axis.telemetry import metrics
 from scripts.tables import leaves
 
+pytestmark = pytest.mark.xdist_group("deployment")  # What setup.sh makes takes seconds, and is made once.
+
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = REPOSITORY / "config"
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))

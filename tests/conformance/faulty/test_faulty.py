@@ -26,6 +26,8 @@ from axis.errors import CATALOGUE
 from axis.flow.script import Cast, Flow
 from axis.flow.stage import Stage, admit, staged
 
+pytestmark = pytest.mark.xdist_group("faulty")  # Its axis is started once.
+
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.xml"))
 AT = datetime(2026, 9, 1, 2, 30, tzinfo=UTC)

@@ -18,6 +18,8 @@ from tests.fault.trial import Trial
 from tests.laboratory import axis
 from tests.unit.test_adapters_page import PAGE
 
+pytestmark = pytest.mark.xdist_group("whole axis")  # One at a time: each is several processes.
+
 SENDER, PAGES, CHOKING = "H56.05", "H56.112", "H56.113"
 _DEAD = """
 from axis import Document, Office, Permanent, Registered
@@ -109,7 +111,7 @@ async def _until(running: Trial, document: str, states: dict[str, str]) -> dict[
     return story
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_document_is_sent_tracked_replayed_and_audited(running: Trial, tmp_path: Path) -> None:
     trust = str(running.data / "trust")
     checks = {one["name"]: one["state"] for one in await _json(running, "doctor")}

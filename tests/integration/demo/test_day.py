@@ -9,13 +9,15 @@ from rich.console import Console
 
 from tests.demo.__main__ import main
 
+pytestmark = pytest.mark.xdist_group("whole axis")  # One at a time: each is several processes.
+
 _LAST = re.compile(
     r"demo: (\d+) documents, (\d+) deliveries, (\d+) receipts verified, (\d+) refused with reasons, 0 lost"
 )
 _LARGE_BYTES = 24 * 1024**2
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_demo_brings_back_a_verified_receipt_for_everything(tmp_path: Path) -> None:
     said = io.StringIO()
     code = await main(tmp_path / "run", Console(file=said, width=160), _LARGE_BYTES)
