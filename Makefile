@@ -6,6 +6,8 @@ UV     := .uv/bin/uv
 READY  := $(VENV)/.ready
 # Processes that test side by side, each with a RabbitMQ and a PostgreSQL of its own: more than cores, as tests wait.
 N      ?= 4
+# Hundreds of processes begin with the same modules: to compile them takes longer than all else that they do first.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check bench fault docs clean
 
