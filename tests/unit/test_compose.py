@@ -190,7 +190,7 @@ def _set_up(place: Path) -> Path:
         "LANG": "C.UTF-8",
     }
     done = subprocess.run(
-        ["sh", str(SETUP)], env=environment, check=False, capture_output=True, text=True, timeout=100, cwd=place
+        ["sh", str(SETUP)], env=environment, check=False, capture_output=True, text=True, timeout=280, cwd=place
     )
     assert done.returncode == 0, done.stderr
     return place / "province"

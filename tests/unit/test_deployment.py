@@ -167,7 +167,7 @@ def province(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = []
     for _ in range(2):
         subprocess.run(
-            ["sh", str(CONFIG / "compose" / "setup.sh")], env=environment, check=True, capture_output=True, timeout=100
+            ["sh", str(CONFIG / "compose" / "setup.sh")], env=environment, check=True, capture_output=True, timeout=280
         )
         made.append((place / "province" / "trust" / "certs" / "H56.VP.pem").read_bytes())
     assert made[0] == made[1]
