@@ -73,10 +73,11 @@ class Effects:
         for about in sorted(self._unknown):
             yield AuditFinding("I4", about, self.office, "an effect of an envelope that was never accepted")
         # What the office has done since we read its log was delivered since; and the same content under another id
-        # has one effect and two answers.
+        # has one effect and two answers. That id may be one of a ledger that was lost: then only the log tells it.
         by_now = {words[0] for words in _lines(self._log)} if self._missing else set()
+        acted = self._acted.union(*(self._digests[about] for about in self._unknown))
         for about, digest in self._missing.items():
-            if about not in by_now and digest not in self._acted:
+            if about not in by_now and digest not in acted:
                 yield AuditFinding("I1", about, self.office, "delivered, and without an effect")
 
 

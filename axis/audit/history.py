@@ -17,6 +17,8 @@ _RECEIPT, _LATE = "receipt.", ".late"
 _AT_THE_DOOR = frozenset(
     {Level.ACCEPTED, Level.REJECTED}
 )  # Said in the commit of acceptance, with no event of their own.
+_LEVELS, _STATES = frozenset(Level), frozenset(State)  # A word of the book may be none of them: a disk forgets too.
+_LED_TO = _STATES | {None}
 _ONCE = _AT_THE_DOOR | {Level.EXPIRED, Level.RECALLED}
 
 
@@ -61,12 +63,17 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
                 yield f"replayed while {state}"
             state = State.QUEUED
         elif event.event.startswith(_RECEIPT):
-            level = Level(event.event.removeprefix(_RECEIPT).removesuffix(_LATE))
-            led = None if event.detail["state"] is None else State(event.detail["state"])
+            word, to = event.event.removeprefix(_RECEIPT).removesuffix(_LATE), event.detail["state"]
+            if word not in _LEVELS or to not in _LED_TO:
+                yield f"{event.event} to {to} is no event that there is"
+                continue
+            level, led = Level(word), None if to is None else State(to)
             if event.event.endswith(_LATE) != (led is None) or not _allowed(state, level, led):
                 yield f"{event.event.removeprefix(_RECEIPT)} led from {state} to {led or state}"
             state = led or state
-    if not _is(state, State(delivery.state)):
+    if delivery.state not in _STATES:
+        yield f"stands as {delivery.state}, which is no state"
+    elif not _is(state, State(delivery.state)):
         yield f"stands as {delivery.state}, and its events end with {state}"
     if delivery.attempts != attempts:
         yield f"counts {delivery.attempts} attempts, and its events {attempts}"

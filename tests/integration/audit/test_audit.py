@@ -133,6 +133,8 @@ async def test_dead_letter_that_became_of_nothing_is_named(home: House, kind: st
 
 _HISTORIES = {
     "a state that no event led to": ("UPDATE deliveries SET state = 'recalled' WHERE addressee = 'H56.112'", "I6"),
+    "a state that is none": ("UPDATE deliveries SET state = 'delivdred' WHERE addressee = 'H56.112'", "I6"),
+    "a level that is none": ("UPDATE events SET event = 'receipt.registdred' WHERE event = 'receipt.registered'", "I6"),
     "an attempt that is not on record": ("DELETE FROM events WHERE event = 'delivery.attempted'", "I6"),
     "attempts that were not made": ("UPDATE deliveries SET attempts = 7", "I6"),
     "an event that leads elsewhere": (
@@ -307,6 +309,15 @@ async def test_same_content_under_another_id_needs_no_second_effect(home: House,
     assert _rules((await _walk(home, audit.Effects.read(COMMUNE, log))).findings) == {"I1"}
     await _damage(home, "UPDATE envelopes SET digest = :digest WHERE id = :second", digest=digest, second=second)
     assert (await _walk(home, audit.Effects.read(COMMUNE, log))).findings == []
+
+
+async def test_effect_that_only_a_lost_ledger_explains_is_no_second_finding(home: House, tmp_path: Path) -> None:
+    """The envelope that it was made for is in no backup; sent again, the document was answered and not registered twice."""
+    again = await _delivered(home)
+    log = tmp_path / "effects"
+    log.write_text(f"{'f' * 32} {(await home.row(again)).digest}\n")
+    (found,) = (await _walk(home, audit.Effects.read(COMMUNE, log))).findings
+    assert found == AuditFinding("I4", "f" * 32, COMMUNE, "an effect of an envelope that was never accepted")
 
 
 async def test_effect_that_came_while_the_audit_ran_is_none_too_few(home: House, tmp_path: Path) -> None:
