@@ -319,7 +319,7 @@ class Broker:
                         bound = await channel.get_queue(binding.queue, ensure=False)
                         await bound.bind(binding.exchange, binding.key)
         except ChannelPreconditionFailed as error:
-            raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments") from error
+            raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments: {error}") from error
         except _LINE_ERRORS as error:
             self._doubt.set()
             raise TransientError("SYS.BROKER") from error

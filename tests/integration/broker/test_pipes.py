@@ -40,6 +40,9 @@ async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabb
     with pytest.raises(PermanentError) as caught:
         await pipes.declare(topology.province([code]))
     assert caught.value.code == "CFG.INVALID"
+    told = str(caught.value)
+    assert topology.inbox(code) in told  # Which one it is,
+    assert "but current is" in told  # and what differs, in the words of the broker.
 
 
 async def test_exchange_of_another_kind_is_a_wrong_setting(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
