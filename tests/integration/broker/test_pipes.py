@@ -12,6 +12,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 
 from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
+from axis.broker import pipes as broker_pipes
 from axis.errors import PermanentError, TransientError
 
 _SOON_S = 20.0
@@ -43,6 +44,38 @@ async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabb
     told = str(caught.value)
     assert topology.inbox(code) in told  # Which one it is,
     assert "but current is" in told  # and what differs, in the words of the broker.
+
+
+async def _publish_side_by_side(pipes: Broker, office: str) -> tuple[list[str], list[str]]:
+    """Publish many messages at once, every other one to nobody; return what the inbox ought to have, and what is said to be safe."""
+    keys = {f"<m{number}/>": office if number % 2 else f"nobody-{number}" for number in range(60)}
+
+    async def publish(body: str, key: str) -> str | None:
+        try:
+            await _deliver(pipes, key, body.encode())
+        except TransientError:
+            return None
+        return body
+
+    said = await asyncio.gather(*(publish(body, key) for body, key in keys.items()))
+    return [body for body, key in keys.items() if key == office], [body for body in said if body is not None]
+
+
+async def test_publishes_side_by_side_are_not_taken_for_each_other(pipes: Broker, office: str) -> None:
+    """What nobody takes is returned, and the library finds by its message id whose return that is."""
+    routed, safe = await _publish_side_by_side(pipes, office)
+    assert safe == routed
+    assert await pipes.depth(topology.inbox(office)) == len(routed)
+
+
+async def test_publishes_with_one_message_id_would_be_taken_for_each_other(
+    pipes: Broker, office: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why each has one of its own: with one for all, the library says of some that nobody took that they are safe."""
+    one = uuid4()
+    monkeypatch.setattr(broker_pipes, "uuid4", lambda: one)
+    routed, safe = await _publish_side_by_side(pipes, office)
+    assert set(safe) - set(routed)
 
 
 async def test_exchange_of_another_kind_is_a_wrong_setting(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
