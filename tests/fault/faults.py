@@ -1,9 +1,12 @@
 """The faults: what is done to a trial, how often, and under which conditions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tests.fault.deeds import Deed, broker, ledger, lines, load, points, processes, spool, time
+from tests.fault.deeds import Deed, bits, broker, ledger, lines, load, points, processes, spool, time
+from tests.fault.deeds.ledger import can_trace
+from tests.fault.disks import can_mount
 from tests.fault.points import ACCEPTANCE, ACCEPTANCE_BY_HTTP, ATTEMPT, DISPATCH, RECEIPT, SUBMISSION
 from tests.fault.trial import ADDRESSEES, SENDER, Conditions
 
@@ -19,6 +22,7 @@ class Fault:
     pauses_s: tuple[float, float] = (0.1, 2.5)  # Before each time, somewhere between.
     seeds: int = 1  # That `make fault` tries; 2 where chance decides which moment is hit, or whose.
     always: bool = False  # `make test` runs it too, with its first seed.
+    needs: Callable[[], bool] = lambda: True  # What this machine must let us do.
 
 
 _PG = Conditions(on_postgresql=True)
@@ -78,7 +82,9 @@ FAULTS = {
         ledger.fill_disk,
         3,
         Conditions(small={"book": 64 * 1024 * 1024}, axis={"AXIS_LEDGER_URL": "sqlite:///DATA/book/ledger.sqlite"}),
+        needs=can_mount,
     ),
+    "F23": Fault("ledger: writes and syncs fail", ledger.fail_to_write, 3, needs=can_trace),
     "F24": Fault("ledger: PostgreSQL killed with kill -9", ledger.kill, 3, _PG),
     "F25": Fault("ledger: a table locked for a minute", ledger.lock, 1, _PG),
     "F26": Fault("spool: files gone, cut short, altered", spool.harm_files, 1),
@@ -95,6 +101,7 @@ FAULTS = {
     ),
     "F29": Fault("keys renewed, of the axis and its offices", time.renew_keys, 1, Conditions(documents=200)),
     "F30": Fault("queues purged by an operator", broker.purge, 3, seeds=2),
+    "F31": Fault("broker: a queue with other arguments", broker.drift, 1, Conditions(apart=True, documents=200)),
     "F32": Fault(
         "documents that crash, hang or eat memory",
         load.poison,
@@ -111,11 +118,21 @@ FAULTS = {
         1,
         Conditions(documents=180, clocks=True, may_end=frozenset({"expired"})),
     ),
+    "F35": Fault(
+        "broker: waits 3 seconds for an ack, not 30 minutes",
+        broker.time_out_consumers,
+        1,
+        Conditions(documents=60, office={"TRIAL_WORK_S": "5"}),
+    ),
     "F36": Fault("axis or addressee: no descriptors left", processes.exhaust_descriptors, 4, seeds=2),
+    "F37": Fault("broker: kill -9, under hundreds of readers", load.stampede, 1),
     "F38": Fault(
         "one of three routers, or axis up: kill -9", processes.kill_one_of_several, 12, _THREE, seeds=2, always=True
     ),
+    "F39": Fault("ledger: lost, and taken back to a backup", ledger.restore_a_backup, 1, Conditions(documents=150)),
+    "F41": Fault("bits turned over, in the ledger and the spool", bits.turn_over, 1),
     "F43": Fault("broker: queues too short, publishes nacked", broker.overflow, 2, seeds=2),
+    "F44": Fault("a noisy addressee, and busy processors", load.be_noisy, 1, Conditions(documents=300)),
     "F45": Fault("hostile envelopes among others", load.be_hostile, 1),
     "F46": Fault("ledger: PostgreSQL read-only for seconds", ledger.forbid_writing, 2, _PG),
     "F47": Fault(
@@ -130,7 +147,13 @@ FAULTS = {
     "F50": Fault("queues deleted by an operator", broker.delete, 2),
     "F51": Fault("broker: kill -9, and its store wiped", broker.wipe, 1),
     "F52": Fault("ledger: SQLite held by another process", ledger.hold_sqlite, 1),
-    "F53": Fault("spool: disk full", spool.fill_disk, 3, Conditions(small=spool.SMALL, axis=spool.NOTHING_KEPT_FREE)),
+    "F53": Fault(
+        "spool: disk full",
+        spool.fill_disk,
+        3,
+        Conditions(small=spool.SMALL, axis=spool.NOTHING_KEPT_FREE),
+        needs=can_mount,
+    ),
     "F54": Fault(
         "far more than can be taken",
         load.flood,

@@ -15,6 +15,8 @@ from tests.fault.journal import lines
 
 _GOOD = ("delivered", "registered")
 
+Finding = tuple[str, str, str, str]  # Rule, envelope, addressee, text.
+
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
@@ -27,13 +29,14 @@ class Reckoning:
     excused: int  # Deliveries that ended otherwise, as they may in this trial, and the sender was told.
     unheard: int  # Whose receipts the sender has not all heard.
     unrefused: int  # Hostile envelopes that were not refused, or refusals of others.
-    findings: tuple[str, ...]  # Of axis audit.
+    findings: tuple[Finding, ...]  # Of axis audit, without those that it had to make.
+    overlooked: tuple[Finding, ...]  # What it had to find, and did not.
     recovered_s: float  # From the last fault until everything had ended.
 
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.doubled or self.unheard or self.unrefused or self.findings)
+        return not (self.lost or self.doubled or self.unheard or self.unrefused or self.findings or self.overlooked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Books:
     may_end: frozenset[str]
     others: tuple[str, ...]  # Documents of somebody who keeps no books.
     hostile: int  # Envelopes that were handed in and must be refused.
+    forgotten: frozenset[str]  # Envelopes that were in custody before the ledger was taken back.
 
     def sent(self) -> list[str]:
         """Documents that the sender has noted."""
@@ -63,7 +67,7 @@ class Books:
 
     def registered(self) -> list[list[str]]:
         """What each addressee has registered, by envelope id."""
-        return [[line.split()[0] for line in lines(place / "register")] for place in self.addressees]
+        return [_envelopes(place) for place in self.addressees]
 
     def asked_twice(self) -> int:
         """Calls of an addressee's system for a document that it had been given before."""
@@ -107,9 +111,15 @@ class Books:
         had = any((level, addressee) in heard for level in _GOOD)
         return not had and any((level, one) in heard for level in self.may_end for one in ("", addressee))
 
+    def foreseen(self) -> set[Finding]:
+        """Return what the audit must find: each effect that only the ledger of before explains."""
+        had = ((place.name, one) for place in self.addressees for one in {*_envelopes(place)} & self.forgotten)
+        return {("I4", one, office, "an effect of an envelope that was never accepted") for office, one in had}
+
     def reckon(self, report: dict[str, Any], recovered_s: float) -> Reckoning:
         """Count, with what `axis audit` has said at the end."""
-        sent, registers = self.sent(), self.registered()
+        sent, registers, foreseen = self.sent(), self.registered(), self.foreseen()
+        found = findings_in(report)
         return Reckoning(
             documents=len(sent) + len(self.others),
             lost=self._lost(),
@@ -118,6 +128,16 @@ class Books:
             excused=self.excused(),
             unheard=self.unheard(),
             unrefused=abs(self.hostile + self._rejected() - int(report["rejections"])),
-            findings=tuple(str(one) for one in report["findings"]),
+            findings=tuple(sorted(found - foreseen)),
+            overlooked=tuple(sorted(foreseen - found)),
             recovered_s=recovered_s,
         )
+
+
+def findings_in(report: dict[str, Any]) -> set[Finding]:
+    """Return what `axis audit --json` has found."""
+    return {(one["rule"], one["envelope_id"], one["addressee"], one["text"]) for one in report["findings"]}
+
+
+def _envelopes(place: Path) -> list[str]:
+    return [line.split()[0] for line in lines(place / "register")]

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -104,6 +104,7 @@ class Trial:
     done: Counter[str] = field(default_factory=Counter, init=False)  # What was done to it, and how often.
     others: list[str] = field(default_factory=list, init=False)  # Documents that the trial itself has handed in.
     hostile: int = field(default=0, init=False)  # Envelopes of its own whose refusal is to be on record.
+    forgotten: frozenset[str] = field(default=frozenset(), init=False)  # Envelopes in custody that no ledger knows now.
     born: datetime = field(default_factory=clock.now, init=False)
     passed: timedelta = field(default=timedelta(), init=False)  # That everybody's clock is ahead of ours.
     down: set[str] = field(default_factory=set, init=False)  # Processes that are not to be started again now.
@@ -166,11 +167,11 @@ class Trial:
     async def start_axis(self) -> None:
         """Start the axis; a broker that is there is used."""
         if self.conditions.apart:
-            await self.start("router", *axis("router"), more=self._of_axis("router"))
-            await self.start("gateway", *axis("gateway"), more=self._of_axis("gateway"))
+            await self.start("router", *axis("router"), more=self.settings_of("router"))
+            await self.start("gateway", *axis("gateway"), more=self.settings_of("gateway"))
         else:
             up = axis("up", "--routers", str(self.conditions.routers))
-            await self.start("axis", *up, more=self._of_axis("axis"))
+            await self.start("axis", *up, more=self.settings_of("axis"))
         await self.until_ready()
 
     async def start(self, name: str, *command: str, more: Mapping[str, str]) -> None:
@@ -182,7 +183,7 @@ class Trial:
         """Start a process of the trial as it was started before."""
         if name in ("axis", "router", "gateway"):
             words = {"axis": axis("up", "--routers", str(self.conditions.routers))}.get(name, axis(name))
-            await self.start(name, *words, more=self._of_axis(name))
+            await self.start(name, *words, more=self.settings_of(name))
         else:
             await self.start_office(name)
 
@@ -202,7 +203,8 @@ class Trial:
             return False
         return all(answer.is_success for answer in answers)
 
-    def _of_axis(self, name: str) -> dict[str, str]:
+    def settings_of(self, name: str) -> dict[str, str]:
+        """Return the settings of a process of the axis."""
         gateway, metrics = self._ports
         return {
             "AXIS_DATA": str(self.data),
@@ -288,13 +290,19 @@ class Trial:
 
     def router_address(self) -> str:
         """Return where the router that `axis up` has started serves its metrics."""
-        log = (self.folder / "logs" / "axis.log").read_text(errors="replace")
-        return f"http://127.0.0.1:{_METRICS.findall(log)[-1]}"
+        return f"http://127.0.0.1:{_METRICS.findall(self.log_of('axis'))[-1]}"
 
     def router_pids(self) -> list[int]:
         """Return the processes of routers that run beside `axis up`, in their order."""
-        log = (self.folder / "logs" / "axis.log").read_text(errors="replace")
-        return [int(pid) for _, pid in sorted(dict(_ROUTER.findall(log)).items())]
+        return [int(pid) for _, pid in sorted(dict(_ROUTER.findall(self.log_of("axis"))).items())]
+
+    def axis_pids(self) -> list[int]:
+        """Return the processes of `axis up`: the gateway first, and its routers."""
+        return [self.laboratory.running["axis"].process.pid, *self.router_pids()]
+
+    def log_of(self, name: str) -> str:
+        """Return what a process has written."""
+        return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process."""
@@ -338,13 +346,25 @@ class Trial:
         report: dict[str, Any] = json.loads(out)
         return report
 
+    @contextlib.contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Let the sender take its time until the block ends."""
+        slowly = self.place(SENDER) / "slowly"
+        slowly.touch()
+        try:
+            yield
+        finally:
+            slowly.unlink()
+
     # --- waiting and reckoning -------------------------------------------------------------
 
     @property
     def books(self) -> Books:
         """What the offices have written down."""
         addressees = tuple(map(self.place, ADDRESSEES))
-        return Books(self.place(SENDER), addressees, self.conditions.may_end, tuple(self.others), self.hostile)
+        return Books(
+            self.place(SENDER), addressees, self.conditions.may_end, tuple(self.others), self.hostile, self.forgotten
+        )
 
     async def until(self, done: int) -> None:
         """Wait until so many documents have been sent."""

@@ -1,4 +1,4 @@
-"""The broker is killed, stopped, robbed of its store and its queues, starved, and outvoted."""
+"""The broker is killed, stopped, robbed of its store and its queues, starved, set otherwise, and outvoted."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,18 @@ from collections.abc import AsyncIterator
 import aio_pika
 
 from axis.broker import topology
-from tests.fault.trial import ADDRESSEES, SENDER, Trial
+from tests.fault.deeds import ledger
+from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
+from tests.laboratory import axis
 
 _BACK_S = 90.0
 _FEW = '{"max-length": 5}'
+_OTHER = {"x-max-length": 1_000}  # As long as no queue of ours is.
+_NEWCOMER = "newcomer"
+_WRONG_USE = 2  # Exit code.
+_SOME = 10  # Documents.
+_READERS_TOLD_S = 1.0  # RabbitMQ 3.10 never tells them that a queue is gone which is made again at once.
+_TIMEOUT_S, _TIMEOUT_USUALLY_S = 3, 1_800
 
 
 async def kill(trial: Trial, _draw: random.Random) -> None:
@@ -101,6 +109,69 @@ async def overflow(trial: Trial, draw: random.Random) -> None:
     finally:
         trial.signal(office, signal.SIGCONT)
         await trial.node.ctl("clear_policy", "short")
+
+
+async def drift(trial: Trial, draw: random.Random) -> None:
+    """Somebody has made a queue with other arguments than ours, as between two versions.
+
+    A router that is started now says which queue and what differs, and ends; the one that runs goes on. When the queue
+    is gone, it makes it as it ought to be.
+    """
+    trial.done["queues with other arguments"] += 1
+    inboxes = topology.inboxes(draw.choice(ADDRESSEES))
+    name = draw.choice((topology.SUBMIT_LATER, topology.RECEIPTS, topology.HEARTBEATS, *inboxes))
+    layout = topology.province((SENDER, *ADDRESSEES, FLOODER))
+    (queue,) = (one for one in layout.queues if one.name == name)
+    connection = await aio_pika.connect(trial.node.url)
+    async with connection, connection.channel() as channel:
+        with trial.slowly():
+            await channel.queue_delete(name)
+            await asyncio.sleep(_READERS_TOLD_S)
+            drifted = await channel.declare_queue(name, durable=True, arguments=queue.arguments | _OTHER)
+            for one in layout.bindings:
+                if one.queue == name:
+                    await drifted.bind(one.exchange, one.key)
+            had, mended = _registered(trial), trial.log_of("router").count("layout.mended")
+            code, told = await _start_a_router(trial)
+            assert code == _WRONG_USE, told
+            assert f"queue {name} exists with other arguments: " in told, told
+            assert "x-max-length" in told, told
+            await trial.until_true(lambda: _registered(trial) >= had + _SOME)
+            await channel.queue_delete(name)
+    await trial.until_true(lambda: trial.log_of("router").count("layout.mended") > mended)
+
+
+def _registered(trial: Trial) -> int:
+    return min(len(set(register)) for register in trial.books.registered())
+
+
+async def _start_a_router(trial: Trial) -> tuple[int, str]:
+    """Start one more router, which is expected to end by itself; return its exit code and what it wrote."""
+    settings = trial.settings_of("router") | {"AXIS_ROUTER__METRICS_PORT": "0"}
+    await trial.laboratory.start(_NEWCOMER, *axis("router"), more=settings)
+    await trial.until_true(lambda: _NEWCOMER in trial.laboratory.dead())
+    code = await trial.laboratory.stop(_NEWCOMER)
+    return code, " ".join(trial.log_of(_NEWCOMER).split())
+
+
+async def time_out_consumers(trial: Trial, draw: random.Random) -> None:
+    """Whoever keeps a message longer than the broker waits for its ack loses its channel, and gets the message again.
+
+    That happens to offices whose system is slow, and to a router whose ledger is away.
+    """
+    await _let_consumers_take(trial, _TIMEOUT_S, look_every_s=1)
+    await trial.node.ctl("close_all_connections", "channels know only what held when they were opened")
+    await ledger.hold_sqlite(trial, draw)
+    await _let_consumers_take(trial, _TIMEOUT_USUALLY_S, look_every_s=60)
+    logs = (trial.data / "broker" / "log").glob("*.log")
+    timed_out = sum(log.read_text(errors="replace").count("timed out waiting for delivery ack") for log in logs)
+    trial.done["consumers timed out"] += timed_out
+    assert timed_out
+
+
+async def _let_consumers_take(trial: Trial, most_s: int, *, look_every_s: int) -> None:
+    for name, seconds in (("consumer_timeout", most_s), ("channel_tick_interval", look_every_s)):
+        await trial.node.ctl("eval", f"application:set_env(rabbit, {name}, {seconds * 1000}).")
 
 
 # --- a cluster of three ---------------------------------------------------------------------

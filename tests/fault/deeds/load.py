@@ -1,16 +1,25 @@
-"""The load is the fault: documents that are poison, and more of them than anybody can take."""
+"""The load is the fault: documents that are poison, more of them than anybody can take, and who comes all at once."""
 
 import asyncio
+import contextlib
 import json
+import os
 import random
+import signal
+import sqlite3
+import statistics
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 import aiohttp
 
 from axis import clock, edxml, seal
-from axis.broker import Broker, topology
+from axis.broker import Broker, Incoming, topology
 from axis.errors import CATALOGUE, TransientError
+from tests.fault.deeds import broker
+from tests.fault.journal import lines
 from tests.fault.office import POISON, POISON_EVERY, letter
 from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
 from tests.laboratory import axis
@@ -21,6 +30,13 @@ _LATER = (429, 503)
 _SHORT_S = 4.0
 _FEW = '{"max-length": 20}'
 _EACH_KIND = 8  # Hostile envelopes, every other one over HTTP.
+_BURDEN = 300  # Documents for an office that is away.
+_MEASURED = 60  # Documents, before and meanwhile.
+_FAST_S = (
+    2.0  # What takes less is fast, with more processes at work than processors: an attempt that failed takes longer.
+)
+_HERD = 200  # Readers, each on a connection of its own.
+_BACK_S = 60.0
 
 
 async def be_hostile(trial: Trial, draw: random.Random) -> None:
@@ -187,3 +203,82 @@ async def _shorten(trial: Trial) -> None:
     await trial.node.ctl("set_policy", "--apply-to", "queues", "short", queues, _FEW)
     await asyncio.sleep(_SHORT_S)
     await trial.node.ctl("clear_policy", "short")
+
+
+# --- neighbours --------------------------------------------------------------------------------
+
+
+async def be_noisy(trial: Trial, _draw: random.Random) -> None:
+    """An office is away while hundreds of documents for it alone come in, and something else eats the processors.
+
+    The other office gets its own as fast as before, as far as that can be told apart here.
+    """
+    noisy, neighbour = ADDRESSEES
+    await trial.until_true(lambda: _registered(trial, neighbour) >= _MEASURED)
+    before_s = _slow_s(trial, neighbour)
+    trial.signal(noisy, signal.SIGSTOP)
+    hogs = [f"hog{number}" for number in range(os.cpu_count() or 1)]
+    try:
+        await _burden(trial, noisy)
+        for hog in hogs:
+            await trial.laboratory.start(hog, "nice", sys.executable, "-c", "while True: pass")
+        since = clock.now()
+        had = _registered(trial, neighbour)
+        await trial.until_true(lambda: _registered(trial, neighbour) >= had + _MEASURED)
+        meanwhile_s = _slow_s(trial, neighbour, since)
+    finally:
+        for hog in hogs:
+            if hog in trial.laboratory.running:
+                await trial.laboratory.stop(hog)
+        trial.signal(noisy, signal.SIGCONT)
+    trial.done["documents for one that is away"] += _BURDEN
+    assert meanwhile_s <= max(2 * before_s, _FAST_S), (before_s, meanwhile_s)
+    await trial.until_true(lambda: _registered(trial, noisy) >= _registered(trial, neighbour) + _BURDEN - _MEASURED)
+
+
+async def _burden(trial: Trial, office: str) -> None:
+    """Hand in documents for one office; beyond the allowance of who does that they are judged behind others'."""
+    key = _key(trial)
+    account = trial.node.url_of(FLOODER, (trial.data / "secrets" / FLOODER).read_text(encoding="ascii"))
+    async with Broker.connect(account, name="burden") as pipes:
+        for number in range(_BURDEN):
+            await _publish(pipes, seal.seal(edxml.render(letter(FLOODER, (office,), number)), key))
+
+
+def _registered(trial: Trial, office: str) -> int:
+    return len(lines(trial.place(office) / "register"))
+
+
+def _slow_s(trial: Trial, office: str, since: datetime | None = None) -> float:
+    """Return within how many seconds of its acceptance 19 of 20 documents were registered, of those accepted since."""
+    query = "SELECT accepted_at, registered_at FROM deliveries WHERE addressee = ? AND registered_at IS NOT NULL"
+    with contextlib.closing(sqlite3.connect(trial.data / "ledger.sqlite")) as book:
+        spans = [tuple(map(datetime.fromisoformat, row)) for row in book.execute(query, (office,))]
+    took_s = [(end - begin).total_seconds() for begin, end in spans if since is None or begin >= since]
+    assert len(took_s) >= _MEASURED // 2, took_s
+    return statistics.quantiles(took_s, n=20)[-1]
+
+
+async def stampede(trial: Trial, draw: random.Random) -> None:
+    """The broker dies under hundreds of readers, and all of them want to come back at once."""
+    queue = topology.inbox(FLOODER)
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(_HERD):
+            pipes = await stack.enter_async_context(Broker.connect(trial.node.url, name=f"herd {number}"))
+            reader = await pipes.consume_each(queue, _ignore, at_once=1)
+            stack.push_async_callback(reader.stop)
+        await _until_read_by(trial, queue, _HERD)
+        await broker.kill(trial, draw)
+        await trial.until_ready()
+        await _until_read_by(trial, queue, _HERD)
+        trial.done["readers that came back"] += _HERD
+
+
+async def _until_read_by(trial: Trial, queue: str, readers: int) -> None:
+    async with asyncio.timeout(_BACK_S):
+        while f"{queue}\t{readers}" not in (await trial.node.ctl("list_queues", "name", "consumers")).splitlines():  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+
+
+async def _ignore(_message: Incoming) -> None:
+    raise AssertionError("nobody writes to this office")

@@ -20,7 +20,7 @@ from axis.edxml import AttachmentRef
 from axis.edxml.inline import inline
 from tests.fault.deeds.processes import freeze_one
 from tests.fault.office import letter
-from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
+from tests.fault.trial import ADDRESSEES, FLOODER, Trial
 
 _WITHIN_S = 240.0
 _PAUSE_S = 0.5
@@ -31,15 +31,12 @@ _HandIn = Callable[[edxml.Document], Awaitable[None]]
 
 async def die(trial: Trial, _draw: random.Random) -> None:
     """Wait until a process has died at every point; one that nobody reaches is an error of the table."""
-    slowly = trial.place(SENDER) / "slowly"
-    slowly.touch()
-    try:
-        await trial.until_true(lambda: not trial.deaths.left(), _WITHIN_S)
-    except TimeoutError:
-        never = "; ".join(f"{point.process}: {point.mark}" for point in trial.deaths.left())
-        raise AssertionError(f"never reached: {never}\n{trial.told()}") from None
-    finally:
-        slowly.unlink()
+    with trial.slowly():
+        try:
+            await trial.until_true(lambda: not trial.deaths.left(), _WITHIN_S)
+        except TimeoutError:
+            never = "; ".join(f"{point.process}: {point.mark}" for point in trial.deaths.left())
+            raise AssertionError(f"never reached: {never}\n{trial.told()}") from None
     trial.done["exact points"] += len(trial.deaths.points)
 
 

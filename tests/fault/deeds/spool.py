@@ -36,11 +36,11 @@ async def harm_files(trial: Trial, draw: random.Random) -> None:
     for code in ADDRESSEES:
         trial.signal(code, signal.SIGSTOP)
     try:
-        before = len(_files(trial))
-        await trial.until_true(lambda: len(_files(trial)) >= before + 3 * len(_HARMS))
+        before = len(files_of(trial))
+        await trial.until_true(lambda: len(files_of(trial)) >= before + 3 * len(_HARMS))
         await asyncio.sleep(2)  # Until what they belong to has been accepted.
         registered = {one for register in trial.books.registered() for one in register}
-        newest = sorted(_files(trial), key=lambda file: file.stat().st_mtime_ns)[-_LEFT:]
+        newest = sorted(files_of(trial), key=lambda file: file.stat().st_mtime_ns)[-_LEFT:]
         kept = {file: file.read_bytes() for file in draw.sample(newest, 2 * len(_HARMS))}
         for number, file in enumerate(kept):
             trial.done["files harmed"] += 1
@@ -59,7 +59,8 @@ async def harm_files(trial: Trial, draw: random.Random) -> None:
     assert not taken & spoiled
 
 
-def _files(trial: Trial) -> list[Path]:
+def files_of(trial: Trial) -> list[Path]:
+    """Return every attachment of a trial that has its place in the spool."""
     return [file for file in (trial.data / "spool").rglob("*") if len(file.name) == 64 and file.is_file()]
 
 
