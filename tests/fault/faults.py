@@ -7,6 +7,7 @@ from datetime import timedelta
 from tests.fault.deeds import Deed, bits, broker, ledger, lines, load, points, processes, spool, time
 from tests.fault.deeds.ledger import can_trace
 from tests.fault.disks import can_mount
+from tests.fault.partition import can_cut
 from tests.fault.points import ACCEPTANCE, ACCEPTANCE_BY_HTTP, ATTEMPT, DISPATCH, RECEIPT, SUBMISSION
 from tests.fault.trial import ADDRESSEES, SENDER, Conditions
 
@@ -72,6 +73,8 @@ FAULTS = {
     "F11": Fault("cluster: the leader of a queue: kill -9", broker.kill_leader, 2, _CLUSTER),
     "F12": Fault("cluster: two of three: kill -9", broker.kill_majority, 1, _CLUSTER),
     "F13": Fault("cluster: all three: kill -9", broker.kill_all, 1, _CLUSTER),
+    "F14": Fault("cluster: a leader cut off from the others", broker.part, 1, _CLUSTER, needs=can_cut),
+    "F15": Fault("cluster: a leader that one cannot hear", broker.part_in_half, 1, _CLUSTER, needs=can_cut),
     "F16": Fault("lines: cut at any byte", lines.cut_anywhere, 1, Conditions(lines=True, documents=200), seeds=2),
     "F17": Fault("lines: a black hole", lines.go_dead, 1, Conditions(lines=True)),
     "F18": Fault("lines: thin and slow", lines.grow_thin, 1, Conditions(lines=True)),

@@ -39,7 +39,7 @@ async def test_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     fault, draw = FAULTS[name], random.Random(f"{name} {seed}")
     if not fault.needs():
-        pytest.skip("this machine does not let us: only root may mount disks and trace processes")
+        pytest.skip("this machine does not let us: only root may mount disks, cut connections and trace processes")
     async with trial(tmp_path / "trial", fault.conditions, f"{name} {seed}") as running:
         await running.until(fault.conditions.documents // 10)
         for _ in range(fault.times):

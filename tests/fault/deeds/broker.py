@@ -11,6 +11,7 @@ import aio_pika
 
 from axis.broker import topology
 from tests.fault.deeds import ledger
+from tests.fault.partition import cut
 from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
 from tests.laboratory import axis
 
@@ -21,6 +22,7 @@ _NEWCOMER = "newcomer"
 _WRONG_USE = 2  # Exit code.
 _SOME = 10  # Documents.
 _READERS_TOLD_S = 1.0  # RabbitMQ 3.10 never tells them that a queue is gone which is made again at once.
+_PARTED_S = (10, 20)  # Less than a minute: after that nodes give each other up, and a person has to restart one.
 _TIMEOUT_S, _TIMEOUT_USUALLY_S = 3, 1_800
 
 
@@ -207,3 +209,26 @@ async def kill_all(trial: Trial, draw: random.Random) -> None:
         await asyncio.to_thread(node.kill)
     await asyncio.sleep(draw.uniform(1, 5))
     await trial.cluster.start(*range(len(trial.cluster.nodes)))
+
+
+async def part(trial: Trial, draw: random.Random) -> None:
+    """The node that leads a queue, and the two others, do not hear each other: those elect another leader."""
+    await _part(trial, draw, peers=2, one_way=False)
+
+
+async def part_in_half(trial: Trial, draw: random.Random) -> None:
+    """The node that leads a queue hears one of the others, and is not heard by it; with the third all is well."""
+    await _part(trial, draw, peers=1, one_way=True)
+
+
+async def _part(trial: Trial, draw: random.Random, *, peers: int, one_way: bool) -> None:
+    assert trial.cluster is not None
+    trial.done["partitions"] += 1
+    queue = draw.choice((topology.SUBMIT, topology.RECEIPTS, topology.inbox(draw.choice(ADDRESSEES))))
+    leader = await trial.cluster.leader_of(queue)
+    others = draw.sample([number for number in range(len(trial.cluster.nodes)) if number != leader], peers)
+    lines = trial.cluster.between(leader, others)
+    assert len(lines) >= peers, lines
+    with cut(lines, one_way=one_way) as dropped:
+        await asyncio.sleep(draw.uniform(*_PARTED_S))
+        assert dropped()
