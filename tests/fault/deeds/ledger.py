@@ -14,7 +14,7 @@ from tests.fault.journal import lines
 from tests.fault.trial import SENDER, Trial
 from tests.laboratory import axis
 
-_LOCK_S = 60
+_LOCK_S = 40  # Longer than anybody waits for a connection to the database.
 _SOME = 30  # Documents.
 
 
@@ -28,7 +28,7 @@ async def kill(trial: Trial, draw: random.Random) -> None:
 
 
 async def lock(trial: Trial, _draw: random.Random) -> None:
-    """Somebody holds every delivery locked for a minute, as a careless administrator's session does."""
+    """Somebody holds every delivery locked, as a careless administrator's session does."""
     assert trial.postgres is not None
     trial.done["locks"] += 1
     await asyncio.to_thread(

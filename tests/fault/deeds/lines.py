@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.fault.proxy import Pace, Proxy, Way
 from tests.fault.trial import Trial
 
-_FOR_S = 25.0
+_FOR_S = 20.0
 _DEAD_S = 45.0  # Longer than a heartbeat may be late: both ends have given the line up.
 _BYTES = 12_000  # Some messages with all their frames.
 _THIN = Pace(latency_s=0.25, slice_bytes=1, bytes_per_s=64_000)
