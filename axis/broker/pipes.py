@@ -230,15 +230,15 @@ class Broker:
         Raises:
             TransientError: SYS.BROKER; also where the queue is missing.
         """
-        with _dead_line_is_transient():
-            async with asyncio.timeout(_PUBLISH_S):
-                # A channel of its own: the broker closes it if the queue is missing.
-                async with (await self._publishing.connection()).channel() as channel:
-                    declared = await channel.declare_queue(queue, passive=True)
-                    return declared.declaration_result.message_count or 0
+        depth = (await self.depths([queue]))[queue]
+        if depth is None:
+            raise TransientError("SYS.BROKER")
+        return depth
 
     async def depths(self, queues: Sequence[str]) -> dict[str, int | None]:
         """Return how many messages wait in each of some queues, those being worked on not counted; None: it is missing.
+
+        One that was declared here and is missing is a reason for doubt.
 
         Raises:
             TransientError: SYS.BROKER
@@ -251,6 +251,8 @@ class Broker:
                     for queue in queues[len(found) :]:
                         found[queue] = await _depth(channel, queue)
                         if found[queue] is None:
+                            if self._declared is not None and queue in {one.name for one in self._declared.queues}:
+                                self._doubt.set()
                             break
         return found
 

@@ -195,7 +195,10 @@ class Outbound:
             if self.asks(office):  # What it is shown is the ledger itself, and cannot be lost.
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue
-            depth = await self.broker.depth(topology.inbox(office, urgent))
+            # Both queues: an office reads both or neither, and that one is missing is noticed by looking at it.
+            depth = (await self.broker.depths(topology.inboxes(office)))[topology.inbox(office, urgent)]
+            if depth is None:
+                raise TransientError("SYS.BROKER")
             if depth >= len(rows):
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue

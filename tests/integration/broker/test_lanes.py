@@ -1,17 +1,20 @@
 """Lanes: urgent envelopes pass ordinary ones in an office's inbox, at a real broker and with a real office."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+import aio_pika
 import pytest
 
 from axis import Document, Draft, Office, OfficeSettings, Organization, Priority, Registered, clock, edxml, seal
 from axis.broker import Broker, Incoming, PrivateNode, topology
 from axis.dispatch.outbound import Outbound
+from axis.errors import TransientError
 from axis.ledger import Attempt, DeliveryRow
 from axis.seal import pki
 from tests.province import AT
@@ -108,6 +111,29 @@ async def test_silence_about_each_lane_is_looked_into_at_its_own_queue(pipes: Br
     )
     await outbound.audit_inboxes(AT, [_row(1, office, Priority.URGENT), _row(2, office, Priority.EXPRESS)])
     assert (book.waits_on, book.goes_again) == ([1], [2])
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+async def test_silence_of_an_office_that_misses_a_queue_makes_it_again(
+    pipes: Broker, rabbitmq: PrivateNode, office: str, urgent: bool
+) -> None:
+    """It reads both or neither, and to one of them nobody may publish for days."""
+    await pipes.mend()  # The new connections were one reason for doubt.
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        await channel.queue_delete(topology.inbox(office, urgent))
+    outbound = Outbound(
+        ledger=cast("Any", _Book()),
+        broker=pipes,
+        answer_within=clock.now() - AT,
+        batch=10,
+        ring=lambda: None,
+        now=clock.now,
+    )
+    with contextlib.suppress(TransientError):  # It is the queue of that document.
+        await outbound.audit_inboxes(AT, [_row(1, office, Priority.ORDINARY)])
+    assert await pipes.mend()
+    assert await pipes.depth(topology.inbox(office, urgent)) == 0
 
 
 async def test_express_document_that_came_last_is_the_first_that_an_office_is_handed(
