@@ -232,7 +232,7 @@ def test_groups_and_policies_are_read(write: Roll) -> None:
     ("fields", "expected"),
     [
         ({"dialect": '"telex"'},
-         ["offices[1] H56.05: dialect: Input should be 'sdk', 'sample', 'dotnet', 'edoc', 'soap' or 'go'"]),
+         ["offices[1] H56.05: dialect: Input should be 'sdk', 'sample', 'dotnet', 'edoc', 'soap', 'swa' or 'go'"]),
         ({"dialect": '"edoc"', "unsigned": '"maybe"'},
          ["offices[1] H56.05: unsigned: Input should be 'refuse' or 'accept'"]),
         ({"unsigned": '"accept"'}, ['offices[1] H56.05: has unsigned = "accept", but states no dialect']),
