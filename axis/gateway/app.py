@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from axis import clock, registry, seal
 from axis.dispatch.answers import Answers
 from axis.edxml import catalogue
-from axis.edxml.dialects import DEFAULT, DIALECTS, RELATED, Dialect
+from axis.edxml.dialects import DIALECTS, RELATED
 from axis.errors import AxisError, PermanentError
 from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
 from axis.gateway.desk import Desk
-from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, seen, visible
+from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, says_verified, seen, visible
 from axis.gateway.watch import Watch
 from axis.intake import Allowance, Intake
 from axis.ledger import DeliveryRow, EnvelopeRow, Ledger
@@ -165,7 +165,7 @@ def _add_envelopes(app: FastAPI) -> None:
     async def read_content(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
         """Read the sealed envelope, byte for byte."""
         envelope, _ = await visible(rooms, envelope_id, office)
-        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML, headers=_says_verified(envelope))
+        return Response(await rooms.ledger.sealed(envelope_id), media_type=_XML, headers=says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/original", response_class=Response, responses=_ORIGINAL)
     async def read_original(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> Response:
@@ -174,7 +174,7 @@ def _add_envelopes(app: FastAPI) -> None:
         size = None if envelope.original is None else await rooms.spool.exists(envelope.original)
         if envelope.original is None or size is None:
             raise PermanentError("API.NOT_FOUND")
-        headers = _says_verified(envelope) | {
+        headers = says_verified(envelope) | {
             "Content-Length": str(size),
             "Content-Disposition": f'attachment; filename="{envelope.original}"',
             "X-Content-Type-Options": "nosniff",
@@ -194,14 +194,10 @@ def _add_envelopes(app: FastAPI) -> None:
     ) -> Response:
         """Read a message in the words of an older system, with its attachments inside."""
         envelope, _ = await visible(rooms, envelope_id, office)
-        sealed = await rooms.ledger.sealed(envelope_id)
-        if sealed is None:
-            raise PermanentError("API.NOT_FOUND")
-        words = DIALECTS[dialect] if dialect else _own_dialect(rooms, office)
-        rendering = await asyncio.to_thread(outgoing.rendered, sealed, words, envelope, rooms.axis)
-        await outgoing.require_files(rendering, rooms.spool)
+        words = DIALECTS[dialect] if dialect else outgoing.own_dialect(rooms, office)
+        rendering = await outgoing.in_dialect(rooms, envelope, words)
         chunks = outgoing.whole(rendering, rooms.spool)
-        return StreamingResponse(chunks, media_type=rendering.media_type, headers=_says_verified(envelope))
+        return StreamingResponse(chunks, media_type=rendering.media_type, headers=says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
@@ -252,17 +248,6 @@ def _add_codes(app: FastAPI) -> None:
     async def list_codes(_office: Office) -> Response:
         """List every code of an error and of a status: class, text in both languages, who must act, what happens next."""
         return Response(said, media_type="application/json")
-
-
-def _own_dialect(rooms: AllRooms, office: str) -> Dialect:
-    known = rooms.roll()[0].find(office)
-    policy = None if known is None else known.policy
-    return DEFAULT if policy is None else policy.dialect
-
-
-def _says_verified(envelope: EnvelopeRow) -> dict[str, str]:
-    """Say whether an envelope is its originator's word; older forms have no place for it."""
-    return {"Axis-Verified": "yes" if envelope.verified else "no"}
 
 
 def _member(envelope: EnvelopeRow) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from axis import clock, routing, seal
 from axis.edxml.values import local_date
 from axis.errors import refuse
 from axis.intake import Allowance
-from axis.registry import Registry
+from axis.registry import Office, Registry
 
 _READS = ("GET", "HEAD")
 _OF_PAGES = ("origin", "sec-fetch-site")  # Browsers send them; Fetch Metadata §2, RFC 6454 §7.
@@ -43,20 +43,41 @@ class Desk:
             Refusal: API.AUTH; MSG.NOT_ALLOWED, it takes no part now and may only read.
             TransientError: KEY.REVOCATION_UNKNOWN
         """
-        roll, trust = self._roll()
-        now = clock.now()
         headers, certificate = Headers(scope=scope), _certificate(scope)
         token = _token(headers.get("authorization", ""))
-        shown = []
         if token is not None:
-            shown.append(self._tokens.check(token, trust, now))
-        elif certificate is None:
+            return self.admitted(scope, self.bearer(token)).code
+        if certificate is None:
             raise refuse("API.AUTH", "Bearer token")
-        elif any(name in headers for name in _OF_PAGES):
+        if any(name in headers for name in _OF_PAGES):
             # A browser shows its certificate for any page that asks it to, whosever that is.
             raise refuse("API.AUTH", "Bearer token, from a browser", detail_vi="Bearer token, từ trình duyệt")
+        return self.admitted(scope).code
+
+    def bearer(self, token: str) -> str:
+        """Return the OrganId for which a token speaks.
+
+        Raises:
+            Refusal: API.AUTH
+            TransientError: KEY.REVOCATION_UNKNOWN
+        """
+        return self._tokens.check(token, self._roll()[1], clock.now())
+
+    def admitted(self, scope: Scope, *shown: str) -> Office:
+        """Return the office that calls, by what it has shown and the certificate of its connection, if it has shown one.
+
+        Args:
+            scope: Of the request.
+            shown: For which OrganIds that speaks.
+
+        Raises:
+            Refusal: API.AUTH; MSG.NOT_ALLOWED, it takes no part now and may only read.
+            TransientError: KEY.REVOCATION_UNKNOWN
+        """
+        roll, trust = self._roll()
+        now, certificate = clock.now(), _certificate(scope)
         if certificate is not None:
-            shown.append(seal.check_peer(certificate, trust, now))
+            shown = (*shown, seal.check_peer(certificate, trust, now))
         office, *others = (roll.find(one) for one in shown)
         if office is None:
             raise refuse("API.AUTH", "office")
@@ -64,7 +85,7 @@ class Desk:
             raise refuse("API.AUTH", "token ≠ certificate", detail_vi="token ≠ chứng thư")
         if scope["method"] not in _READS:  # What it was sent it may still read.
             routing.require_active(office, local_date(now))
-        return office.code
+        return office
 
     def busy(self, office: str) -> int:
         """Return how many places an office holds now."""

@@ -13,14 +13,37 @@ from dataclasses import replace
 
 from axis import edxml
 from axis.edxml import Document
-from axis.edxml.dialects import Dialect, Rendering
+from axis.edxml.dialects import DEFAULT, Dialect, Rendering
 from axis.edxml.dialects import rendered as write
 from axis.errors import PermanentError
+from axis.gateway.rooms import AllRooms
 from axis.ledger import EnvelopeRow
 from axis.spool import Spool
 
 
-def rendered(sealed: bytes, dialect: Dialect, envelope: EnvelopeRow, axis: str) -> Rendering:
+def own_dialect(rooms: AllRooms, office: str) -> Dialect:
+    """Return the dialect that the roll states for an office, or else the usual one."""
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
+    return DEFAULT if policy is None else policy.dialect
+
+
+async def in_dialect(rooms: AllRooms, envelope: EnvelopeRow, dialect: Dialect) -> Rendering:
+    """Return an envelope in a dialect, all of whose files are there.
+
+    Raises:
+        PermanentError: API.NOT_FOUND, ATT.MISSING
+        TransientError: SYS.LEDGER, SYS.SPOOL
+    """
+    sealed = await rooms.ledger.sealed(envelope.envelope_id)
+    if sealed is None:
+        raise PermanentError("API.NOT_FOUND")
+    rendering = await asyncio.to_thread(_rendered, sealed, dialect, envelope, rooms.axis)
+    await _require_files(rendering, rooms.spool)
+    return rendering
+
+
+def _rendered(sealed: bytes, dialect: Dialect, envelope: EnvelopeRow, axis: str) -> Rendering:
     """Return an envelope in a dialect, with room for its files.
 
     Args:
@@ -37,7 +60,7 @@ def rendered(sealed: bytes, dialect: Dialect, envelope: EnvelopeRow, axis: str) 
     return write(dialect, message)
 
 
-async def require_files(rendering: Rendering, spool: Spool) -> None:
+async def _require_files(rendering: Rendering, spool: Spool) -> None:
     """Make sure that every file is there before the answer begins.
 
     Raises:

@@ -76,6 +76,14 @@ async def of_axis(_request: Request | None, error: Exception) -> JSONResponse:
     return problem(error.code, detail=error.detail)
 
 
+async def of_any(request: Request | None, error: Exception) -> JSONResponse:
+    """Answer for whatever may be raised."""
+    for kind, answers in _OF_KINDS:
+        if isinstance(error, kind):
+            return await answers(request, error)
+    return await of_the_unforeseen(request, error)
+
+
 def out_of_range(refusal: Refusal, size: int) -> JSONResponse:
     """Answer for a range that the file does not have; RFC 9110 §15.5.17."""
     listed = tuple(found.as_dict() for found in refusal.violations)
@@ -106,3 +114,6 @@ async def of_the_unforeseen(_request: Request | None, error: Exception) -> JSONR
     """Answer for a fault of ours: no details, they may be sensitive."""
     events.service_failed(name="gateway", error=error)
     return problem("SYS.INTERNAL")
+
+
+_OF_KINDS = ((AxisError, of_axis), (HTTPException, of_http), (RequestValidationError, of_parameters))

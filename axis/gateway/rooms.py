@@ -71,6 +71,11 @@ def require_plain(request: Request) -> None:
         raise refuse("ENV.ENCODING", "Content-Encoding")
 
 
+def says_verified(envelope: EnvelopeRow) -> dict[str, str]:
+    """Say in a header whether an envelope is its originator's word; older forms have no place for it."""
+    return {"Axis-Verified": "yes" if envelope.verified else "no"}
+
+
 async def visible(rooms: AllRooms, envelope_id: str, office: str) -> tuple[EnvelopeRow, list[DeliveryRow]]:
     """Return what an office may see of an envelope.
 

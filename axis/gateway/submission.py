@@ -147,32 +147,48 @@ async def _received(request: Request, rooms: AllRooms, office: str) -> AsyncIter
     require_plain(request)
     kind = request.headers.get("content-type", "")
     chunks = files.patiently(request.receive)
-    known = rooms.roll()[0].find(office)
-    policy = None if known is None else known.policy
 
     def parts(open_sink: Callable[[], Staged]) -> Parts:
         return Parts(kind, open_sink, rooms.attachment_bytes)
 
-    if kind.partition(";")[0].strip().lower() == KIND:
-        reading = _ordinary(rooms, office, chunks, parts)
-    elif policy is None:
-        reading = _ordinary(rooms, office, chunks, Splitter)
-    else:
-        reading = Legacy(
-            office=office,
-            policy=policy,
-            intake=rooms.intake,
-            spool=rooms.spool,
-            brought=_recording(rooms, office),
-            ordinary=lambda chunks: _ordinary(rooms, office, chunks, Splitter),
-            attachment_bytes=rooms.attachment_bytes,
-            content_type=kind,
-        ).received(chunks)
+    is_form = kind.partition(";")[0].strip().lower() == KIND
+    reading = _ordinary(rooms, office, chunks, parts) if is_form else message(rooms, office, chunks, kind)
     try:
         async with reading as brought:
             yield brought
     except ClientDisconnect as error:
         raise HTTPException(408) from error
+
+
+def message(
+    rooms: AllRooms, office: str, chunks: AsyncIterator[bytes], kind: str = ""
+) -> contextlib.AbstractAsyncContextManager[whole.Brought]:
+    """Read a message with its attachments inside: in the profile, or in the dialect that the roll states for the office.
+
+    Args:
+        rooms: All of them.
+        office: Who hands it in.
+        chunks: The message as it arrives.
+        kind: What HTTP says of it.
+
+    Raises:
+        Refusal: ENV.*, ATT.*
+        TransientError: SYS.SPOOL
+    """
+    known = rooms.roll()[0].find(office)
+    policy = None if known is None else known.policy
+    if policy is None:
+        return _ordinary(rooms, office, chunks, Splitter)
+    return Legacy(
+        office=office,
+        policy=policy,
+        intake=rooms.intake,
+        spool=rooms.spool,
+        brought=_recording(rooms, office),
+        ordinary=lambda chunks: _ordinary(rooms, office, chunks, Splitter),
+        attachment_bytes=rooms.attachment_bytes,
+        content_type=kind,
+    ).received(chunks)
 
 
 @contextlib.asynccontextmanager

@@ -5,23 +5,20 @@ Spec: docs/protocol/webhooks.md 1 to 3, 8; docs/protocol/gateway.md 1.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from axis import clock
 from axis.errors import PermanentError, refuse
-from axis.gateway import bodies, files
-from axis.gateway.rooms import AllRooms, Office, Rooms, require_plain
+from axis.gateway import asked, bodies
+from axis.gateway.rooms import AllRooms, Office, Rooms
 from axis.ledger import Place, WebhookRow
 from axis.webhooks import Allowed, Doing, Kind, make_secret, state
 
 router = APIRouter()
-
-_MOST_BYTES = 16 * 1024  # Of a body.
-_B = TypeVar("_B", bound=BaseModel)
 
 WebhookId = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name that the office gives the webhook.")
@@ -126,16 +123,9 @@ async def read_webhook(webhook_id: WebhookId, rooms: Rooms, office: Office) -> d
     return _shown(await _own(rooms, office, webhook_id))
 
 
-def _taking(body: type[BaseModel]) -> dict[str, Any]:
-    """Return how OpenAPI says which body a route takes; the framework would read one before it knows who calls."""
-    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # What it refers to stands there for the answers.
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
 @router.put(
     "/v1/webhooks/{webhook_id}",
-    openapi_extra=_taking(Wanted),
+    openapi_extra=asked.taking(Wanted),
     responses={
         200: {"model": Webhook, "description": "It was changed, and is on."},
         201: {"model": WithSecret, "description": "It was made; `secret` is shown now and never again."},
@@ -145,7 +135,7 @@ async def put_webhook(
     webhook_id: WebhookId, request: Request, rooms: Rooms, office: Office, terms: _Terms
 ) -> JSONResponse:
     """Make a webhook, or change it; one that was disabled goes on where it stood."""
-    wanted = await _read(request, Wanted)
+    wanted = await asked.read(request, Wanted)
     place = terms.allowed.read(wanted.url)
     if await terms.allowed.address_of(place) is None:
         raise refuse("API.WEBHOOK", "url: unknown, or not one that the axis may reach")
@@ -177,29 +167,13 @@ async def renew_secret(webhook_id: WebhookId, rooms: Rooms, office: Office, term
     return JSONResponse(_shown(await _own(rooms, office, webhook_id)) | {"secret": secret})
 
 
-@router.post("/v1/webhooks/{webhook_id}/replay", response_model=Webhook, openapi_extra=_taking(From))
+@router.post("/v1/webhooks/{webhook_id}/replay", response_model=Webhook, openapi_extra=asked.taking(From))
 async def replay(webhook_id: WebhookId, request: Request, rooms: Rooms, office: Office) -> JSONResponse:
     """Tell everything behind a cursor again, in order; a webhook that was disabled is on again."""
-    begin = await _read(request, From)
+    begin = await asked.read(request, From)
     if not await rooms.ledger.set_webhook_back(office, webhook_id, Place.read(begin.after), clock.now()):
         raise PermanentError("API.NOT_FOUND")
     return JSONResponse(_shown(await _own(rooms, office, webhook_id)))
-
-
-async def _read(request: Request, kind: type[_B]) -> _B:
-    """Read a small body.
-
-    Raises:
-        Refusal: ENV.TOO_LARGE, ENV.ENCODING, API.PARAMETER
-        HTTPException: 408
-    """
-    require_plain(request)
-    body = await files.small(request.receive, _MOST_BYTES)
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {one['msg']}" for one in error.errors())
-        raise refuse("API.PARAMETER", wrong) from error
 
 
 async def _own(rooms: AllRooms, office: str, webhook_id: str) -> WebhookRow:

@@ -20,17 +20,17 @@ from lxml import etree
 from axis import edxml, seal
 from axis.audit.evidence import Evidence
 from axis.cli import track
-from axis.edxml import AttachmentRef, Document, Organization, ResponseFor, Status
+from axis.edxml import Document, Organization, ResponseFor, Status
 from axis.edxml.dialects import DIALECTS, RELATED, Cutter, Package, contents, render
 from axis.errors import Refusal
 from axis.intake import Original, Rejected, notarise
 from axis.receipts.voice import Voice
-from axis.registry import Registry, Unsigned
+from axis.registry import Unsigned
 from tests.house import AXIS, COMMUNE, OTHER, SENDER, House
+from tests.integration.gateway import older
 from tests.integration.gateway.conftest import MOST_BYTES
+from tests.integration.gateway.older import PDF, speaks
 from tests.province import AT
-
-PDF = b"%PDF-1.7 " + bytes(range(256)) * 50
 
 
 @asynccontextmanager
@@ -45,15 +45,8 @@ async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx
 @pytest.fixture(autouse=True)
 def legacy(home: House) -> None:
     """Let the sender and one commune speak dialects."""
-    _speaks(home, SENDER, "edoc", Unsigned.ACCEPT)
-    _speaks(home, COMMUNE, "go", Unsigned.REFUSE)
-
-
-def _speaks(home: House, office: str, dialect: str, unsigned: Unsigned) -> None:
-    changed = replace(home.roll.by_code[office], dialect=dialect, unsigned=unsigned)
-    home.roll = Registry.of({**home.roll.by_code, office: changed}.values(), home.roll.tiers.values())
-    roll, trust = home.roll, home.province.trust()
-    object.__setattr__(home.intake, "roll", lambda: (roll, trust))
+    speaks(home, SENDER, "edoc", Unsigned.ACCEPT)
+    speaks(home, COMMUNE, "go", Unsigned.REFUSE)
 
 
 @pytest.fixture
@@ -62,27 +55,15 @@ async def sender(app: FastAPI, home: House) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+_TO_BOTH = (Organization(COMMUNE), Organization(OTHER))
+
+
 def _document(**fields: Any) -> Document:
-    good: dict[str, Any] = {
-        "originator": Organization(SENDER, "Sở mẫu (ví dụ)"),
-        "addressees": (Organization(COMMUNE), Organization(OTHER)),
-        "document_id": f"{SENDER},2026/08/25,7/SKHCN",
-        "code_number": "7",
-        "code_notation": "SKHCN",
-        "place": "Thanh Hóa",
-        "promulgated_on": date(2026, 8, 25),
-        "subject": "V/v rà soát (ví dụ)",
-        "signer_position": "Giám đốc",
-        "signer_name": "Nguyễn Văn A",
-        "traces": ((SENDER, datetime(2026, 8, 25, 2, 30, 5, tzinfo=UTC)),),
-    }
-    return Document(**{**good, **fields})
+    return older.document(**{"addressees": _TO_BOTH, **fields})
 
 
 def _written(dialect: str = "edoc", content: bytes = PDF, name: str = "7.pdf", **fields: Any) -> bytes:
-    """Return a document with a file as an older system writes it."""
-    ref = AttachmentRef("a1", name, "application/pdf", sha256(content).hexdigest(), len(content))
-    return b"".join(render(DIALECTS[dialect], _document(attachments=(ref,), **fields), [[content]]))
+    return older.written(dialect, content, name, **{"addressees": _TO_BOTH, **fields})
 
 
 async def _accepted(client: httpx.AsyncClient, octets: bytes, status: int = 201) -> dict[str, Any]:
@@ -172,12 +153,12 @@ async def test_accepted_bytes_stay_accepted_when_the_roll_takes_no_unsigned_any_
 ) -> None:
     octets = _written()
     first = await _accepted(sender, octets)
-    _speaks(home, SENDER, "edoc", Unsigned.REFUSE)
+    speaks(home, SENDER, "edoc", Unsigned.REFUSE)
     assert (await _accepted(sender, octets, 200))["envelope_id"] == first["envelope_id"]
 
 
 async def test_refusal_is_signed_and_names_the_digest_of_what_came(sender: httpx.AsyncClient, home: House) -> None:
-    _speaks(home, SENDER, "edoc", Unsigned.REFUSE)
+    speaks(home, SENDER, "edoc", Unsigned.REFUSE)
     octets = _written()
     answers = [await sender.post("/v1/envelopes", content=octets) for _ in range(2)]
     assert [answer.json()["code"] for answer in answers] == ["SIG.MISSING"] * 2
@@ -271,7 +252,7 @@ async def test_status_of_an_old_system_arrives(sender: httpx.AsyncClient, home: 
 
 
 async def test_soap_with_attachments_arrives_and_its_headers_must_agree(sender: httpx.AsyncClient, home: House) -> None:
-    _speaks(home, SENDER, "swa", Unsigned.ACCEPT)
+    speaks(home, SENDER, "swa", Unsigned.ACCEPT)
     octets = _written("swa")
     boundary = octets[2:].partition(b"\r\n")[0].decode()
     for stated in ('boundary="another"', f'boundary="{boundary}"; start="<another>"'):
