@@ -15,6 +15,7 @@ from axis.ledger.deliveries import HELD
 from axis.ledger.engine import migrate
 from axis.ledger.feed import BEGINNING, Place, Stretch
 from axis.ledger.links import LINK_CLAIM
+from axis.ledger.passwords import PasswordRow
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
     Asked,
@@ -84,6 +85,7 @@ __all__ = [
     "NotTold",
     "Notice",
     "Outcome",
+    "PasswordRow",
     "Place",
     "Punctuality",
     "ReceiptEntry",

@@ -14,11 +14,24 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.ledger import audit as audits
-from axis.ledger import custody, deliveries, dossiers, feed, idempotency, inbox, links, standing, stories, tasks
+from axis.ledger import (
+    custody,
+    deliveries,
+    dossiers,
+    feed,
+    idempotency,
+    inbox,
+    links,
+    passwords,
+    standing,
+    stories,
+    tasks,
+)
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
 from axis.ledger.insert import insert_once
+from axis.ledger.passwords import PasswordRow
 from axis.ledger.values import (
     Asked,
     AttachmentRow,
@@ -325,6 +338,24 @@ class Ledger:
     async def tidy_keys(self, now: datetime) -> int:
         """Forget the keys of idempotence that have ended; return how many."""
         return await self._database.write(lambda c: idempotency.tidy(c, now))
+
+    # --- passwords --------------------------------------------------------------
+
+    async def password(self, digest: str) -> PasswordRow | None:
+        """Return what is known of a password."""
+        return await self._database.read(lambda c: passwords.known(c, digest))
+
+    async def passwords(self, office: str | None = None) -> list[PasswordRow]:
+        """Return the passwords of an office, or of all."""
+        return await self._database.read(lambda c: passwords.listed(c, office))
+
+    async def add_password(self, office: str, digest: str, now: datetime, others_end_at: datetime) -> None:
+        """Add a password of an office; those that it has end at a time, if they do not before."""
+        await self._database.write(lambda c: passwords.add(c, office, digest, now, others_end_at))
+
+    async def end_passwords(self, office: str, now: datetime) -> int:
+        """End all passwords of an office; return how many were good."""
+        return await self._database.write(lambda c: passwords.end(c, office, now))
 
     # --- webhooks ---------------------------------------------------------------
 

@@ -382,6 +382,17 @@ idempotency_keys = sa.Table(
     sa.Index("ix_idempotency_keys_until", "until"),
 )
 
+# Of systems that cannot sign.
+passwords = sa.Table(
+    "passwords",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("office", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment),  # None: not yet.
+    sa.Index("ix_passwords_office", "office"),
+)
+
 webhooks = sa.Table(
     "webhooks",
     METADATA,

@@ -2,12 +2,14 @@
 
 `seal` signs for an office; `verify` turns Received into Verified, which is the
 only way for content to reach routing, storage or an addressee. `trust` judges
-certificates, `pki` makes them, `token` and `peer` use the same keys at the gateway.
+certificates, `pki` makes them, `token` and `peer` use the same keys at the
+gateway, and `password` is for systems that have none.
 
 Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
 """
 
 from axis.seal.folder import load_authorities, load_certificates, load_trust
+from axis.seal.password import make_password, password_digest
 from axis.seal.peer import check_peer
 from axis.seal.sign import Sealed, SigningKey, make_sealed, seal
 from axis.seal.token import Tokens, check_token, make_token
@@ -27,8 +29,10 @@ __all__ = [
     "load_authorities",
     "load_certificates",
     "load_trust",
+    "make_password",
     "make_sealed",
     "make_token",
+    "password_digest",
     "seal",
     "verify",
 ]

@@ -704,3 +704,21 @@ async def test_figures_count_every_state(book: Ledger) -> None:
     numbers = {state: number for number, state in enumerate(STATES, 1)}
     assert figures.waiting | await book.ended() == numbers
     assert (figures.oldest_s[2], figures.oldest_s[0], figures.outbox_lag_s) == (3600.0, 0.0, 3600.0)
+
+
+# --- what older axes are asked ----------------------------------------------------------------
+
+
+async def test_passwords_end_when_they_are_to_and_are_not_forgotten(book: Ledger) -> None:
+    await book.add_password(COMMUNE, _hex("1"), AT, AT)
+    await book.add_password(OTHER, _hex("other"), AT, AT)
+    await book.add_password(COMMUNE, _hex("2"), AT + MINUTE, AT + HOUR)
+    await book.add_password(COMMUNE, _hex("3"), AT + 2 * MINUTE, AT + 2 * HOUR)  # The first keeps its earlier end.
+    ends = {row.digest: row.ends_at for row in await book.passwords(COMMUNE)}
+    assert ends == {_hex("3"): None, _hex("2"): AT + 2 * HOUR, _hex("1"): AT + HOUR}
+    known = await book.password(_hex("1"))
+    assert known is not None
+    assert (known.office, known.is_good(AT + HOUR - MINUTE), known.is_good(AT + HOUR)) == (COMMUNE, True, False)
+    assert await book.end_passwords(COMMUNE, AT + HOUR) == 2
+    assert [row.is_good(AT + HOUR) for row in await book.passwords()] == [False, False, False, True]
+    assert await book.password(_hex("4")) is None
