@@ -135,6 +135,8 @@ CATALOGUE: dict[str, Entry] = {
     # --- receipts ----------------------------------------------------------------
     "RCT.INVALID": Entry("5.6.0", 422, _I, "Biên nhận không hợp lệ: {detail}", "The receipt is not valid: {detail}", _FIX),
     "RCT.UNKNOWN": Entry("5.5.0", 422, _I, "Biên nhận cho văn bản không tồn tại: {detail}", "The receipt is about no known delivery: {detail}", _FIX),
+    "RCT.UNSIGNED": Entry("5.7.1", 403, _I, "Đơn vị này phải xác nhận bằng biên nhận có chữ ký: {detail}", "This office confirms with a signed receipt: {detail}", "Gửi biên nhận đã ký tới địa chỉ đó, hoặc đề nghị ghi unsigned trong danh sách đơn vị. / Bring the signed receipt there, or ask for unsigned in the roll."),
+    "RCT.NOTARY": Entry("2.0.0", 200, _N, "Trục ghi theo lời hệ thống của nơi nhận, nơi nhận không ký.", "Written down by the axis on the word of the addressee's system, which did not sign.", "Không cần làm gì. / Nothing is to be done."),
     # --- orders ------------------------------------------------------------------
     "ORD.FROZEN": Entry("5.5.1", 409, _A, "Văn bản đang chờ quyết định thu hồi, cập nhật hoặc thay thế: {detail}", "The document is frozen until an order about it is answered: {detail}", "Trả lời lệnh trước. / Answer the order first."),
     "ORD.WITHDRAWN": Entry("5.5.1", 409, _N, "Văn bản đã được thu hồi: {detail}", "The document has been withdrawn: {detail}", "Không cần làm gì. / Nothing is to be done."),

@@ -110,6 +110,7 @@ class System:
             "envelope_id": notice.envelope_id,
             "document_id": notice.document_id,
             "issuer": notice.issuer,
+            "verified": notice.verified,
             "addressee": notice.addressee,
             "at": notice.at.isoformat(),
             "number": notice.number,

@@ -64,7 +64,8 @@ class Effects:
             yield AuditFinding("I4", about, self.office, "an effect of what the axis refused for this office")
 
     def _note_missing(self, story: Story) -> None:
-        had = any(one.issuer == self.office == one.addressee and one.level in _HAD for one in story.receipts)
+        # Nobody else may say so of it: its own word, signed by itself or written down by the axis.
+        had = any(one.addressee == self.office and one.level in _HAD for one in story.receipts)
         if had and story.envelope.kind == Kind.DOCUMENT:
             self._missing[story.envelope.envelope_id] = story.envelope.digest
 

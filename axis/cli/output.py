@@ -29,6 +29,9 @@ complaints = Console(stderr=True, highlight=False)
 UNVERIFIED = (
     "Chưa xác thực nơi gửi: trục ký thay phần mềm cũ / Originator not verified: sealed by the axis for an older system"
 )
+BY_NOTARY = (
+    "Nơi nhận không ký: trục ghi theo lời hệ thống / Not signed by the addressee: written down by the axis on its word"
+)
 REFUSED, WRONG_USE, NOT_NOW = 1, 2, 3
 
 

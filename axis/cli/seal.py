@@ -68,7 +68,8 @@ def verify(
     elif finding.refusal is None:
         output.table("Chữ ký hợp lệ / The seal holds", ("", ""), list(finding.facts.items()))
         if not finding.facts.get("verified", True):
-            output.console.print(output.UNVERIFIED, style="yellow")
+            word = output.BY_NOTARY if finding.facts["kind"] == "receipt" else output.UNVERIFIED
+            output.console.print(word, style="yellow")
     else:
         output.violations(finding.refusal.violations)
         output.console.print("Từ chối / Refused", style="red")
@@ -97,7 +98,7 @@ def _judge(content: bytes, trust: Trust, at: datetime, axis: str) -> _Finding:
     """
     try:
         if receipts.is_receipt(content):
-            return _Finding(_facts_of_receipt(receipts.read_receipt(content, trust, at=at)))
+            return _Finding(_facts_of_receipt(receipts.read_receipt(content, trust, at=at, axis=axis)))
         received = edxml.parse(_without_attachments(content))
         return _Finding(_facts_of_envelope(seal.verify(received, trust, at=at, notary=axis)))
     except TransientError:
@@ -126,6 +127,7 @@ def _facts_of_receipt(signed: receipts.SignedReceipt) -> dict[str, Any]:
         "kind": "receipt",
         "level": said.level.value,
         "issuer": said.issuer,
+        "verified": said.verified,
         "originator": said.originator,
         "document_id": said.document_id,
         "envelope_id": said.envelope_id,

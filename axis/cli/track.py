@@ -47,7 +47,14 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
         "verified": envelope.verified,
         "deliveries": [_delivery(row, clock.now()) for row in rows],
         "receipts": [
-            {"level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "digest": one.digest}
+            {
+                "level": one.level,
+                "issuer": one.issuer,
+                "verified": one.verified,
+                "addressee": one.addressee,
+                "at": one.at,
+                "digest": one.digest,
+            }
             for one in said
         ],
         "family": [await _related(book, one) for one in await book.family(envelope.envelope_id)],
@@ -105,7 +112,8 @@ def _show(story: dict[str, Any]) -> None:
     )
     for one in story["receipts"]:
         output.console.print(
-            f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}",
+            f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}"
+            + ("" if one["verified"] else f"  ({output.BY_NOTARY})"),
             markup=False,
         )
     for one in story["family"]:

@@ -3,10 +3,11 @@
 A receipt is believed when its seal is that of the office it names, and it has
 effect when that office is the addressee. It is stored, the delivery moved and
 the originator's notice written in one commit; the message is acked after it.
+What an office says that cannot sign, the axis writes down as a notary.
 Receipts may come twice, late or out of order: twice changes nothing, late is
 recorded, and the state table settles the rest.
 
-Spec: docs/protocol/receipts.md; design laws 3 and 5.
+Spec: docs/protocol/receipts.md; docs/adr/0026; design laws 3 and 5.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from axis import receipts, seal
 from axis.batches import Batches
@@ -25,7 +27,7 @@ from axis.dispatch.states import WAITING, State, after
 from axis.edxml import BusinessType, Kind
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
-from axis.receipts import Level, Receipt, SignedReceipt
+from axis.receipts import Level, Party, Receipt, SignedReceipt
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.telemetry import events, metrics
@@ -134,7 +136,7 @@ class Answers:
         said = signed.receipt
         state = _state_after(signed, row)
         wait = self.schedule.wait(attempts=max(row.attempts, 1), priority=row.priority, draw=random.random())
-        own_word = said.issuer == row.addressee  # Where the axis speaks, the office has shown nothing.
+        own_word = said.party is not Party.AXIS  # Where the axis speaks, the office has shown nothing.
         deferred = said.level is Level.DEFERRED
         return ReceiptEntry(
             receipt=ReceiptRow(
@@ -170,7 +172,7 @@ class Answers:
 
     def _clocks(self, said: Receipt, row: DeliveryRow, state: State | None, now: datetime) -> Clocks | None:
         """Return the clocks of an addressee after its own word; None: as they stand."""
-        if state is not State.DELIVERED or said.issuer != row.addressee or row.kind != Kind.DOCUMENT:
+        if state is not State.DELIVERED or said.party is Party.AXIS or row.kind != Kind.DOCUMENT:
             return None
         if row.business_type == BusinessType.RECALL:  # It is answered, not registered.
             return None
@@ -270,6 +272,57 @@ class Answers:
 
         await self._say_if(about, now, decide)
 
+    async def notarise(
+        self, about: DeliveryRow, now: datetime, *, level: Level, status_code: str, reason: str = ""
+    ) -> DeliveryRow:
+        """Write down, in a receipt of the axis, what an addressee says that cannot sign; said again, it changes nothing.
+
+        Args:
+            about: The delivery.
+            now: Now.
+            level: What the addressee says.
+            status_code: The same as an edXML status.
+            reason: In the words of its clerks.
+
+        Returns:
+            The delivery as it stands then.
+
+        Raises:
+            TransientError: It could not be kept now.
+        """
+        # What is late moves nothing by which one could see that it was said.
+        is_late = after(State(about.state), level) is None
+        was_said = is_late and await self._was_said(about, level)
+
+        def decide(row: DeliveryRow) -> tuple[SignedReceipt, None] | None:
+            signed = self._notarised(row, now, level=level, status_code=status_code, reason=reason)
+            state = _state_after(signed, row)
+            is_news = not was_said if state is None else state is not State(row.state) or _stands(signed.receipt, row)
+            return (signed, None) if is_news else None
+
+        await self._say_if(about, now, decide)
+        return await self.ledger.delivery(about.envelope_id, about.addressee) or about
+
+    async def _was_said(self, about: DeliveryRow, level: Level) -> bool:
+        said = await self.ledger.receipts_of(about.envelope_id)
+        return any(one.level == level and one.addressee == about.addressee for one in said)
+
+    def _notarised(
+        self, row: DeliveryRow, now: datetime, *, level: Level, status_code: str, reason: str
+    ) -> SignedReceipt:
+        entry, refusal = CATALOGUE["RCT.NOTARY"], CATALOGUE["DLV.REFUSED"]
+        is_refusal = level is Level.REFUSED
+        return self.voice.say(
+            **_about(row),
+            level=level,
+            at=now,
+            status=refusal.status if is_refusal else entry.status,
+            status_code=status_code,
+            code="RCT.NOTARY",
+            reason=f"{entry.vi} / {entry.en}" + (f" {reason}" if reason else ""),
+            who_must_act=refusal.actor if is_refusal else entry.actor,
+        )
+
     async def _say(
         self,
         about: DeliveryRow,
@@ -316,18 +369,12 @@ class Answers:
     def _signed(self, row: DeliveryRow, level: Level, code: str, now: datetime, detail: str) -> SignedReceipt:
         entry = CATALOGUE[code]
         return self.voice.say(
+            **_about(row),
             level=level,
-            originator=row.originator,
-            document_id=row.document_id,
-            envelope_id=row.envelope_id,
-            envelope_digest=row.digest,
-            addressee=row.addressee,
-            previous=row.chain_head,
             at=now,
             status=entry.status,
             code=code,
             reason=entry.vi.format(detail=detail),
-            attempt=row.attempts,
             who_must_act=entry.actor,
         )
 
@@ -336,6 +383,19 @@ class Answers:
         metrics.RECEIPTS_REFUSED.labels(error.code).inc()
         events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
         await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code, at=now)
+
+
+def _about(row: DeliveryRow) -> dict[str, Any]:
+    """Return what a receipt of the axis says of the delivery that it is about."""
+    return {
+        "originator": row.originator,
+        "document_id": row.document_id,
+        "envelope_id": row.envelope_id,
+        "envelope_digest": row.digest,
+        "addressee": row.addressee,
+        "previous": row.chain_head,
+        "attempt": row.attempts,
+    }
 
 
 def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:

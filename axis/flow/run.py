@@ -194,7 +194,8 @@ async def _chains(stage: Stage) -> AsyncIterator[str]:
             for one in await stage.said_about(name, None):
                 said = one.receipt
                 about = said.addressee or "*"
-                yield f"{name}: {said.level} · {said.issuer} → {about}" + (f" · {said.reason}" if said.reason else "")
+                by = said.issuer if said.verified else f"{said.issuer}, notary"
+                yield f"{name}: {said.level} · {by} → {about}" + (f" · {said.reason}" if said.reason else "")
 
 
 async def _look_at_the_books(stage: Stage) -> Failure | None:

@@ -208,7 +208,7 @@ def _add_envelopes(app: FastAPI) -> None:
             said = [one for one in said if one.addressee in (None, office)]
         return {
             "receipts": [
-                {"digest": one.digest, "level": one.level, "issuer": one.issuer, "addressee": one.addressee, "at": one.at, "xml": one.xml.decode()}
+                {"digest": one.digest, "level": one.level, "issuer": one.issuer, "verified": one.verified, "addressee": one.addressee, "at": one.at, "xml": one.xml.decode()}
                 for one in said
             ]
         }  # fmt: skip

@@ -128,6 +128,7 @@ class Receipt(Body):
     digest: Hex64
     level: str
     issuer: str
+    verified: bool = Field(description="Signed by whose word it is; else written down by the axis for the addressee.")
     addressee: str | None
     at: AwareDatetime
     xml: str

@@ -20,7 +20,13 @@ from axis.ledger import Place, Stretch
 router = APIRouter()
 
 KEPT = timedelta(days=30)  # How far back a reader without a cursor begins.
-_SHOWN = ("attempt", "digest", "state", "code")  # Of what is kept with an event; who replayed it is nobody's business.
+_SHOWN = (
+    "attempt",
+    "digest",
+    "state",
+    "code",
+    "verified",
+)  # Of what is kept with an event; who replayed it is nobody's business.
 
 Cursor = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")]
 After = Annotated[Cursor, Query(description="Cursor of an earlier answer; empty: from thirty days ago.")]
@@ -41,6 +47,7 @@ class Event(BaseModel):
     digest: str | None = None
     state: str | None = None
     code: str | None = None
+    verified: bool | None = None  # False: of a receipt that the axis has written for an addressee; else left out.
 
 
 class Events(BaseModel):
@@ -58,6 +65,7 @@ class ReceiptOnRecord(BaseModel):
     level: str
     envelope_id: str
     issuer: str | None = None
+    verified: bool | None = None
     addressee: str | None = None
     at: datetime | None = None
     xml: str | None = None
@@ -122,6 +130,7 @@ async def read_receipts(
                 "digest": one.digest,
                 "level": one.level,
                 "issuer": one.issuer,
+                "verified": one.verified,
                 "addressee": one.addressee,
                 "at": one.at,
                 "xml": one.xml.decode(),

@@ -314,7 +314,8 @@ def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntr
                 "addressee": asked.addressee,
                 "event": entry.event,
                 "at": entry.at,
-                "detail": {"digest": entry.receipt.digest, "state": entry.new_state, "code": entry.code},
+                "detail": {"digest": entry.receipt.digest, "state": entry.new_state, "code": entry.code}
+                | ({} if entry.receipt.verified else {"verified": False}),
             }
             for asked, entry in entries
         ],

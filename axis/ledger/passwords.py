@@ -4,7 +4,7 @@ What is kept proves nothing to who reads it. A new one ends those that the
 office had before, after a while in which both are good; none is forgotten, so
 that a person sees when each was made and when it ended.
 
-Spec: docs/protocol/keys.md 9; docs/adr/0023.
+Spec: docs/protocol/keys.md 9; docs/adr/0026.
 """
 
 from dataclasses import dataclass

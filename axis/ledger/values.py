@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from axis.deadlines import Clocks
+from axis.receipts import Level, Party, party_of
 from axis.routing import deliver_to
 
 CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
@@ -48,6 +49,11 @@ class ReceiptRow:
     previous: str | None
     at: datetime
     xml: bytes
+
+    @property
+    def verified(self) -> bool:
+        """Whether it is signed by whose word it is; else the axis has written down what an addressee did not sign."""
+        return party_of(Level(self.level), self.issuer, self.addressee) is not Party.NOTARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

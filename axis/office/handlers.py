@@ -39,6 +39,11 @@ class Notice:
         return self.signed.receipt.issuer
 
     @property
+    def verified(self) -> bool:
+        """Whether it is signed by whose word it is; else the axis wrote it down for an addressee that does not sign."""
+        return self.signed.receipt.verified
+
+    @property
     def addressee(self) -> str | None:
         """The addressee it is about; None: the whole envelope."""
         return self.signed.receipt.addressee

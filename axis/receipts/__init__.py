@@ -8,7 +8,7 @@ Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 
 from axis.receipts.chain import check_chain
 from axis.receipts.issue import issue
-from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict
+from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict, party_of
 from axis.receipts.read import is_receipt, read_receipt
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "check_chain",
     "is_receipt",
     "issue",
+    "party_of",
     "read_receipt",
 ]

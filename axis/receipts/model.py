@@ -42,19 +42,21 @@ class Party(StrEnum):
 
     AXIS = "axis"
     ADDRESSEE = "addressee"
+    NOTARY = "notary"  # The axis, on the unsigned word of an addressee.
 
 
 _AXIS, _ADDRESSEE = frozenset({Party.AXIS}), frozenset({Party.ADDRESSEE})
+_OR_NOTARY = _ADDRESSEE | {Party.NOTARY}
 
 # Who may say what.
 SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
     {
         Level.ACCEPTED: _AXIS,
         Level.REJECTED: _AXIS,
-        Level.DELIVERED: _ADDRESSEE,
-        Level.REGISTERED: _ADDRESSEE,
-        Level.REFUSED: _ADDRESSEE,
-        Level.PROGRESS: _ADDRESSEE,
+        Level.DELIVERED: _OR_NOTARY,
+        Level.REGISTERED: _OR_NOTARY,
+        Level.REFUSED: _OR_NOTARY,
+        Level.PROGRESS: _OR_NOTARY,
         Level.DEFERRED: _AXIS | _ADDRESSEE,
         Level.EXPIRED: _AXIS,
         Level.RECALLED: _AXIS | _ADDRESSEE,
@@ -62,6 +64,14 @@ SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
         Level.REMINDED: _AXIS,
     }
 )
+
+
+def party_of(level: Level, issuer: str, addressee: str | None) -> Party:
+    """Return who speaks: the addressee, or else the axis; as a notary where it has nothing to say for itself."""
+    if issuer == addressee:
+        return Party.ADDRESSEE
+    return Party.AXIS if Party.AXIS in SAID_BY[level] else Party.NOTARY
+
 
 # The classes of RFC 3463 that go with a level. Giving up may carry class 4: the status is the last cause.
 _CLASSES = {
@@ -172,8 +182,13 @@ class Receipt:
 
     @property
     def party(self) -> Party:
-        """Who speaks: the addressee, or else the axis."""
-        return Party.ADDRESSEE if self.issuer == self.addressee else Party.AXIS
+        """Who speaks."""
+        return party_of(self.level, self.issuer, self.addressee)
+
+    @property
+    def verified(self) -> bool:
+        """Whether it is signed by whose word it is."""
+        return self.party is not Party.NOTARY
 
 
 @dataclass(frozen=True, slots=True)

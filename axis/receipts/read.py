@@ -38,7 +38,7 @@ def read_receipt(xml: bytes, trust: Trust, *, at: datetime, axis: str | None = N
         trust: Whose certificates are believed.
         at: When it was received; certificates are judged at that time. One that has ended since a receipt was said is
             believed about it, if that was lately.
-        axis: OrganId of the axis. If given, only it may say what is the axis's to say.
+        axis: OrganId of the axis. If given, only it may say what is the axis's to say; if not, a notary is nobody.
 
     Raises:
         Refusal: RCT.INVALID, SIG.* or KEY.*
@@ -151,7 +151,8 @@ def _moment(text: str) -> datetime:
 def _require_voice(receipt: Receipt, axis: str | None) -> None:
     if receipt.party not in SAID_BY[receipt.level]:
         raise refuse("RCT.INVALID", f"{receipt.issuer} may not say “{receipt.level}”")
-    if receipt.party is Party.AXIS and axis is not None and receipt.issuer != axis:
+    is_anybody = axis is None and receipt.party is Party.AXIS
+    if receipt.party is not Party.ADDRESSEE and not is_anybody and receipt.issuer != axis:
         raise refuse("RCT.INVALID", f"{receipt.issuer} is not the axis")
 
 

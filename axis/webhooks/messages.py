@@ -54,11 +54,12 @@ def _attempt(event: _Event) -> dict[str, Any]:
 
 
 def _level(event: _Event) -> dict[str, Any]:
-    return {"level": event["event"].split(".")[1], "digest": event["detail"]["digest"]}
+    said = event["detail"]
+    return {"level": event["event"].split(".")[1], "digest": said["digest"], "verified": said.get("verified", True)}
 
 
 def _acceptance(_event: _Event) -> dict[str, Any]:
-    return {"level": "accepted"}
+    return {"level": "accepted", "verified": True}
 
 
 def _state(event: _Event) -> dict[str, Any]:

@@ -201,11 +201,23 @@ def test_addressee_may_not_say_what_is_the_axis_to_say(level: Level) -> None:
     assert _code(of, _issue(of, receipt(level, issuer=OFFICE)).xml) == "RCT.INVALID"
 
 
-@pytest.mark.parametrize("level", [level for level in Level if SAID_BY[level] == {Party.ADDRESSEE}])
+_OF_ADDRESSEE = [level for level in Level if Party.AXIS not in SAID_BY[level]]
+
+
+@pytest.mark.parametrize("level", _OF_ADDRESSEE)
 def test_nobody_may_speak_for_the_addressee(level: Level) -> None:
     of = province()
     for issuer in (AXIS, "H56.05"):
         assert _code(of, _issue(of, receipt(level, issuer=issuer)).xml) == "RCT.INVALID"
+    assert _code(of, _issue(of, receipt(level, issuer="H56.05")).xml, axis=AXIS) == "RCT.INVALID"
+
+
+@pytest.mark.parametrize("level", _OF_ADDRESSEE)
+def test_axis_that_speaks_for_an_addressee_is_a_notary(level: Level) -> None:
+    of = province()
+    assert receipt(level).verified
+    said = _read(of, _issue(of, receipt(level, issuer=AXIS)).xml, axis=AXIS).receipt
+    assert (said.party, said.verified) == (Party.NOTARY, False)
 
 
 def test_only_the_axis_speaks_as_the_axis() -> None:
