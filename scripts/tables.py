@@ -25,6 +25,8 @@ from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, State
 from axis.edxml import catalogue
 from axis.edxml.codes import STATUSES
 from axis.edxml.dialects import DIALECTS, WORDS, Dialect, Package
+from axis.errors import CATALOGUE
+from axis.gateway.compat import words
 from axis.office import OfficeSettings
 from axis.office import metrics as office_metrics
 from axis.office.settings import ADAPTER_PREFIX, ENVIRONMENT
@@ -53,6 +55,7 @@ def pages() -> dict[str, str]:
         "topology.md": layout,
         "faults.md": faults,
         "dialects.md": dialects,
+        "compat.md": compat,
         "../flows/README.md": flows,
     }
     written = {name: "\n".join([_MADE, "", *make()]).rstrip() + "\n" for name, make in makers.items()}
@@ -172,6 +175,49 @@ def dialects() -> Iterator[str]:
         "",
     )
     yield from _table(("Quirk", "Tiếng Việt", "English"), [(f"`{quirk}`", vi, en) for quirk, (vi, en) in WORDS.items()])
+
+
+def compat() -> Iterator[str]:
+    """Numbers and words of older axes, and what they stand for."""
+    yield from (
+        "# Words of older axes",
+        "",
+        "What the calls under `/compat/v1` answer and understand. See [protocol/compat.md](../protocol/compat.md).",
+        "",
+        "## Numbers",
+        "",
+        "`errorCode` of a no. What may be tried again has none.",
+        "",
+    )
+    codes: dict[int | None, list[str]] = {}
+    for code in CATALOGUE:
+        codes.setdefault(words.number_of(code), []).append(f"`{code}`")
+    yield from _table(
+        ("errorCode", "Tiếng Việt", "English", "For"),
+        [(number, vi, en, ", ".join(codes.get(number, ["success"]))) for number, (vi, en) in words.NUMBERS.items()]
+        + [("null", "Thử lại sau", "Try again later", ", ".join(codes[None]))],
+    )
+    yield from (
+        f"`MSG.NOT_ALLOWED` is {words.number_of('MSG.NOT_ALLOWED', 'route:originator-')} where it is the originator that takes no part.",
+        "",
+        "## Where a message stands",
+        "",
+    )
+    yield from _table(
+        ("Word", "Tiếng Việt", "States"),
+        [
+            (f"`{word}`", text, ", ".join(f"`{state}`" for state, one in words.STATES.items() if one == word))
+            for word, text in words.STATE_WORDS.items()
+        ],
+    )
+    yield from ("## What updateStatus may bring", "")
+    yield from _table(
+        ("status", "Receipt", "Status code"),
+        [
+            (f"`{word}`", "none", "") if said is None else (f"`{word}`", f"`{said.level}`", f"`{said.status_code}`")
+            for word, said in words.STATUSES.items()
+        ],
+    )
 
 
 def _besides(one: Dialect) -> Iterator[str]:

@@ -19,6 +19,8 @@ from axis.edxml import catalogue
 from axis.edxml.dialects import DIALECTS, RELATED
 from axis.errors import AxisError, PermanentError
 from axis.gateway import bodies, description, feed, files, inbox, lookup, outgoing, problems, submission, tus, webhooks
+from axis.gateway.compat import bodies as compat_bodies
+from axis.gateway.compat import routes as compat
 from axis.gateway.desk import Desk
 from axis.gateway.rooms import AllRooms, EnvelopeId, Office, Rooms, says_verified, seen, visible
 from axis.gateway.watch import Watch
@@ -41,6 +43,10 @@ _VERIFIED: dict[str, Any] = {
         "description": "Whether its originator has sealed it.",
         "schema": {"type": "string", "enum": ["yes", "no"]},
     }
+}
+_OF_COMPAT = {
+    "systemId": ("X-SystemId", "OrganId of the office, in any of its forms."),
+    "secretKey": ("X-SecretKey", "A token of the office, or a password of it (docs/protocol/keys.md 6, 9)."),
 }
 
 
@@ -111,12 +117,20 @@ def build(
     _add_health(app, metrics_text, ready)
     _add_envelopes(app)
     _add_offices(app)
-    for routes in (submission.router, inbox.router, feed.router, lookup.router, tus.router, webhooks.router):
+    for routes in (
+        submission.router,
+        inbox.router,
+        feed.router,
+        lookup.router,
+        tus.router,
+        webhooks.router,
+        compat.router,
+    ):
         app.router.routes.extend(routes.routes)
     _add_codes(app)
     app.add_middleware(_Counting)
     app.add_middleware(files.Files, desk=desk, ledger=ledger, spool=spool, most_bytes=attachment_bytes)
-    description.describe(app, files.PATHS)
+    description.describe(app, files.PATHS, {compat.PREFIX: description.Manner.of(compat_bodies.Refused, _OF_COMPAT)})
     return app
 
 

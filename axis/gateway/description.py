@@ -7,9 +7,11 @@ Spec: OpenAPI 3.1.0; RFC 9457 (problems); RFC 6750 (bearer tokens).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from axis.gateway.bodies import Problem
 
@@ -46,30 +48,39 @@ _WITH_A_BODY: tuple[_May, ...] = (
 )
 
 
-def describe(app: FastAPI, in_front: Mapping[str, Mapping[str, Any]]) -> None:
-    """Let an application describe itself whole.
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How some operations know their callers, and how they say no."""
 
-    Args:
-        app: The application.
-        in_front: Paths that are served before the framework sees them, as OpenAPI says them.
-    """
-    found_by_the_framework = app.openapi
+    no: Mapping[str, Any]  # Content of an answer.
+    security: tuple[tuple[str, ...], ...]  # Names of schemes, each of which is enough; together where several are one.
+    schemes: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Any]
 
-    def whole() -> dict[str, Any]:
-        if app.openapi_schema is None or "Problem" not in app.openapi_schema["components"]["schemas"]:
-            app.openapi_schema = _completed(found_by_the_framework(), in_front)
-        return app.openapi_schema
+    @classmethod
+    def of(cls, no: type[BaseModel], headers: Mapping[str, tuple[str, str]]) -> "Manner":
+        """Return a manner of its own.
 
-    app.openapi = whole  # type: ignore[method-assign]
+        Args:
+            no: What is answered, as JSON.
+            headers: By which a caller is known: name of the scheme, header, what it holds.
+        """
+        schema = no.model_json_schema(ref_template=_REF, mode="serialization")
+        return cls(
+            no={"application/json": {"schema": {"$ref": _REF.format(model=no.__name__)}}},
+            security=(tuple(headers),),
+            schemes={
+                name: {"type": "apiKey", "in": "header", "name": header, "description": said}
+                for name, (header, said) in headers.items()
+            },
+            schemas=schema.pop("$defs", {}) | {no.__name__: schema},
+        )
 
 
-def _completed(said: dict[str, Any], in_front: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    parts = said.setdefault("components", {})
-    schemas = {name: schema for name, schema in parts.get("schemas", {}).items() if name not in _OWN}
-    problem = Problem.model_json_schema(ref_template=_REF)
-    schemas |= problem.pop("$defs") | {"Problem": problem}
-    parts["schemas"] = dict(sorted(schemas.items()))
-    parts["securitySchemes"] = {
+_USUAL = Manner(
+    no=_PROBLEM,
+    security=(("token",), ("certificate",)),
+    schemes={
         "token": {
             "type": "http",
             "scheme": "bearer",
@@ -80,19 +91,59 @@ def _completed(said: dict[str, Any], in_front: Mapping[str, Mapping[str, Any]]) 
             "type": "mutualTLS",
             "description": "For the office's registered key, where the gateway itself serves TLS (docs/protocol/keys.md 6.1).",
         },
-    }
+    },
+    schemas={},
+)
+
+
+def describe(app: FastAPI, in_front: Mapping[str, Mapping[str, Any]], others: Mapping[str, Manner]) -> None:
+    """Let an application describe itself whole.
+
+    Args:
+        app: The application.
+        in_front: Paths that are served before the framework sees them, as OpenAPI says them.
+        others: Manners of their own, by the beginning of a path.
+    """
+    found_by_the_framework = app.openapi
+
+    def whole() -> dict[str, Any]:
+        if app.openapi_schema is None or "Problem" not in app.openapi_schema["components"]["schemas"]:
+            app.openapi_schema = _completed(found_by_the_framework(), in_front, others)
+        return app.openapi_schema
+
+    app.openapi = whole  # type: ignore[method-assign]
+
+
+def _completed(
+    said: dict[str, Any], in_front: Mapping[str, Mapping[str, Any]], others: Mapping[str, Manner]
+) -> dict[str, Any]:
+    parts = said.setdefault("components", {})
+    schemas = {name: schema for name, schema in parts.get("schemas", {}).items() if name not in _OWN}
+    problem = Problem.model_json_schema(ref_template=_REF)
+    schemas |= problem.pop("$defs") | {"Problem": problem}
+    manners = (_USUAL, *others.values())
+    for manner in manners:
+        schemas |= manner.schemas
+    parts["schemas"] = dict(sorted(schemas.items()))
+    parts["securitySchemes"] = {name: scheme for manner in manners for name, scheme in manner.schemes.items()}
+
+    def of(path: str) -> Manner:
+        return next((manner for begin, manner in others.items() if path.startswith(begin)), _USUAL)
+
     said["paths"] = {
-        path: {method: _operation(method, operation) for method, operation in operations.items()}
+        path: {method: _operation(method, operation, of(path)) for method, operation in operations.items()}
         for path, operations in sorted((dict(in_front) | said["paths"]).items())
     }
     return said
 
 
-def _operation(method: str, said: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(method: str, said: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
     """Return an operation with all that is true of every one like it."""
     parameters = said.get("parameters", ())
     answers = {
-        status: answer for status, answer in said["responses"].items() if "HTTPValidationError" not in str(answer)
+        status: answer if status < "400" or "content" in answer else answer | {"content": dict(manner.no)}
+        for status, answer in said["responses"].items()
+        if "HTTPValidationError" not in str(answer)
     }
     mays = [
         *_ALWAYS,
@@ -102,16 +153,23 @@ def _operation(method: str, said: Mapping[str, Any]) -> dict[str, Any]:
         *(_WITH_A_PLACE if any(one["in"] == "path" for one in parameters) else ()),
     ]
     for status, why, headers in mays:
-        answers.setdefault(status, no(why, headers, is_shown=method != "head"))
+        answers.setdefault(status, _no(why, headers, manner.no if method != "head" else {}))
     whole = {name: part for name, part in said.items() if name != "description"}
     if "description" in said:  # The first line of a docstring says it better than the name of a function.
         whole["summary"] = said["description"].partition("\n")[0]
-    return whole | {"responses": dict(sorted(answers.items())), "security": [{"token": []}, {"certificate": []}]}
+    return whole | {
+        "responses": dict(sorted(answers.items())),
+        "security": [{name: [] for name in schemes} for schemes in manner.security],
+    }
 
 
 def no(why: str, headers: Mapping[str, Any] | None = None, *, is_shown: bool = True) -> dict[str, Any]:
     """Return how OpenAPI says a no; to HEAD it has no body."""
+    return _no(why, headers, _PROBLEM if is_shown else {})
+
+
+def _no(why: str, headers: Mapping[str, Any] | None, content: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"description": why}
     if headers:
         said["headers"] = dict(headers)
-    return said | ({"content": _PROBLEM} if is_shown else {})
+    return said | ({"content": dict(content)} if content else {})

@@ -43,16 +43,22 @@ class Desk:
             Refusal: API.AUTH; MSG.NOT_ALLOWED, it takes no part now and may only read.
             TransientError: KEY.REVOCATION_UNKNOWN
         """
-        headers, certificate = Headers(scope=scope), _certificate(scope)
-        token = _token(headers.get("authorization", ""))
-        if token is not None:
-            return self.admitted(scope, self.bearer(token)).code
-        if certificate is None:
+        token = _token(Headers(scope=scope).get("authorization", ""))
+        return (self.by_certificate(scope) if token is None else self.admitted(scope, self.bearer(token))).code
+
+    def by_certificate(self, scope: Scope) -> Office:
+        """Return the office that calls, by the certificate of its connection alone.
+
+        Raises:
+            Refusal: As `caller`.
+        """
+        headers = Headers(scope=scope)
+        if _certificate(scope) is None:
             raise refuse("API.AUTH", "Bearer token")
         if any(name in headers for name in _OF_PAGES):
             # A browser shows its certificate for any page that asks it to, whosever that is.
             raise refuse("API.AUTH", "Bearer token, from a browser", detail_vi="Bearer token, từ trình duyệt")
-        return self.admitted(scope).code
+        return self.admitted(scope)
 
     def bearer(self, token: str) -> str:
         """Return the OrganId for which a token speaks.

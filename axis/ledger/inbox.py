@@ -49,6 +49,14 @@ def has_unnumbered(connection: sa.Connection, office: str) -> bool:
     return connection.execute(_UNNUMBERED.limit(1), {"office": office}).first() is not None
 
 
+def count(connection: sa.Connection, office: str, kind: str) -> int:
+    """Return how much waits for an office, numbered or not."""
+    waits = sa.select(sa.func.count()).join(t.envelopes, _e.id == _d.envelope_id)
+    return int(
+        connection.execute(waits.where(_d.addressee == office, _SHOWN, _d.attempts > 0, _e.kind == kind)).scalar_one()
+    )
+
+
 def number(connection: sa.Connection, office: str, now: datetime) -> None:
     """Give numbers to what waits for an office and has none, urgent first; forget those of what has ended."""
     connection.execute(insert_once(connection, t.inboxes), [{"office": office}])

@@ -5,10 +5,7 @@ It speaks to a gateway over HTTPS, whose certificate was made as docs/deploy.md 
 
 import asyncio
 import json
-import os
-import re
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,13 +17,10 @@ from axis.broker.private_node import free_ports
 from axis.gateway.tls import believing
 from tests.fault.trial import FLOODER, SENDER, Trial
 from tests.laboratory import axis
+from tests.pages import axis_with, blocks, run
 
 pytestmark = pytest.mark.xdist_group("whole axis")  # One at a time: each is several processes.
 
-_DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (_DOCS / "http.md").read_text(encoding="utf-8")
-DEPLOY = (_DOCS / "deploy.md").read_text(encoding="utf-8")
-_BLOCK = re.compile(r"^<!-- run -->\n```bash\n(.*?)^```$", re.M | re.S)
 ADDRESSEE = FLOODER
 _HOST = "localhost"
 _TOOLS = ("bash", "curl", "openssl", "jq", "xxd")
@@ -34,28 +28,19 @@ _TOOLS = ("bash", "curl", "openssl", "jq", "xxd")
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Trial]:
-    trial = Trial(tmp_path)
-    await asyncio.to_thread(trial.make_keys)
-    roll = trial.trust / "offices.toml"
-    text = roll.read_text(encoding="utf-8")
     # The addressee of the page is the office of the sample that is served over HTTP, once that is said.
-    roll.write_text(text.replace('# channel = "http" ', 'channel = "http" '), encoding="utf-8")
-    try:
-        await trial.start_axis()
+    async with axis_with({'# channel = "http" ': 'channel = "http" '}, tmp_path) as trial:
         yield trial
-    finally:
-        await trial.laboratory.stop_all()
-        await trial.node.stop()
 
 
 def test_page_needs_only_what_it_says() -> None:
     assert [tool for tool in _TOOLS if shutil.which(tool) is None] == []
-    assert len(_BLOCK.findall(PAGE)) >= 9
+    assert len(blocks("http.md")) >= 9
 
 
 async def _https(running: Trial, folder: Path) -> str:
     """Start a gateway that serves HTTPS, beside the one that `axis up` serves; return its address."""
-    await _run(running, DEPLOY, folder, HOST=_HOST)
+    await run(running, "deploy.md", folder, HOST=_HOST)
     (port,) = free_ports(1)
     await running.start(
         "https",
@@ -85,35 +70,12 @@ async def _is_ready(http: httpx.AsyncClient) -> bool:
         return False
 
 
-async def _run(running: Trial, page: str, folder: Path, **more: str) -> None:
-    """Run what a page prints."""
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-euxo",
-        "pipefail",
-        "-c",
-        "\n".join(_BLOCK.findall(page)),
-        cwd=folder,
-        env={
-            **running.laboratory.base,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "TRUST": str(running.trust),
-            **more,
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(120):
-        out, _ = await process.communicate()
-    assert process.returncode == 0, out.decode()[-6000:]
-
-
 async def test_page_works_as_printed(running: Trial, tmp_path: Path) -> None:
     place = tmp_path / "page"
     place.mkdir()
     address = await _https(running, place)
     bundle = str(running.trust / "ca.pem")
-    await _run(running, PAGE, place, AXIS=address, CURL_CA_BUNDLE=bundle, SENDER=SENDER, ADDRESSEE=ADDRESSEE)
+    await run(running, "http.md", place, AXIS=address, CURL_CA_BUNDLE=bundle, SENDER=SENDER, ADDRESSEE=ADDRESSEE)
     again = axis("send", str(place / "125.sealed.edxml"), "--as", SENDER, "--gateway", address, "--json")
     code, said = await running.command(*again, "--authorities", bundle)
     assert (code, json.loads(said)["duplicate"]) == (0, True), said

@@ -123,6 +123,20 @@ def _wrong_bytes(one: There) -> Ask:
     return Ask(path=f"/v1/uploads/{one.digest}", content=b"x" * len(one.file))
 
 
+def _compat(call: str, **query: str) -> Callable[[There], Ask]:
+    return lambda _: Ask(path=f"/compat/v1/{call}", query=query)
+
+
+def _as_form(one: There) -> Ask:
+    body = b'--b\r\nContent-Disposition: form-data; name="edocFile"\r\n\r\n' + one.envelope + b"\r\n--b--\r\n"
+    return Ask(path="/compat/v1/sendEdoc", headers={"Content-Type": "multipart/form-data; boundary=b"}, content=body)
+
+
+def _processing(one: There) -> Ask:
+    said = b'{"docId": "' + one.waiting_id.encode() + b'", "status": "processing"}'
+    return Ask(path="/compat/v1/updateStatus", content=said)
+
+
 # One or more cases for each method and path. A new route gets one here.
 CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("GET", "/v1/attachments/{digest}"): (
@@ -302,6 +316,45 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             stranger=404,
         ),
     ),
+    ("POST", "/compat/v1/sendEdoc"): (Case(ask=_as_form, owner=200, stranger=403, holds=lambda one: one.envelope_id),),
+    **{
+        ("GET", f"/compat/v1/{call}"): (
+            Case(
+                ask=_compat(call),
+                owner=200,
+                stranger=200,
+                holds=lambda one: one.waiting_id,
+                by=COMMUNE,
+            ),
+        )
+        for call in ("getReceivedEdocList", "syncReceivedEdocList")
+    },
+    **{
+        ("GET", f"/compat/v1/{call}"): (
+            Case(ask=_compat(call), owner=200, stranger=200, holds=lambda _: '"count"', by=COMMUNE),
+        )
+        for call in ("countReceiveEdoc", "countReceiveStatus")
+    },
+    ("GET", "/compat/v1/getSentEdocList"): (
+        Case(ask=_compat("getSentEdocList"), owner=200, stranger=200, holds=lambda one: one.envelope_id),
+        Case(
+            ask=lambda one: _compat("getSentEdocList", docId=one.envelope_id)(one),
+            owner=200,
+            stranger=404,
+            holds=lambda one: one.envelope_id,
+        ),
+    ),
+    ("GET", "/compat/v1/getEdoc"): (
+        Case(ask=lambda one: _compat("getEdoc", docId=one.envelope_id)(one), owner=200, stranger=404),
+        Case(ask=lambda one: _compat("getEdoc", docId=one.waiting_id)(one), owner=200, stranger=404, by=COMMUNE),
+    ),
+    ("POST", "/compat/v1/updateStatus"): (
+        Case(ask=_processing, owner=200, stranger=404, holds=lambda one: one.waiting_id, by=COMMUNE),
+    ),
+    ("GET", "/compat/v1/getAgenciesList"): (Case(ask=_compat("getAgenciesList"), owner=200, stranger=200),),
+    ("GET", "/compat/v1/getAgenciesListQD20"): (
+        Case(ask=_compat("getAgenciesListQD20", level="2"), owner=200, stranger=200),
+    ),
     ("GET", "/v1/codes"): (Case(ask=lambda _: Ask(path="/v1/codes"), owner=200, stranger=200),),
     ("GET", "/v1/offices"): (Case(ask=lambda _: Ask(path="/v1/offices"), owner=200, stranger=200),),
 }
@@ -375,13 +428,13 @@ def _answer(home: House, row: DeliveryRow) -> bytes:
 
 @asynccontextmanager
 async def _caller(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with _client(app, seal.make_token(office, home.province.signer(office), home.now())) as client:
+    async with _client(app, seal.make_token(office, home.province.signer(office), home.now()), office) as client:
         yield client
 
 
 @asynccontextmanager
 async def _caller_by_certificate(app: FastAPI, home: House, office: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with _client(_with_certificate(app, home, office), None) as client:
+    async with _client(_with_certificate(app, home, office), None, office) as client:
         yield client
 
 
@@ -396,9 +449,11 @@ def _with_certificate(app: FastAPI, home: House, office: str) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _client(app: ASGIApp, token: str | None) -> AsyncIterator[httpx.AsyncClient]:
+async def _client(app: ASGIApp, token: str | None, office: str = SENDER) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client that shows a token in both ways in which that is done."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    shown = {} if token is None else {"Authorization": f"Bearer {token}", "X-SecretKey": token}
+    headers = {"X-SystemId": office, **shown}
     async with httpx.AsyncClient(transport=transport, base_url="http://axis", headers=headers) as client:
         yield client
 
@@ -475,7 +530,13 @@ async def test_another_office_is_told_nothing(
     assert _what_is_said(seen, there) == _what_is_said(nothing, nowhere)
     _require_nothing_told(seen, there)
     if case.stranger == 404 and method != "HEAD":
-        assert bodies.Problem.model_validate(seen.json()).code == "API.NOT_FOUND"
+        assert _problem(seen).code == "API.NOT_FOUND"
+
+
+def _problem(answer: httpx.Response) -> bodies.Problem:
+    """Return the problem of a no, which stands beside their words where it is said in those."""
+    said = answer.json()
+    return bodies.Problem.model_validate(said.get("problem", said))
 
 
 def _what_is_said(answer: httpx.Response, asked: There) -> tuple[Any, Any]:
@@ -546,7 +607,7 @@ async def _require_told_nothing(app: ASGIApp, token: str | None, home: House, th
                     assert answer.status_code == 401, (method, path)
                     assert answer.headers["WWW-Authenticate"] == "Bearer"
                     if method != "HEAD":
-                        assert bodies.Problem.model_validate(answer.json()).code == "API.AUTH", (method, path)
+                        assert _problem(answer).code == "API.AUTH", (method, path)
                 assert answers[0].content == answers[1].content
     # And nothing came of it.
     assert await home.spool.used_bytes() == before

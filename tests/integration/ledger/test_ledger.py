@@ -722,3 +722,15 @@ async def test_passwords_end_when_they_are_to_and_are_not_forgotten(book: Ledger
     assert await book.end_passwords(COMMUNE, AT + HOUR) == 2
     assert [row.is_good(AT + HOUR) for row in await book.passwords()] == [False, False, False, True]
     assert await book.password(_hex("4")) is None
+
+
+async def test_what_waits_is_counted_and_what_was_sent_is_listed_by_its_time(book: Ledger) -> None:
+    await _take(book, "1", "2")
+    assert await book.waiting(COMMUNE, "document") == 0  # Nothing has been attempted yet.
+    await book.begin_attempts(AT, HOUR, 10)
+    assert [await book.waiting(office, "document") for office in (COMMUNE, OTHER)] == [2, 0]
+    assert await book.waiting(COMMUNE, "status") == 0
+    spans = [(AT, AT + MINUTE), (AT - MINUTE, AT)]
+    assert [len(await book.sent_by(SENDER, "document", *span, 10)) for span in spans] == [2, 0]
+    assert len(await book.sent_by(SENDER, "document", *spans[0], 1)) == 1
+    assert await book.sent_by(COMMUNE, "document", *spans[0], 10) == []
