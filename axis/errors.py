@@ -127,6 +127,7 @@ CATALOGUE: dict[str, Entry] = {
     "RULE.SECRET": Entry("5.7.1", 403, _O, "Văn bản mật không được gửi qua trục: {detail}", "A secret document must not travel the axis: {detail}", "Gửi theo đường văn bản mật. / Send it by the channel for secret documents."),
     # --- routing and rights ----------------------------------------------------
     "MSG.CONFLICT": Entry("5.5.0", 409, _O, "Mã văn bản đã dùng cho nội dung khác: {detail}", "This document id was used for other content: {detail}", "Dùng mã mới. / Use a new document id."),
+    "MSG.TASK": Entry("5.7.1", 422, _O, "Văn bản trả lời nhiệm vụ không giao cho đơn vị gửi: {detail}", "The document answers a task that its originator was not given: {detail}", "Sửa mã nhiệm vụ rồi gửi lại. / Correct the code of the task and submit again."),
     "MSG.UNKNOWN_ADDRESSEE": Entry("5.1.1", 422, _O, "Không có nơi nhận này: {detail}", "No such addressee: {detail}", "Sửa mã nơi nhận rồi gửi lại. / Correct the addressee and submit again."),
     "MSG.CLOSED_ADDRESSEE": Entry("5.2.1", 422, _O, "Nơi nhận đã ngừng hoạt động: {detail}", "The addressee is closed: {detail}", "Gửi cho đơn vị kế thừa. / Send to its successor."),
     "MSG.EMPTY_GROUP": Entry("5.1.1", 422, _P, "Nhóm nơi nhận hiện không có đơn vị nào: {detail}", "The group has no office to send to: {detail}", "Sửa nhóm trong danh sách đơn vị, hoặc ghi rõ từng nơi nhận. / Mend the group in the roll, or name each addressee."),

@@ -29,7 +29,7 @@ from axis.dispatch.states import State
 from axis.errors import TransientError
 from axis.ledger import LINK_CLAIM, DeliveryRow, DueLink, Ledger
 from axis.registry import Registry
-from axis.routing import EMPTY_HANDED, LinkKind
+from axis.routing import ANSWERS, EMPTY_HANDED, LinkKind
 from axis.telemetry import events
 
 _LINKS = 1000  # Judged in one round; a circular to all communes is one for each.
@@ -79,7 +79,7 @@ class Orders:
         copies = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id)
         if copies is None:
             await self._without_document(links, kind, now)
-        elif kind is LinkKind.REPLY:
+        elif kind in ANSWERS:
             await self.ledger.settle_links(links, copies[-1].envelope_id, (), now)
         elif kind is LinkKind.STATUS:
             await self._take_status(links, copies, now)
@@ -92,7 +92,7 @@ class Orders:
     async def _without_document(self, links: Sequence[DueLink], kind: LinkKind, now: datetime) -> None:
         """Let go what needs no document here, and let an order wait for its own."""
         first = links[0]
-        if kind in (LinkKind.STATUS, LinkKind.REPLY):  # The document may have come another way.
+        if kind is LinkKind.STATUS or kind in ANSWERS:  # The document may have come another way.
             await self.ledger.settle_links(links, None, {first.originator}, now)
             return
         waited = now - first.accepted_at

@@ -146,6 +146,7 @@ class Document:
     appendixes: tuple[str, ...] = ()
     responses: tuple[ResponseFor, ...] = ()
     steering: int = 0
+    tasks: tuple[str, ...] = ()  # ResponseForTask/TaskCode: codes of tasks that it answers.
     to_places: tuple[str, ...] = ()
     business: Business = Business()
     traces: tuple[tuple[str, datetime], ...] = ()  # (OrganId, time) of TraceHeader; outside the seal.

@@ -89,6 +89,7 @@ def _document(header: etree._Element, business: etree._Element, manifest: etree.
         appendixes=_texts(other, "Appendixes", "Appendix"),
         responses=tuple(_response(answered) for answered in several.get(q("ResponseFor"), ())),
         steering=_number(top, "SteeringType", default=0),
+        tasks=_texts(top, "ResponseForTask", "TaskCode"),
         to_places=_texts(top, "ToPlaces", "Place"),
         business=_business(business),
         attachments=read_manifest(manifest),

@@ -75,6 +75,10 @@ def _document_header(header: etree._Element, document: Document) -> None:
     for answered in document.responses:
         _response(header, answered)
     _text(header, "SteeringType", str(document.steering))
+    if document.tasks:
+        tasks = _branch(header, "ResponseForTask")
+        for task in document.tasks:
+            _text(tasks, "TaskCode", task)
     places = _branch(header, "ToPlaces")
     for place in document.to_places:
         _text(places, "Place", place)

@@ -112,7 +112,7 @@ class Relation(Body):
     envelope_id: Hex32
     kind: str
     about: Hex32
-    addressees: list[str] = Field(description="For whom; none for a reply.")
+    addressees: list[str] = Field(description="For whom; none for an answer.")
 
 
 class Family(Body):

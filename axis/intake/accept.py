@@ -25,6 +25,7 @@ from axis.dispatch.along import Along, alone
 from axis.edxml import AttachmentRef
 from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
+from axis.intake.answered import links_to, not_assigned, tasks_answered
 from axis.intake.custody import business_type_of, custody_of, key_of, rejection_of, verdicts_of
 from axis.intake.enclosed import Files, dossier_said, impossible, require_contents, task_said
 from axis.intake.examine import Examined, examine
@@ -33,6 +34,7 @@ from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Led
 from axis.receipts import Level, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
+from axis.routing import Link
 from axis.spool import Spool
 from axis.telemetry import events, metrics
 
@@ -92,6 +94,7 @@ class _Examined:
     examined: Examined
     via: str
     enclosed: tuple[Content, ...]  # The contents that it carries.
+    answered: tuple[Link, ...]  # The documents that gave the tasks that it answers.
     original: Original | None
 
 
@@ -133,7 +136,8 @@ class Intake:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
             await self._require_attachments(examined, submitter)
             enclosed = await self._require_contents(examined)
-            answer = await self._take_custody(_Examined(examined, via, enclosed, original))
+            answered = await self._require_tasks(examined)
+            answer = await self._take_custody(_Examined(examined, via, enclosed, answered, original))
         except Refusal as refusal:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         self._tell(answer, examined, via, time.perf_counter() - began)
@@ -184,6 +188,8 @@ class Intake:
         except Refusal as refusal:
             violations += refusal.violations
         answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
+        if answer is None:
+            violations += not_assigned(examined, await tasks_answered(examined, self.ledger, self.roll()[0]))
         is_repeated = isinstance(answer, Known)
         if isinstance(answer, Conflict):
             is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
@@ -246,6 +252,14 @@ class Intake:
             examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()), carried=carried
         )
 
+    async def _require_tasks(self, examined: Examined) -> tuple[Link, ...]:
+        """Refuse a document that answers a task of others; return the documents that gave those that it answers."""
+        given = await tasks_answered(examined, self.ledger, self.roll()[0])
+        wrong = list(not_assigned(examined, given))
+        if wrong:
+            raise Refusal(wrong)
+        return links_to(examined, given)
+
     async def _take_custody(self, one: _Examined) -> Acceptance:
         custody, answer = await self._committing.add(one)
         match answer:
@@ -287,6 +301,7 @@ class Intake:
             via=one.via,
             enclosed=one.enclosed,
             roll=self.roll()[0],
+            answered=one.answered,
             original=one.original,
         )
 

@@ -37,6 +37,7 @@ def custody_of(
     via: str,
     enclosed: Sequence[Content],
     roll: Registry,
+    answered: Sequence[Link] = (),
     original: Original | None = None,
 ) -> Custody:
     """Return what one commit must hold for this envelope."""
@@ -100,7 +101,7 @@ def custody_of(
         deliveries=tuple(_delivery(route, release_at or at, held) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
-        links=tuple(_link(link, at) for link in examined.links),
+        links=tuple(_link(link, at) for link in (*examined.links, *answered)),
         dossier=dossier_said(enclosed, business_type_of(message)),
         task=task_said(enclosed, message, roll),
         release_at=release_at,

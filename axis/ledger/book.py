@@ -46,6 +46,7 @@ from axis.ledger.values import (
     DueNotice,
     EnvelopeRow,
     Figures,
+    GivenTask,
     Impossible,
     InboxItem,
     KeyRow,
@@ -128,6 +129,12 @@ class Ledger:
     async def dossier_steps(self, code: str) -> list[DossierStepRow]:
         """Return what was told of a dossier, by office, the earliest first."""
         return await self._database.read(lambda c: dossiers.steps_of(c, code))
+
+    async def given_tasks(
+        self, codes: Collection[str], givers: Collection[str], offices: Collection[str]
+    ) -> list[GivenTask]:
+        """Return the tasks of some codes that some offices have given here, and whether some offices have them to do."""
+        return await self._database.read(lambda c: tasks.given(c, codes, givers, offices))
 
     async def task_steps(self, code: str) -> list[TaskStepRow]:
         """Return what was told of the tasks of a code, by giver and office, the earliest first."""

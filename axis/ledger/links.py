@@ -14,11 +14,11 @@ from axis.ledger import deliveries
 from axis.ledger import tables as t
 from axis.ledger.deliveries import HELD, released
 from axis.ledger.values import DeliveryRow, DueLink, Relation
-from axis.routing import LinkKind
+from axis.routing import ANSWERS, LinkKind
 
 LINK_CLAIM = timedelta(seconds=30)
 _MOST_RELATED = 500  # Envelopes of a family.
-_NO_ORDERS = (LinkKind.REPLY, LinkKind.STATUS)
+_NO_ORDERS = (*ANSWERS, LinkKind.STATUS)
 
 _d, _e, _k = t.deliveries.c, t.envelopes.c, t.links.c
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)

@@ -11,7 +11,7 @@ for each other's would wait for ever.
 Spec: docs/protocol/contents.md 4.5, 4.6; docs/adr/0023.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from axis.contents.moves import Move
 from axis.contents.task import Speaker, move
 from axis.ledger import tables as t
 from axis.ledger.insert import insert_once
-from axis.ledger.values import Custody, Impossible, TaskSaid, TaskStepRow
+from axis.ledger.values import Custody, GivenTask, Impossible, TaskSaid, TaskStepRow
 
 _t, _a, _s = t.tasks.c, t.task_assignees.c, t.task_steps.c
 _MOVING = frozenset({Move.NEXT, Move.GAP})
@@ -118,6 +118,30 @@ def stands_against(connection: sa.Connection, said: TaskSaid) -> Impossible | No
     """Return why what is said of a task cannot be; None if nothing stands against it."""
     found = judged(connection, said)
     return found if isinstance(found, Impossible) else None
+
+
+def given(
+    connection: sa.Connection, codes: Collection[str], givers: Collection[str], offices: Collection[str]
+) -> list[GivenTask]:
+    """Return the tasks of some codes that some offices have given here, and whether some offices have them to do.
+
+    Args:
+        connection: In a transaction.
+        codes: Of tasks.
+        givers: Who may have given them.
+        offices: Who may have them to do.
+    """
+    mine = sa.exists().where(_a.given_by == _t.given_by, _a.code == _t.code, _a.assignee.in_(offices))
+    asked = (
+        sa.select(_t.given_by, _t.code, t.envelopes.c.document_id, mine.label("is_assigned"))
+        .join(t.envelopes, t.envelopes.c.id == _t.given_in)
+        .where(_t.code.in_(codes), _t.given_by.in_(givers))
+        .order_by(_t.code, _t.given_by)
+    )
+    return [
+        GivenTask(given_by=row.given_by, code=row.code, document_id=row.document_id, is_assigned=bool(row.is_assigned))
+        for row in connection.execute(asked)
+    ]
 
 
 def steps_of(connection: sa.Connection, code: str) -> list[TaskStepRow]:

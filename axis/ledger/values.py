@@ -104,7 +104,7 @@ class Relation:
     envelope_id: str
     kind: str
     about: str  # Envelope id.
-    addressees: tuple[str, ...]  # For whom; none for a reply.
+    addressees: tuple[str, ...]  # For whom; none for an answer.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,16 @@ class TaskSaid:
     at: datetime  # When it came to be so; of a task that is given, the earliest that it can have been.
     speaker: str
     due_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenTask:
+    """A task that was given here."""
+
+    given_by: str
+    code: str
+    document_id: str  # Of the last document that gave it.
+    is_assigned: bool  # To one of the offices that was asked about.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ earlier documents.
 Spec: docs/protocol/intake.md, orders.md.
 """
 
-from axis.routing.links import EMPTY_HANDED, JUDGED, Link, LinkKind, amiss, deliver_to, links, wrong_with
+from axis.routing.links import ANSWERS, EMPTY_HANDED, JUDGED, Link, LinkKind, amiss, deliver_to, links, wrong_with
 from axis.routing.resolve import Resolution, Route, require_active, resolve
 
 __all__ = [
+    "ANSWERS",
     "EMPTY_HANDED",
     "JUDGED",
     "Link",

@@ -10,6 +10,7 @@ stands, is for the ledger to say later: an order may overtake its document.
     take-back   a status 13 of the originator: ResponseFor/DocumentId, for the office it is sent to
     status      any other status: ResponseFor/DocumentId, about the sender's own copy
     reply       ResponseFor of a document
+    task        ResponseForTask of a document: the document that gave the task; which one it is, the ledger knows
 
 Spec: docs/protocol/orders.md; QCVN 102:2016 clauses 1.12, 2.2.
 """
@@ -37,10 +38,12 @@ class LinkKind(StrEnum):
     TAKE_BACK = "take-back"
     STATUS = "status"
     REPLY = "reply"
+    TASK = "task"
 
 
-# They are held until it is known what they speak of; a reply goes its way like any document.
-JUDGED = frozenset(LinkKind) - {LinkKind.REPLY}
+ANSWERS = frozenset({LinkKind.REPLY, LinkKind.TASK})
+# They are held until it is known what they speak of; an answer goes its way like any document.
+JUDGED = frozenset(LinkKind) - ANSWERS
 # Orders that bring nothing: where there is nothing to take back, there is nothing to deliver.
 EMPTY_HANDED = frozenset({LinkKind.RECALL, LinkKind.TAKE_BACK})
 
@@ -57,7 +60,7 @@ class Link:
     kind: LinkKind
     originator: str  # Whose document it is, by code.
     document_id: str
-    addressee: str  # Whose copy is meant, by code; "" for a reply.
+    addressee: str  # Whose copy is meant, by code; "" for an answer.
     status_code: str | None = None
 
 

@@ -74,6 +74,7 @@ DOCUMENTS = st.builds(
     appendixes=st.lists(_text(500, 1), max_size=3).map(tuple),
     responses=st.lists(_RESPONSES, max_size=3).map(tuple),
     steering=st.integers(0, 2),
+    tasks=st.lists(_text(100, 1), max_size=3).map(tuple),
     to_places=st.lists(_text(1000, 1), max_size=3).map(tuple),
     business=_BUSINESS,
     attachments=st.lists(_REFS, max_size=3, unique_by=lambda ref: ref.content_id).map(tuple),

@@ -46,7 +46,7 @@ from axis.errors import Refusal, Violation, refuse, violation
 _ORDER = {
     "MessageHeader": (
         "From", "To", "DocumentId", "Code", "PromulgationInfo", "DocumentType", "Subject", "Content", "SignerInfo", "DueDate",
-        "OtherInfo", "ResponseFor", "SteeringType", "ToPlaces", "StaffInfo", "StatusCode", "Description", "Timestamp",
+        "OtherInfo", "ResponseFor", "SteeringType", "ResponseForTask", "ToPlaces", "StaffInfo", "StatusCode", "Description", "Timestamp",
     ),
     "Code": ("CodeNumber", "CodeNotation"),
     "PromulgationInfo": ("Place", "PromulgationDate"),
@@ -69,7 +69,7 @@ _NAMES = {
         *_ORDER, *(one for children in _ORDER.values() for one in children),
         "edXML", "edXMLEnvelope", "edXMLHeader", "edXMLBody", "edXMLManifest", "TraceHeaderList", "TraceHeader", "Timestamp",
         "OrganId", "OrganizationInCharge", "OrganName", "OrganAdd", "Email", "Telephone", "Fax", "Website", "Appendix",
-        "Department", "Staff", "Mobile", "ReceiverList", "OrganIdList", "ReplacementInfoList",
+        "Department", "Staff", "Mobile", "TaskCode", "ReceiverList", "OrganIdList", "ReplacementInfoList",
         "AttachmentEncoded", "Attachment", "ContentTransferEncoded",
     )
 }  # fmt: skip
@@ -91,7 +91,7 @@ _HALVES = ("edXMLHeader", "edXMLBody")
 _SIGNATURES = frozenset({"signature", "digitalsignature"})
 # Known in the field, and nothing that the axis or an addressee acts on. The original keeps them.
 _LEFT_OUT = frozenset(
-    ["errorlist", "responsefortask", "applicationtype", "feedback", "agency", "replyfors", "referencecodes", "departmentid",
+    ["errorlist", "applicationtype", "feedback", "agency", "replyfors", "referencecodes", "departmentid",
      "staffid", "promulgator", "fieldname", "mimetype"]
 )  # fmt: skip
 _OF_STATUS = frozenset({"From", "ResponseFor", "StaffInfo", "StatusCode", "Description", "Timestamp"})
@@ -399,6 +399,10 @@ class _Work:
             if not any(collapse(field.text) for field in one):
                 self.note(Quirk.RESPONSE, "", one)
                 header.remove(one)
+        for one in list(header.iterchildren(q("ResponseForTask"))):
+            _drop_blank(one)
+            if len(one) == 0:
+                header.remove(one)
         self._type(child(header, "DocumentType"))
         self._require(header, "OtherInfo")
         other = child(header, "OtherInfo")
@@ -621,6 +625,11 @@ def _add(parent: etree._Element, name: str) -> etree._Element:
     added = etree.SubElement(parent, q(name))
     put_on_line(added, _line(parent))
     return added
+
+
+def _drop_blank(element: etree._Element) -> None:
+    """Take out children that say nothing."""
+    element[:] = [one for one in element if collapse(one.text) or len(one)]
 
 
 def _text(element: etree._Element, *path: str) -> str:

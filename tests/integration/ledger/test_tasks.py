@@ -14,11 +14,12 @@ from axis import contents
 from axis.cli.main import root
 from axis.contents import Assignee, Part, TaskStatus
 from axis.contents.moves import Move
-from axis.edxml import Business, BusinessType, Organization
+from axis.edxml import Business, BusinessType, Organization, ResponseFor
 from axis.intake import Acceptance, Rejected
 from axis.registry import AfterClosing, Registry, Status
 from tests.contents import DOSSIER, RETURNED, TASK, TASK_COMPLETION, TASK_PROGRESS, at
 from tests.house import COMMUNE, OTHER, SENDER, House, together
+from tests.province import AT
 
 S = TaskStatus
 _DONE = replace(TASK_COMPLETION, document=None)
@@ -222,3 +223,47 @@ async def test_history_says_what_was_told_and_whether_it_is_in_time(home: House,
     assert [(one["status"], one["due_on"]) for one in told["steps"]] == [(1, "2026-09-05"), (6, "2026-09-05")]
     assert [one["status"] for one in other["steps"]] == [1]
     assert "6 Đã hoàn thành" in (await asyncio.to_thread(history, TASK.code)).stdout
+
+
+# --- documents that answer a task ------------------------------------------------------------------
+
+
+async def _links(home: House) -> list[tuple[str, str, str]]:
+    return [(one.kind, one.originator, one.document_id) for one in await home.ledger.links_due(AT, 10)]
+
+
+async def test_document_that_answers_a_task_belongs_to_the_document_that_gave_it(home: House) -> None:
+    await _tell(home, _to(COMMUNE), document_id="giao-1")
+    await _tell(home, _to(COMMUNE), document_id="giao-2")
+    await _tell(home, by=COMMUNE, tasks=(TASK.code, "NV-khac"))
+    await _tell(home, tasks=(TASK.code,))  # Its giver reminds of it.
+    assert await _links(home) == [("task", SENDER, "giao-2")] * 2
+
+
+async def test_answer_to_the_task_of_others_is_refused(home: House) -> None:
+    await _tell(home, _to(COMMUNE))
+    envelope = await _sealed(home, by=OTHER, tasks=("NV-khac", TASK.code))
+    foreseen = await home.intake.foresee(envelope, submitter=OTHER)
+    with pytest.raises(Rejected) as caught:
+        await home.accept(envelope, by=OTHER)
+    (found,) = caught.value.refusal.violations
+    assert foreseen.violations == (found,)
+    assert (found.code, found.rule, found.path.rpartition("/")[2]) == ("MSG.TASK", "task:assigned", "edXML:TaskCode[2]")
+    assert found.vi.endswith(f"{OTHER}, {TASK.code}")
+
+
+async def test_task_of_an_office_that_is_not_addressed_is_another_task(home: House) -> None:
+    await _tell(home, _to(COMMUNE))
+    elsewhere = {"addressees": (Organization(COMMUNE),), "tasks": (TASK.code,)}
+    await _tell(home, by=OTHER, **elsewhere)
+    with pytest.raises(Rejected, match=r"MSG\.TASK"):
+        answered = ResponseFor(SENDER, document_id="giao-1")
+        await _tell(home, by=OTHER, **elsewhere, responses=(answered,), document_id="tra-loi-2")
+    assert await _links(home) == []
+
+
+async def test_recall_of_an_answer_is_judged_by_nobody(home: House) -> None:
+    await _tell(home, _to(COMMUNE))
+    recall = Business(type=BusinessType.RECALL, reason="Nhầm (ví dụ)")
+    await _tell(home, by=OTHER, tasks=(TASK.code,), business=recall)
+    assert {kind for kind, *_ in await _links(home)} == {"recall"}

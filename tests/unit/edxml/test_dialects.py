@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from axis.edxml import limits
+from axis.edxml import Document, limits
 from axis.edxml.dialects import (
     DIALECTS,
     WORDS,
@@ -97,6 +97,16 @@ def test_many_of_anything_take_no_longer(octets: bytes, code: str) -> None:
     assert process_time() - began < BUDGET_S
     assert codes[:1] == ([code] if code else [])
     assert len(codes) <= 400
+
+
+def test_task_codes_that_say_nothing_are_left_out() -> None:
+    blank, one = "<edXML:TaskCode/>", "<edXML:TaskCode> NV-1 </edXML:TaskCode>"
+    for within, meant in ((blank, ()), ("", ()), (one + blank, ("NV-1",))):
+        octets = _put("<edXML:ToPlaces>", f"<edXML:ResponseForTask>{within}</edXML:ResponseForTask><edXML:ToPlaces>")
+        judged = judge(_cut(octets), POLICY)
+        assert judged.violations == ()
+        assert isinstance(judged.message, Document)
+        assert judged.message.tasks == meant
 
 
 def test_lines_are_those_of_the_file_with_its_junk() -> None:
