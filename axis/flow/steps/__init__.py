@@ -57,6 +57,7 @@ VERBS: Mapping[str, Verb] = {
         Verb("expect reminders", arrivals.Reminded, arrivals.expect_reminders),
         Verb("expect content", contents.Carried, contents.expect_content),
         Verb("expect dossier", contents.Dossier, contents.expect_dossier),
+        Verb("expect task", contents.Task, contents.expect_task),
         Verb("expect answer", http.Call, http.call),
     )
 }

@@ -21,7 +21,10 @@ class Carried(OfOffice):
         description="What it is: Dossier, DossierProgress, Task, TaskProgress, TaskCompletion, Invitation."
     )
     status: int | None = Field(None, description="Where the dossier or the task stands by it.")
-    ics: tuple[str, ...] | None = Field(None, description="Lines that the .ics of an invitation has, without folding.")
+    ics: tuple[str, ...] | None = Field(
+        None,
+        description="Lines that the .ics of an invitation has, without folding; one that was given up is cancelled.",
+    )
     within: Within = 10
 
 
@@ -37,8 +40,10 @@ async def expect_content(stage: Stage, step: Carried) -> None:
             return {}
         content = found[0]
         status = getattr(content, "status", None)
-        said = ics_of(content, at=clock.now()).decode() if isinstance(content, contents.Invitation) else ""
-        lines = said.replace("\r\n ", "").splitlines()
+        said = b""
+        if isinstance(content, contents.Invitation):
+            said = ics_of(content, at=clock.now(), cancelled=envelope_id in clerk.withdrawn)
+        lines = said.decode().replace("\r\n ", "").splitlines()
         return {
             "kind": type(content).__name__,
             "status": None if status is None else int(status),
@@ -64,5 +69,26 @@ async def expect_dossier(stage: Stage, step: Dossier) -> None:
     async def look() -> Mapping[str, Any]:
         steps = await stage.rooms.ledger.dossier_steps(step.code)
         return {"statuses": [one.status for one in steps if one.originator == step.office]}
+
+    await eventually({"statuses": list(step.statuses)}, look, step.within)
+
+
+class Task(Step):
+    """What is known of a task."""
+
+    code: str = Field(description="MaNhiemVu.")
+    given_by: OrganId
+    office: OrganId = Field(description="Where this office stands with it.")
+    statuses: tuple[int, ...] = Field(description="In the order in which they came to be so.")
+    within: Within = 10
+
+
+async def expect_task(stage: Stage, step: Task) -> None:
+    """The axis has kept these steps of an office with a task, as its giver and the office have told them."""
+
+    async def look() -> Mapping[str, Any]:
+        steps = await stage.rooms.ledger.task_steps(step.code)
+        mine = [one for one in steps if (one.given_by, one.assignee) == (step.given_by, step.office)]
+        return {"statuses": [one.status for one in mine]}
 
     await eventually({"statuses": list(step.statuses)}, look, step.within)

@@ -65,6 +65,7 @@ class Send(_Outgoing):
     due_on: date | None = None
     files: tuple[FileOf, ...] = ()
     answers: Maybe = Field(None, description="The document that this one answers (ResponseFor).")
+    tasks: tuple[str, ...] = Field((), description="Codes of tasks that it answers (ResponseForTask).")
     order: Literal["recall", "update", "replace"] | None = Field(
         None, description="What it asks for, if it is not new."
     )
@@ -211,6 +212,7 @@ def _document(stage: Stage, step: Send) -> edxml.Document:
         sphere=step.sphere,
         release_at=step.release,
         responses=() if step.answers is None else (_response(stage.sent[step.answers].document),),
+        tasks=step.tasks,
         business=_business(step, target_id),
         attachments=refs,
     )

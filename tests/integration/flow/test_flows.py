@@ -64,6 +64,7 @@ NOT_SO = (  # What PLAYED does not come to, and what it comes to instead.
     ('{ do = "expect content", office = "H56.112", document = "d", kind = "DossierProgress", ics = ["METHOD:REQUEST"] }', "'ics': []"),
     ('{ do = "expect dossier", code = "H56.05-20260810-0000123", office = "H56.05", statuses = [] }', "'statuses': [5]"),
     ('{ do = "expect dossier", code = "H56.05-20260810-0000123", office = "H56.112", statuses = [5] }', "'statuses': []"),
+    ('{ do = "expect task", code = "NV-2026-0042", given_by = "H56.05", office = "H56.112", statuses = [1] }', "'statuses': []"),
     ('{ do = "expect reminders", office = "H56.112", document = "d", codes = ["DUE.SOON"] }', "'codes': []"),
     ('{ do = "expect register", office = "H56.112", document = "d", withdrawn = true }', "'withdrawn': False"),
     ('{ do = "expect register", office = "H56.112", document = "d", verified = false }', "'verified': True"),
