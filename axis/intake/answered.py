@@ -4,7 +4,7 @@ A task that its addressees, or whoever it answers, have given over this axis is
 answered by those that it was given to. One that nobody has given here may have
 been given elsewhere: its code is carried, and nobody judges it.
 
-Spec: docs/protocol/contents.md 4.7; QCVN 102:2016 (ResponseForTask).
+Spec: docs/protocol/contents.md 4.7; docs/protocol/intake.md 1.7; QCVN 102:2016 (ResponseForTask).
 """
 
 from collections.abc import Iterator, Sequence
