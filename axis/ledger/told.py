@@ -17,8 +17,9 @@ def take(connection: sa.Connection, fresh: Sequence[Custody]) -> dict[str, Impos
     """Record what envelopes tell; return by envelope what stands against it, where it cannot be."""
     telling = [one for one in fresh if one.dossier is not None or one.task is not None]
     tasks.lock(connection, [one.task for one in telling if one.task is not None])
-    # Always in the same order: two commits that wait for each other's dossiers would wait for ever.
-    telling.sort(key=lambda one: (one.originator, "" if one.dossier is None else one.dossier.code))
+    # Always in the same order: two commits that wait for each other's dossiers would wait for ever. The tasks are locked by
+    # now, and judged as they came.
+    telling.sort(key=lambda one: ("", "") if one.dossier is None else (one.originator, one.dossier.code))
     refused = {one.envelope_id: _take(connection, one) for one in telling}
     return {envelope_id: found for envelope_id, found in refused.items() if found is not None}
 
