@@ -118,11 +118,16 @@ async def run_one(flow: Flow, accounts: Accounts, folder: Path, *, limit_s: floa
     """Run one flow; whatever goes wrong is its result."""
     began = time.monotonic()
     done, failure = 0, None
+    around = asyncio.timeout(limit_s + _AROUND_S)
     try:
-        async with asyncio.timeout(limit_s + _AROUND_S), staged(flow, accounts, folder) as stage:
+        async with around, staged(flow, accounts, folder) as stage:
             done, failure = await _play(stage, limit_s)
     except Exception as error:  # The others go on.
         problem = f"{type(error).__name__}: {error}"
+        if around.expired():
+            problem = (
+                f"dựng hoặc dọn quá {_AROUND_S:g} s / setting the stage or clearing it took more than {_AROUND_S:g} s"
+            )
         failure = failure or Failure(step=0, line=1, do="", expected={}, came={}, problem=problem, receipts=())
     return Result(
         file=flow.file,
