@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from lxml import etree
 from typer.testing import CliRunner, Result
 
 from axis.cli.main import root
-from axis.edxml.dialects import DIALECTS
+from axis.edxml.dialects import DIALECTS, Package
 from tests.conformance.dialects.test_samples import FOLDER
 
 SAMPLES = FOLDER / "samples"
@@ -26,7 +25,7 @@ def test_file_comes_back_through_every_dialect(tmp_path: Path, dialect: str) -> 
     assert "namespace" in answer.stderr
     assert _run("lint", str(today)).exit_code == 0
     assert _run("edxml", "render", str(today), "--dialect", dialect, "-o", str(theirs)).exit_code == 0
-    assert etree.fromstring(theirs.read_bytes()) is not None
+    assert theirs.read_bytes().startswith(b"--" if DIALECTS[dialect].package is Package.MIME else b"<?xml")
     answer = _run("edxml", "normalise", str(theirs), "--dialect", dialect, "-o", str(again))
     assert (answer.exit_code, again.read_bytes()) == (0, today.read_bytes())
 
