@@ -4,7 +4,7 @@ A recall, an update, a replacement takes back what the addressee cannot have: it
 is never begun again, and its message is taken out of the inbox. What the
 addressee has, or may have, is for the addressee to answer: the order is let go
 to it. A status message moves what is known of the work on a document. An
-envelope is held until this has been done; an order that has overtaken its
+envelope waits until this has been done; an order that has overtaken its
 document waits for it, and is refused when it has waited for too long.
 
 Every step compares before it sets, and a link stays due until it is settled:
@@ -35,7 +35,7 @@ from axis.telemetry import events
 _LINKS = 1000  # Judged in one round; a circular to all communes is one for each.
 _LONGEST_INBOX = 20_000  # Messages of an inbox that is led round for one order.
 _FIRST_WAIT = timedelta(seconds=1)  # For a document that is not here; then a fifth of how long that has been so.
-_HELD_BEYOND = timedelta(minutes=1)
+_WAITS_BEYOND = timedelta(minutes=1)
 _BEHIND = LINK_CLAIM + timedelta(seconds=15)
 
 
@@ -65,7 +65,7 @@ class Orders:
                 await self._judge(links, now)
             except Exception as error:
                 # Behind all others that were claimed: what cannot be judged now must not stand in their way again.
-                await self.ledger.put_off_links(links, now + _BEHIND, now + _BEHIND + _HELD_BEYOND)
+                await self.ledger.put_off_links(links, now + _BEHIND, now + _BEHIND + _WAITS_BEYOND)
                 if isinstance(error, TransientError):
                     raise
                 events.service_failed(name="dispatch.orders", error=error)
@@ -98,7 +98,7 @@ class Orders:
         waited = now - first.accepted_at
         if waited < self.patience:
             until = now + max(_FIRST_WAIT, waited / 5)
-            await self.ledger.put_off_links(links, until, until + _HELD_BEYOND)
+            await self.ledger.put_off_links(links, until, until + _WAITS_BEYOND)
             return
         await self._refuse(links, "ORD.UNKNOWN_DOCUMENT", now)
         await self.ledger.settle_links(links, None, (), now)

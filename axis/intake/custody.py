@@ -16,13 +16,13 @@ from axis.errors import CATALOGUE, Refusal
 from axis.intake.enclosed import dossier_said, task_said
 from axis.intake.examine import Examined
 from axis.intake.notary import Original
-from axis.ledger import HELD, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
+from axis.ledger import UNJUDGED, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.routing import JUDGED, Link, Route, deliver_to
 
-_HELD = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
+_JUDGED_WITHIN = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
 _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
 
 
@@ -75,7 +75,7 @@ def custody_of(
         if route.violation is not None
     }
     said = [accepted, *refusals.values()]
-    held = {deliver_to(one.kind, one.originator, one.addressee) for one in examined.links if one.kind in JUDGED}
+    unjudged = {deliver_to(one.kind, one.originator, one.addressee) for one in examined.links if one.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
     release_at = _hour(message, at)
     return Custody(
@@ -98,7 +98,7 @@ def custody_of(
             AttachmentRow(sha256=ref.sha256, size_bytes=ref.size_bytes, name=ref.name, content_type=ref.content_type)
             for ref in examined.attachments
         ),
-        deliveries=tuple(_delivery(route, release_at or at, held) for route in resolution.routes),
+        deliveries=tuple(_delivery(route, release_at or at, unjudged) for route in resolution.routes),
         receipts=tuple(_row(receipt) for receipt in said),
         notices=tuple(Notice(target=resolution.originator.code, receipt_digest=receipt.digest) for receipt in said),
         links=tuple(_link(link, at) for link in (*examined.links, *answered)),
@@ -190,17 +190,17 @@ def _link(link: Link, at: datetime) -> NewLink:
     )
 
 
-def _delivery(route: Route, due_at: datetime, held: Collection[str]) -> NewDelivery:
+def _delivery(route: Route, due_at: datetime, unjudged: Collection[str]) -> NewDelivery:
     wrong = route.violation
-    if wrong is None and _code(route) in held:
-        waits = CATALOGUE[HELD]
+    if wrong is None and _code(route) in unjudged:
+        waits = CATALOGUE[UNJUDGED]
         return NewDelivery(
             addressee=_code(route),
             state="queued",
-            code=HELD,
+            code=UNJUDGED,
             reason=waits.vi,
             who_must_act=waits.actor,
-            next_at=due_at + _HELD,
+            next_at=due_at + _JUDGED_WITHIN,
         )
     return NewDelivery(
         addressee=_code(route),

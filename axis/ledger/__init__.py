@@ -11,7 +11,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
-from axis.ledger.deliveries import HELD
+from axis.ledger.deliveries import UNJUDGED
 from axis.ledger.engine import migrate
 from axis.ledger.feed import BEGINNING, Place, Stretch
 from axis.ledger.links import LINK_CLAIM
@@ -56,8 +56,8 @@ from axis.ledger.webhooks import NotTold, WebhookRow
 
 __all__ = [
     "BEGINNING",
-    "HELD",
     "LINK_CLAIM",
+    "UNJUDGED",
     "Asked",
     "AttachmentRow",
     "Attempt",

@@ -222,9 +222,9 @@ class Ledger:
         """Claim links to act on now."""
         return await self._database.write(lambda c: links.due(c, now, limit))
 
-    async def put_off_links(self, some: Sequence[DueLink], until: datetime, held_until: datetime) -> None:
-        """Act on links later; what waits for them is held longer than that."""
-        await self._database.write(lambda c: links.put_off(c, some, until, held_until))
+    async def put_off_links(self, some: Sequence[DueLink], until: datetime, unjudged_until: datetime) -> None:
+        """Act on links later; what waits for them waits longer than that."""
+        await self._database.write(lambda c: links.put_off(c, some, until, unjudged_until))
 
     async def settle_links(
         self, some: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime

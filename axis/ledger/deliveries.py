@@ -32,7 +32,7 @@ from axis.ledger.values import (
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
-HELD = "ORD.WAITS"  # Code of a delivery that is held until what it speaks of is known.
+UNJUDGED = "ORD.WAITS"  # Code of a delivery that waits until what it speaks of is known.
 
 _d, _e, _l = t.deliveries.c, t.envelopes.c, t.lanes.c
 _ROW = (
@@ -71,12 +71,12 @@ def due(connection: sa.Connection, now: datetime) -> bool:
 
 
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
-_NOT_HELD = sa.or_(_d.code.is_(None), _d.code != HELD)
+_JUDGED = sa.or_(_d.code.is_(None), _d.code != UNJUDGED)
 # Whatever has moved its next time: before its hour a delivery does not leave.
 _RELEASED = sa.or_(_d.release_at.is_(None), _d.release_at <= _NOW)
 _ATTEMPT_DUE = (
     sa.select(sa.literal(1))
-    .where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _NOT_HELD, _RELEASED)
+    .where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _JUDGED, _RELEASED)
     .limit(1)
 )
 _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
@@ -92,7 +92,7 @@ _DUE = (
         _d.next_at <= _NOW,
         _RELEASED,
         _d.expires_at > _NOW,  # What is over is expired, not attempted.
-        _NOT_HELD,
+        _JUDGED,
         sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
         sa.or_(_l.open_until.is_(None), _l.open_until <= _NOW),
     )
@@ -465,7 +465,7 @@ def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
             _d.addressee == office,
             _d.state.in_(("queued", "deferred")),
             _d.next_at > now,
-            _NOT_HELD,  # What is held waits for a document, not for the office.
+            _JUDGED,  # What is unjudged waits for a document, not for the office.
         )
         .values(next_at=released(now))
     )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from axis.edxml import BusinessType, Kind
 from axis.ledger import deliveries
 from axis.ledger import tables as t
-from axis.ledger.deliveries import HELD, released
+from axis.ledger.deliveries import UNJUDGED, released
 from axis.ledger.values import DeliveryRow, DueLink, Relation
 from axis.routing import ANSWERS, LinkKind
 
@@ -52,11 +52,11 @@ def _this(link: DueLink) -> sa.ColumnElement[bool]:
     return sa.and_(_k.envelope_id == link.envelope_id, _k.number == link.number)
 
 
-def put_off(connection: sa.Connection, links: Sequence[DueLink], until: datetime, held_until: datetime) -> None:
-    """Act on links later, and hold their deliveries for longer than that."""
+def put_off(connection: sa.Connection, links: Sequence[DueLink], until: datetime, unjudged_until: datetime) -> None:
+    """Act on links later, and let their deliveries wait for longer than that."""
     for one in links:
         connection.execute(sa.update(t.links).where(_this(one), _k.due_at.is_not(None)).values(due_at=until))
-    _of_held(connection, links, next_at=held_until)
+    _of_unjudged(connection, links, next_at=unjudged_until)
 
 
 def settle(
@@ -74,10 +74,10 @@ def settle(
     for one in links:
         connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about))
     going = [one for one in links if one.deliver_to in to]
-    _of_held(connection, going, next_at=released(now), code=None, reason="", who_must_act="nobody", updated_at=now)
+    _of_unjudged(connection, going, next_at=released(now), code=None, reason="", who_must_act="nobody", updated_at=now)
 
 
-def _of_held(connection: sa.Connection, links: Sequence[DueLink], **values: object) -> None:
+def _of_unjudged(connection: sa.Connection, links: Sequence[DueLink], **values: object) -> None:
     for one in links:
         connection.execute(
             sa.update(t.deliveries)
@@ -85,7 +85,7 @@ def _of_held(connection: sa.Connection, links: Sequence[DueLink], **values: obje
                 _d.envelope_id == one.envelope_id,
                 _d.addressee == one.deliver_to,
                 _d.state == "queued",
-                _d.code == HELD,
+                _d.code == UNJUDGED,
             )
             .values(**values)
         )

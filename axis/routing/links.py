@@ -42,7 +42,7 @@ class LinkKind(StrEnum):
 
 
 ANSWERS = frozenset({LinkKind.REPLY, LinkKind.TASK})
-# They are held until it is known what they speak of; an answer goes its way like any document.
+# They wait until it is known what they speak of; an answer goes its way like any document.
 JUDGED = frozenset(LinkKind) - ANSWERS
 # Orders that bring nothing: where there is nothing to take back, there is nothing to deliver.
 EMPTY_HANDED = frozenset({LinkKind.RECALL, LinkKind.TAKE_BACK})
