@@ -31,6 +31,7 @@ from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
+from axis.dispatch.succession import Succession
 from axis.errors import AxisError, PermanentError
 from axis.gateway.protocol import BoundedHttp
 from axis.gateway.tls import Tls
@@ -121,11 +122,16 @@ class Rooms:
             roll=self.roll,
             voice=self.voice,
             schedule=RetrySchedule(waits=place.waits, urgent_factor=place.urgent_factor, spread=place.spread),
+            lifetimes=place.lifetimes,
             notices_after=place.notices_after,
             breaker_after=place.breaker_after,
             deadlines=self.deadlines,
             along=along,
         )
+
+    def succession(self, answers: Answers) -> Succession:
+        """Return what decides on the mail of closed offices."""
+        return Succession(ledger=self.ledger, answers=answers, roll=self.roll, now=clock.now)
 
     def asks(self, office: str) -> bool:
         """Tell whether an office asks the gateway for what is sent to it."""
@@ -226,7 +232,9 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             ring=bell.ring,
             now=clock.now,
         )
-        clockwork = Dispatch(outbound, answers, orders, rooms.ledger, poll=settings.dispatch.poll, bell=bell)
+        clockwork = Dispatch(
+            outbound, answers, orders, rooms.succession(answers), rooms.ledger, poll=settings.dispatch.poll, bell=bell
+        )
         door = Router(
             ledger=rooms.ledger,
             broker=pipes,
@@ -285,6 +293,7 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
             metrics.OLDEST_UNDELIVERED_SECONDS.labels(str(priority)).set(age_s)
         metrics.OUTBOX_LAG_SECONDS.set(figures.outbox_lag_s)
         metrics.DEAD_LETTERS.set(figures.waiting["dead"])
+        metrics.HELD.set(figures.waiting["held"])
         return False
 
     async def count() -> bool:

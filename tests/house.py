@@ -14,6 +14,7 @@ from axis.contents import KINDS
 from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.retry import RetrySchedule
+from axis.dispatch.succession import Succession
 from axis.edxml import AttachmentRef, Organization
 from axis.intake import Acceptance, Intake, Original, notarise
 from axis.ledger import Attempt, DeliveryRow, Ledger
@@ -46,6 +47,11 @@ class House:
     answers: Answers
     at: datetime = AT
     numbers: int = field(default=100)
+
+    @property
+    def succession(self) -> Succession:
+        """What decides on the mail of closed offices."""
+        return Succession(ledger=self.ledger, answers=self.answers, roll=self.answers.roll, now=self.now)
 
     def now(self) -> datetime:
         """Return the time, as the test has set it."""
@@ -146,7 +152,7 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
             intake=Intake(
                 ledger=book,
                 spool=store,
-                roll=lambda: (roll, trust),
+                roll=lambda: (opened.roll, trust),
                 voice=voice,
                 lifetimes=(LIFETIME,) * 5,
                 deadlines=DEADLINES,
@@ -154,9 +160,10 @@ async def house(url: str, folder: Path) -> AsyncIterator[House]:
             ),
             answers=Answers(
                 ledger=book,
-                roll=lambda: (roll, trust),
+                roll=lambda: (opened.roll, trust),
                 voice=voice,
                 schedule=RetrySchedule(waits=(WAIT,), spread=0),
+                lifetimes=(LIFETIME,) * 5,
                 notices_after=(timedelta(hours=1),),
                 breaker_after=3,
                 deadlines=DEADLINES,

@@ -19,7 +19,7 @@ _AT_THE_DOOR = frozenset(
 )  # Said in the commit of acceptance, with no event of their own.
 _LEVELS, _STATES = frozenset(Level), frozenset(State)  # A word of the book may be none of them: a disk forgets too.
 _LED_TO = _STATES | {None}
-_ONCE = _AT_THE_DOOR | {Level.EXPIRED, Level.RECALLED}
+_ONCE = _AT_THE_DOOR | {Level.EXPIRED, Level.RECALLED, Level.HELD, Level.FORWARDED}
 
 
 @dataclass(slots=True)
@@ -33,7 +33,9 @@ class History:
         events: dict[str, list[Event]] = defaultdict(list)
         for event in story.events:
             events[event.addressee].append(event)
-        refused = {one.addressee for one in story.receipts if one.level == Level.REJECTED}
+        told = _told(story)
+        # What was refused later was judged before, or held: that has an event.
+        refused = {one.addressee for one in story.receipts if one.level == Level.REJECTED and one.digest not in told}
         about = story.envelope.envelope_id
         for delivery in story.deliveries:
             self.counted["histories"] += 1
@@ -61,6 +63,10 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
         elif event.event == "delivery.replayed":
             if state is not State.DEAD:
                 yield f"replayed while {state}"
+            state = State.QUEUED
+        elif event.event == "delivery.released":
+            if state is not State.HELD:
+                yield f"released while {state}"
             state = State.QUEUED
         elif event.event.startswith(_RECEIPT):
             word, to = event.event.removeprefix(_RECEIPT).removesuffix(_LATE), event.detail["state"]
@@ -92,12 +98,17 @@ def _is(told: State, stands: State) -> bool:
 
 def _untold(story: Story) -> Iterator[tuple[str, str, str]]:
     """Find receipts without the event that recorded them, and events without their receipt."""
-    told = {event.detail["digest"]: event for event in story.events if event.event.startswith(_RECEIPT)}
-    kept = {one.digest: one for one in story.receipts if one.level not in _AT_THE_DOOR}
+    told, kept = _told(story), {one.digest: one for one in story.receipts}
     for digest in sorted(told.keys() - kept.keys()):
         yield "I3", told[digest].addressee, f"receipt {digest[:12]} was recorded, and is gone"
     for digest in sorted(kept.keys() - told.keys()):
-        yield "I9", kept[digest].addressee or "", f"receipt {digest[:12]} is here, and was never recorded"
+        if kept[digest].level not in _AT_THE_DOOR:
+            yield "I9", kept[digest].addressee or "", f"receipt {digest[:12]} is here, and was never recorded"
+
+
+def _told(story: Story) -> dict[str, Event]:
+    """Return the events that recorded a receipt, by its digest."""
+    return {event.detail["digest"]: event for event in story.events if event.event.startswith(_RECEIPT)}
 
 
 def _repeated(story: Story) -> Iterator[tuple[str, str, str]]:

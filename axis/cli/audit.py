@@ -92,7 +92,7 @@ def _show(report: _Report) -> None:
     book = report.book
     output.console.print(
         f"{book.documents} documents, {book.deliveries} deliveries: {book.terminal} ended, {book.waiting} waiting, "
-        f"{book.dead} dead letters; {book.receipts} receipts, {book.rejections} rejections, {len(report.findings)} findings"
+        f"{book.dead} dead letters, {book.held} held; {book.receipts} receipts, {book.rejections} rejections, {len(report.findings)} findings"
     )
     output.console.print(
         "checked: " + ", ".join(f"{count} {what}" for what, count in report.checked.items()), markup=False

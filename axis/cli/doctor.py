@@ -192,10 +192,12 @@ async def _ledger(settings: Settings) -> Check:
             report = await book.audit(clock.now())
     except AxisError as error:
         return Check("ledger", _BAD, str(error), "is the database running, and the address right?")
-    text = f"{report.documents} documents, {report.waiting} deliveries wait, {report.dead} dead letters, {len(report.findings)} findings"
+    text = f"{report.documents} documents, {report.waiting} deliveries wait, {report.dead} dead letters, {report.held} held, {len(report.findings)} findings"
     if report.findings:
         return Check("ledger", _BAD, text, "axis audit")
-    return Check("ledger", _ODD if report.dead else _GOOD, text, "axis deadletters list" if report.dead else "")
+    if report.dead:
+        return Check("ledger", _ODD, text, "axis deadletters list")
+    return Check("ledger", _ODD, text, "axis held list") if report.held else Check("ledger", _GOOD, text)
 
 
 async def _spool(settings: Settings) -> Check:

@@ -7,6 +7,7 @@ from pathlib import Path
 from axis import ledger
 from axis.cli import options
 from axis.errors import PermanentError
+from axis.settings import Settings
 
 
 @asynccontextmanager
@@ -16,10 +17,19 @@ async def opened(data: Path | None) -> AsyncIterator[ledger.Ledger]:
     Raises:
         PermanentError: CFG.INVALID; there is no ledger yet.
     """
-    url = options.settings(data).filled().ledger_url
+    async with ledger.Ledger.open(require(options.settings(data).filled())) as book:
+        yield book
+
+
+def require(settings: Settings) -> str:
+    """Return the address of the ledger of the settings.
+
+    Raises:
+        PermanentError: CFG.INVALID; there is no ledger yet.
+    """
+    url = settings.ledger_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         raise PermanentError(
             "CFG.INVALID", f"there is no ledger at {url.removeprefix('sqlite:///')}; give --data or AXIS_LEDGER_URL"
         )
-    async with ledger.Ledger.open(url) as book:
-        yield book
+    return url

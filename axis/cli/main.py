@@ -33,6 +33,7 @@ _COMMANDS = {
     "broker": ("broker", "Accounts of offices for a broker of one's own."),
     "deadletters": ("deadletters", "Deliveries that were given up: list, show, replay."),
     "passwords": ("passwords", "Passwords of systems that cannot sign: new, list, end."),
+    "held": ("held", "Mail of closed offices that is held: list, forward, return."),
     "webhooks": ("webhooks", "Webhooks of offices: list, test."),
     "audit": ("audit", "Check that every accepted document has one end for each addressee, or a reason why it waits."),
     "backup": ("backup", "Copy ledger and attachments, while the axis runs, into a folder."),

@@ -77,6 +77,7 @@ def _facts(route: routing.Route) -> dict[str, Any]:
         "office": route.office.code if route.office else None,
         "served": route.served,
         "rule": route.rule,
+        "held": bool(route.held),
         "vi": route.explanation_vi,
         "en": route.explanation_en,
         "violation": route.violation.as_dict() if route.violation else None,

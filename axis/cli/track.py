@@ -9,7 +9,7 @@ import typer
 from axis import clock, ledger
 from axis.cli import ledgers, options, output
 
-_WAITING = ("queued", "sent", "deferred", "dead")
+_WAITING = ("queued", "sent", "deferred", "dead", "held")
 
 
 def track(
@@ -81,6 +81,10 @@ def _deadline(row: dict[str, Any]) -> str:
     return f"{'quá hạn' if row['overdue'] else 'đến'} {_local(row['due_by'])}" if row["due_by"] else ""
 
 
+def _addressee(row: dict[str, Any]) -> str:
+    return f"{row['addressee']} (thay {row['in_place_of']})" if row["in_place_of"] else str(row["addressee"])
+
+
 def _local(at: datetime) -> str:
     return f"{at.astimezone(clock.VIETNAM):%d/%m/%Y %H:%M}"
 
@@ -98,7 +102,7 @@ def _show(story: dict[str, Any]) -> None:
         ("nơi nhận", "trạng thái", "nghiệp vụ", "lần", "lý do", "thử lại", "hạn", "ai xử lý"),
         [
             (
-                row["addressee"],
+                _addressee(row),
                 row["state"],
                 row["business"],
                 row["attempts"],

@@ -2,5 +2,5 @@
 
 `states` is the table of what may happen to a delivery, `retry` the schedule of
 waits, `outbound` publishes what is due, `answers` takes receipts in, and
-`clock` runs the loops. The ledger is the truth; the broker only rings.
+`succession` decides on what is held for closed offices, `clock` runs the loops. The ledger is the truth; the broker only rings.
 """

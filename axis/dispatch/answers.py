@@ -12,8 +12,8 @@ Spec: docs/protocol/receipts.md; docs/adr/0026; design laws 3 and 5.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,8 +26,8 @@ from axis.dispatch.retry import RetrySchedule, is_news
 from axis.dispatch.states import WAITING, State, after
 from axis.edxml import BusinessType, Kind
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
-from axis.ledger import Asked, DeliveryRow, Failure, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
-from axis.receipts import Level, Party, Receipt, SignedReceipt
+from axis.ledger import Asked, DeliveryRow, Failure, Heir, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
+from axis.receipts import Level, Party, Receipt, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.telemetry import events, metrics
@@ -58,6 +58,7 @@ class Answers:
     roll: Callable[[], tuple[Registry, seal.Trust]]
     voice: Voice
     schedule: RetrySchedule
+    lifetimes: Sequence[timedelta]  # By priority; of what is forwarded.
     notices_after: tuple[timedelta, ...]
     breaker_after: int
     deadlines: Deadlines
@@ -90,7 +91,7 @@ class Answers:
 
         asked = Asked(envelope_id=said.envelope_id, addressee=submitter, decide=decide, digest=signed.digest)
         recorded = await self._recording.add(asked)
-        self._tell(recorded, said)
+        self._tell(recorded)
         metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
         return recorded
 
@@ -122,7 +123,7 @@ class Answers:
         now: datetime,
         *,
         clocks: Clocks | None = None,
-        also: str | None = None,
+        also: Collection[str] = (),
     ) -> ReceiptEntry:
         """Return the one commit that this receipt makes.
 
@@ -162,13 +163,13 @@ class Answers:
             clocks=self._clocks(said, row, state, now) if clocks is None else clocks,
         )
 
-    def _told(self, said: Receipt, row: DeliveryRow, now: datetime, also: str | None) -> tuple[str, ...]:
+    def _told(self, said: Receipt, row: DeliveryRow, now: datetime, also: Collection[str]) -> tuple[str, ...]:
         """Return the offices that a receipt goes to."""
         if said.level is Level.REMINDED:
             return (row.addressee,) if said.code == "DUE.SOON" else (row.originator, row.addressee)
         if said.level is Level.DEFERRED and not self._is_news(row, now):
             return ()
-        return tuple(dict.fromkeys(filter(None, (row.originator, also))))
+        return tuple(dict.fromkeys((row.originator, *also)))
 
     def _clocks(self, said: Receipt, row: DeliveryRow, state: State | None, now: datetime) -> Clocks | None:
         """Return the clocks of an addressee after its own word; None: as they stand."""
@@ -191,29 +192,30 @@ class Answers:
         told_at_age = None if row.told_at is None else row.told_at - row.since
         return is_news(age=now - row.since, told_at_age=told_at_age, marks=self.notices_after)
 
-    def _tell(self, recorded: Recorded, said: Receipt) -> None:
+    def _tell(self, recorded: Recorded) -> None:
         """Tell those who watch."""
         row, entry = recorded.row, recorded.entry
         if recorded.outcome is not Outcome.RECORDED or row is None or entry is None:
             return
-        if said.level is Level.REMINDED:
-            metrics.REMINDERS.labels("soon" if said.code == "DUE.SOON" else "over").inc()
-            events.deadline_reminded(envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "")
+        level = Level(entry.receipt.level)
+        if level is Level.REMINDED:
+            metrics.REMINDERS.labels("soon" if entry.code == "DUE.SOON" else "over").inc()
+            events.deadline_reminded(envelope_id=row.envelope_id, addressee=row.addressee, code=entry.code or "")
             return
-        metrics.ATTEMPTS.labels(said.level.value).inc()
-        if said.level is Level.DELIVERED:
+        metrics.ATTEMPTS.labels(level.value).inc()
+        if level is Level.DELIVERED:
             metrics.DELIVERY_SECONDS.observe(max(0.0, (entry.at - row.since).total_seconds()))
         events.delivery_changed(
             envelope_id=row.envelope_id,
             addressee=row.addressee,
-            level=said.level.value,
+            level=level.value,
             state=entry.new_state or row.state,
             attempt=row.attempts,
             next_at=entry.next_at,
         )
         if entry.new_state == State.DEAD and row.state != State.DEAD:
             events.delivery_dead_lettered(
-                envelope_id=row.envelope_id, addressee=row.addressee, code=said.code or "DLV.FAILED"
+                envelope_id=row.envelope_id, addressee=row.addressee, code=entry.code or "DLV.FAILED"
             )
 
     async def expire(self, row: DeliveryRow, now: datetime) -> None:
@@ -244,10 +246,12 @@ class Answers:
             state = State(now.state)
             if state is State.QUEUED:
                 return not now.attempts
-            # The office has said, signed, that it has not taken it, or could not.
-            return state in (State.DEFERRED, State.DEAD) or (removed and state is State.SENT and now.attempts == 1)
+            # The office has said, signed, that it has not taken it, or could not; or it is closed.
+            return state in (State.DEFERRED, State.DEAD, State.HELD) or (
+                removed and state is State.SENT and now.attempts == 1
+            )
 
-        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=told)
+        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=(told,))
 
     async def end_order(self, row: DeliveryRow, now: datetime, *, about: str) -> None:
         """End the delivery of an order that has nothing left to do at its addressee, with a signed receipt."""
@@ -255,22 +259,75 @@ class Answers:
 
     async def refuse_order(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
         """Refuse an order, or a status, for one addressee, with a signed receipt."""
-        await self._say(
-            row, Level.REJECTED, code, now, detail=detail, where=lambda now: State(now.state) is State.QUEUED
+        await self._say(row, Level.REJECTED, code, now, detail=detail, where=_is_untouched)
+
+    async def forward(self, row: DeliveryRow, now: datetime, *, heirs: Sequence[str], by: str, reason: str) -> bool:
+        """Give to successors what is held, by deliveries that begin in the same commit; a signed receipt names all of them.
+
+        Args:
+            row: The delivery to the closed office.
+            now: Now.
+            heirs: Codes of the offices that get it. One that has the envelope already gets it no second time.
+            by: Who has decided it; kept with the event.
+            reason: Why; likewise.
+
+        Returns:
+            False if it is not held any more.
+        """
+        verdicts = [Verdict(code, "served", "", addressed=row.addressee) for code in heirs]
+        roll, _ = self.roll()
+        detail = f"{_named(roll, row.addressee)} → {'; '.join(_named(roll, code) for code in heirs)}"
+
+        def decide(row: DeliveryRow) -> ReceiptEntry | None:
+            if State(row.state) is not State.HELD:
+                return None
+            signed = self._signed(row, Level.FORWARDED, "DLV.FORWARDED", now, detail, verdicts)
+            return replace(
+                self._entry(signed, row, now, also=heirs),
+                heirs=tuple(self._heir(code, row, now) for code in heirs),
+                note={"by": by, "reason": reason},
+            )
+
+        return await self._decide(row, decide)
+
+    def _heir(self, code: str, row: DeliveryRow, now: datetime) -> Heir:
+        """Return a delivery that begins now: nothing of what its addressee has to do was its own before."""
+        hour = row.release_at if row.release_at is not None and row.release_at > now else None
+        asked = row.process_by
+        return Heir(
+            addressee=code,
+            in_place_of=row.addressee,
+            priority=row.priority,
+            accepted_at=now,
+            expires_at=(hour or now) + self.lifetimes[row.priority],
+            next_at=hour or now,
+            release_at=hour,
+            process_by=asked if asked is not None and asked > now else None,
         )
+
+    async def give_back(self, row: DeliveryRow, now: datetime, *, by: str, reason: str) -> bool:
+        """End what is held with a no, which says why; False if it is not held any more."""
+
+        def decide(row: DeliveryRow) -> ReceiptEntry | None:
+            if State(row.state) is not State.HELD:
+                return None
+            signed = self._signed(row, Level.REJECTED, "DLV.RETURNED", now, reason)
+            return replace(self._entry(signed, row, now), note={"by": by, "reason": reason})
+
+        return await self._decide(row, decide)
 
     async def remind(self, about: DeliveryRow, now: datetime) -> None:
         """Remind an addressee of a deadline; if it is over, tell the originator too."""
 
-        def decide(row: DeliveryRow) -> tuple[SignedReceipt, Clocks] | None:
+        def decide(row: DeliveryRow) -> ReceiptEntry | None:
             due = self.deadlines.remind(row.clocks, priority=row.priority, now=now)
             if due is None:
                 return None  # Somebody else has, or it was registered meanwhile.
             reminder, clocks = due
             code = "DUE.OVER" if reminder.is_over else "DUE.SOON"
-            return self._signed(row, Level.REMINDED, code, now, reminder.detail), clocks
+            return self._entry(self._signed(row, Level.REMINDED, code, now, reminder.detail), row, now, clocks=clocks)
 
-        await self._say_if(about, now, decide)
+        await self._decide(about, decide)
 
     async def notarise(
         self, about: DeliveryRow, now: datetime, *, level: Level, status_code: str, reason: str = ""
@@ -294,13 +351,13 @@ class Answers:
         is_late = after(State(about.state), level) is None
         was_said = is_late and await self._was_said(about, level)
 
-        def decide(row: DeliveryRow) -> tuple[SignedReceipt, None] | None:
+        def decide(row: DeliveryRow) -> ReceiptEntry | None:
             signed = self._notarised(row, now, level=level, status_code=status_code, reason=reason)
             state = _state_after(signed, row)
             is_news = not was_said if state is None else state is not State(row.state) or _stands(signed.receipt, row)
-            return (signed, None) if is_news else None
+            return self._entry(signed, row, now) if is_news else None
 
-        await self._say_if(about, now, decide)
+        await self._decide(about, decide)
         return await self.ledger.delivery(about.envelope_id, about.addressee) or about
 
     async def _was_said(self, about: DeliveryRow, level: Level) -> bool:
@@ -332,41 +389,37 @@ class Answers:
         *,
         detail: str = "",
         where: Callable[[DeliveryRow], bool] = lambda now: State(now.state) in WAITING,
-        also: str | None = None,
+        also: Collection[str] = (),
     ) -> None:
         """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
 
-        def decide(row: DeliveryRow) -> tuple[SignedReceipt, None] | None:
+        def decide(row: DeliveryRow) -> ReceiptEntry | None:
             if not where(row):
                 return None  # It has ended, or moved, meanwhile.
-            return self._signed(row, level, code, now, detail), None
+            return self._entry(self._signed(row, level, code, now, detail), row, now, also=also)
 
-        await self._say_if(about, now, decide, also)
+        await self._decide(about, decide)
 
-    async def _say_if(
-        self,
-        about: DeliveryRow,
-        now: datetime,
-        decide: Callable[[DeliveryRow], tuple[SignedReceipt, Clocks | None] | None],
-        also: str | None = None,
-    ) -> None:
-        """Record what the axis says about a delivery as it stands, if it says anything."""
-        said: list[Receipt] = []
-
-        def entry(row: DeliveryRow | None) -> ReceiptEntry | None:
-            saying = None if row is None else decide(row)
-            if row is None or saying is None:
-                return None
-            signed, clocks = saying
-            said.append(signed.receipt)
-            return self._entry(signed, row, now, clocks=clocks, also=also)
-
-        asked = Asked(envelope_id=about.envelope_id, addressee=about.addressee, decide=entry)
+    async def _decide(self, about: DeliveryRow, decide: Callable[[DeliveryRow], ReceiptEntry | None]) -> bool:
+        """Record what the axis says about a delivery as it stands; False if it says nothing."""
+        asked = Asked(
+            envelope_id=about.envelope_id,
+            addressee=about.addressee,
+            decide=lambda row: None if row is None else decide(row),
+        )
         recorded = await self._recording.add(asked)
-        if said:
-            self._tell(recorded, said[-1])
+        self._tell(recorded)
+        return recorded.outcome is Outcome.RECORDED
 
-    def _signed(self, row: DeliveryRow, level: Level, code: str, now: datetime, detail: str) -> SignedReceipt:
+    def _signed(
+        self,
+        row: DeliveryRow,
+        level: Level,
+        code: str,
+        now: datetime,
+        detail: str,
+        addressees: Sequence[Verdict] = (),
+    ) -> SignedReceipt:
         entry = CATALOGUE[code]
         return self.voice.say(
             **_about(row),
@@ -375,6 +428,7 @@ class Answers:
             status=entry.status,
             code=code,
             reason=entry.vi.format(detail=detail),
+            addressees=tuple(addressees),
             who_must_act=entry.actor,
         )
 
@@ -396,6 +450,15 @@ def _about(row: DeliveryRow) -> dict[str, Any]:
         "previous": row.chain_head,
         "attempt": row.attempts,
     }
+
+
+def _is_untouched(row: DeliveryRow) -> bool:
+    return State(row.state) in (State.QUEUED, State.HELD)
+
+
+def _named(roll: Registry, code: str) -> str:
+    office = roll.find(code)
+    return code if office is None else f"{office.name} ({code})"
 
 
 def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:

@@ -14,9 +14,11 @@ from axis import clock, ledger
 from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
+from axis.dispatch.succession import Succession
 from axis.errors import TransientError
 from axis.telemetry import events
 
+_FOLLOW_EVERY = timedelta(seconds=5)  # What the roll says of what is held.
 _TEND_EVERY = timedelta(seconds=1)  # Expiry, silence and deadlines: seconds are soon enough.
 _PAUSE_MOST_S = 10.0
 _ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
@@ -61,13 +63,14 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
 
 
 class Dispatch:
-    """The running clock: attempts, notices, orders, silence, expiry and deadlines."""
+    """The running clock: attempts, notices, orders, silence, expiry, deadlines and succession."""
 
     def __init__(
         self,
         outbound: Outbound,
         answers: Answers,
         orders: Orders,
+        succession: Succession,
         book: ledger.Ledger,
         *,
         poll: timedelta,
@@ -78,6 +81,7 @@ class Dispatch:
         self._outbound = outbound
         self._answers = answers
         self._orders = orders
+        self._succession = succession
         self._ledger = book
         self._poll = poll
         self._now = now
@@ -88,6 +92,7 @@ class Dispatch:
         loops = [
             asyncio.create_task(keep_doing("dispatch.outbound", self._send, self._bell, self._poll)),
             asyncio.create_task(keep_doing("dispatch.orders", self._orders.go_round, Bell(), self._poll)),
+            asyncio.create_task(keep_doing("dispatch.succession", self._succession.go_round, Bell(), _FOLLOW_EVERY)),
             asyncio.create_task(keep_doing("dispatch.silence", self._tend, Bell(), _TEND_EVERY)),
         ]
         try:

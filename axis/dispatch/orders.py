@@ -3,7 +3,8 @@
 A recall, an update, a replacement takes back what the addressee cannot have: it
 is never begun again, and its message is taken out of the inbox. What the
 addressee has, or may have, is for the addressee to answer: the order is let go
-to it. A status message moves what is known of the work on a document. An
+to it. Of a closed office whose mail is held, an order follows its document to
+whom that was forwarded; where that did not go anywhere, the order is held too. A status message moves what is known of the work on a document. An
 envelope waits until this has been done; an order that has overtaken its
 document waits for it, and is refused when it has waited for too long.
 
@@ -36,6 +37,7 @@ _LINKS = 1000  # Judged in one round; a circular to all communes is one for each
 _LONGEST_INBOX = 20_000  # Messages of an inbox that is led round for one order.
 _FIRST_WAIT = timedelta(seconds=1)  # For a document that is not here; then a fifth of how long that has been so.
 _WAITS_BEYOND = timedelta(minutes=1)
+_BY_ITS_DOCUMENT = "document"  # Who has decided where an order goes.
 _BEHIND = LINK_CLAIM + timedelta(seconds=15)
 
 
@@ -138,19 +140,36 @@ class Orders:
     ) -> None:
         """Take back what waits, and let the order go to those who have, or may have, the document."""
         first = links[0]
-        meant = {link.addressee: _of(copies, self._line(link.addressee)) for link in links}
-        await self._take_back([row for rows in meant.values() for row in rows], first, now)
+        own = await self.ledger.deliveries_of(first.envelope_id)
+        held = {row.addressee: row for row in own if State(row.state) is State.HELD}
+
+        def meant(rows: Sequence[DeliveryRow], addressee: str) -> list[DeliveryRow]:
+            line = self._line(addressee)
+            forwarded = [row for row in rows if row.in_place_of in line] if addressee in held else []
+            return list({row.delivery_id: row for row in (*_of(rows, line), *forwarded)}.values())
+
+        await self._take_back([row for link in links for row in meant(copies, link.addressee)], first, now)
         left = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id) or ()
         released: set[str] = set()
         for link in links:
-            rows = _of(left, self._line(link.addressee))
+            rows = meant(left, link.addressee)
             if kind not in EMPTY_HANDED or not all(map(_never_reached, rows)):
                 released.add(link.addressee)
+                if link.addressee in held:
+                    going = rows if kind not in EMPTY_HANDED else [row for row in rows if not _never_reached(row)]
+                    await self._follow(held[link.addressee], going, now)
             elif rows:
                 await self._end(link, now)
             else:
                 await self._refuse([link], "ORD.NOT_SENT_TO", now)
         await self.ledger.settle_links(links, copies[-1].envelope_id, released, now)
+
+    async def _follow(self, order: DeliveryRow, rows: Sequence[DeliveryRow], now: datetime) -> None:
+        """Forward an order that is held to where its document was forwarded; if that was nowhere, it stays."""
+        heirs = tuple(row.addressee for row in rows if row.in_place_of is not None)
+        if heirs:
+            about = rows[-1].document_id
+            await self.answers.forward(order, now, heirs=heirs, by=_BY_ITS_DOCUMENT, reason=about)
 
     async def _take_back(self, rows: Sequence[DeliveryRow], order: DueLink, now: datetime) -> None:
         """Take back what its addressee cannot have: at once what is not published, and what is untouched in its inbox."""
@@ -217,6 +236,6 @@ def _of(rows: Iterable[DeliveryRow], offices: Collection[str]) -> list[DeliveryR
 
 
 def _never_reached(row: DeliveryRow) -> bool:
-    """Tell whether an addressee cannot have the document: it was never published to it, or it said no."""
+    """Tell whether an addressee cannot have the document: it was never published to it, or it said no, or others got it."""
     state = State(row.state)
-    return state is State.REFUSED or (state is State.RECALLED and not row.attempts)
+    return state in (State.REFUSED, State.FORWARDED) or (state is State.RECALLED and not row.attempts)

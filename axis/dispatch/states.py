@@ -11,6 +11,7 @@ progress, done) is the `business` column of a delivery, never its state.
        ^       |
        |       +-> deferred -> (due again) -> sent
        |       +-> dead (a person replays) -> queued
+       +- held (the addressee takes part again) -> queued; or forwarded | refused
        any that waits -> expired | recalled
 
 Spec: docs/protocol/deliveries.md; design promise 1 (exactly one terminal state).
@@ -28,23 +29,23 @@ class State(StrEnum):
     SENT = "sent"  # In the office's inbox; looked after at next_at.
     DEFERRED = "deferred"  # The office could not take it; tried again at next_at.
     DEAD = "dead"  # Given up; waits for a person, until it expires.
+    HELD = "held"  # The addressee is closed; waits for a word on who gets it instead, until it expires.
     DELIVERED = "delivered"  # The office has custody.
     REFUSED = "refused"  # The office, or the axis for it, said no.
     RECALLED = "recalled"  # The originator took it back before delivery.
     EXPIRED = "expired"  # Its lifetime ended first.
+    FORWARDED = "forwarded"  # Its addressee's successors get it instead, each by a delivery of its own.
 
 
-TERMINAL = frozenset({State.DELIVERED, State.REFUSED, State.RECALLED, State.EXPIRED})
+TERMINAL = frozenset({State.DELIVERED, State.REFUSED, State.RECALLED, State.EXPIRED, State.FORWARDED})
 WAITING = frozenset(State) - TERMINAL
+_ON_ITS_WAY = WAITING - {State.HELD}  # To its addressee, who may have something to say about it.
 DUE = frozenset({State.QUEUED, State.DEFERRED})  # An attempt may start from these.
 
 LATE = None  # Recorded, without effect on the state.
 
-_TAKES_CUSTODY: dict[State, State | None] = dict.fromkeys((*WAITING, State.DELIVERED), State.DELIVERED) | {
-    State.REFUSED: LATE,
-    State.RECALLED: LATE,
-    State.EXPIRED: LATE,
-}
+_NOWHERE: dict[State, State | None] = dict.fromkeys(State, LATE)
+_TAKES_CUSTODY = _NOWHERE | dict.fromkeys((*_ON_ITS_WAY, State.DELIVERED), State.DELIVERED)
 
 # What a receipt of each level does to a delivery in each state.
 ANSWERS: dict[Level, dict[State, State | None]] = {
@@ -53,38 +54,27 @@ ANSWERS: dict[Level, dict[State, State | None]] = {
     Level.REGISTERED: _TAKES_CUSTODY,
     Level.PROGRESS: _TAKES_CUSTODY,
     # A clerk may still say no after the system took it; that is business then, and transport stays delivered.
-    Level.REFUSED: {
-        **dict.fromkeys(WAITING, State.REFUSED),
-        State.DELIVERED: State.DELIVERED,
-        State.REFUSED: State.REFUSED,
-        State.RECALLED: LATE,
-        State.EXPIRED: LATE,
-    },
-    Level.DEFERRED: {
-        State.QUEUED: State.DEFERRED,
-        State.SENT: State.DEFERRED,
-        State.DEFERRED: State.DEFERRED,
-        State.DEAD: LATE,
-        **dict.fromkeys(TERMINAL, LATE),
-    },
-    Level.FAILED: dict.fromkeys(WAITING, State.DEAD) | dict.fromkeys(TERMINAL, LATE),
-    Level.EXPIRED: dict.fromkeys(WAITING, State.EXPIRED) | dict.fromkeys(TERMINAL, LATE),
+    Level.REFUSED: _NOWHERE
+    | dict.fromkeys((*_ON_ITS_WAY, State.REFUSED), State.REFUSED)
+    | {State.DELIVERED: State.DELIVERED},
+    Level.DEFERRED: _NOWHERE | dict.fromkeys(_ON_ITS_WAY - {State.DEAD}, State.DEFERRED),
+    Level.FAILED: _NOWHERE | dict.fromkeys(_ON_ITS_WAY, State.DEAD),
+    Level.EXPIRED: _NOWHERE | dict.fromkeys(WAITING, State.EXPIRED),
     # The axis, or an addressee that had not taken it, says so of what waits; an addressee says it of the copy that it has
     # withdrawn, and transport stays delivered: it was.
-    Level.RECALLED: {
-        **dict.fromkeys(WAITING, State.RECALLED),
-        State.DELIVERED: State.DELIVERED,
-        State.RECALLED: State.RECALLED,
-        State.REFUSED: LATE,
-        State.EXPIRED: LATE,
-    },
-    # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere.
-    Level.REJECTED: {State.QUEUED: State.REFUSED, State.REFUSED: State.REFUSED}
-    | dict.fromkeys(frozenset(State) - {State.QUEUED, State.REFUSED}, LATE),
+    Level.RECALLED: _NOWHERE
+    | dict.fromkeys((*WAITING, State.RECALLED), State.RECALLED)
+    | {State.DELIVERED: State.DELIVERED},
+    # The axis refuses one addressee of an envelope at acceptance, before the delivery has been anywhere; an order, when it is
+    # judged; and what was held and is returned.
+    Level.REJECTED: _NOWHERE | dict.fromkeys((State.QUEUED, State.HELD, State.REFUSED), State.REFUSED),
+    # Said at acceptance, of what no addressee is there to take; and how that ends, where somebody gets it instead.
+    Level.HELD: _NOWHERE | {State.QUEUED: State.HELD},
+    Level.FORWARDED: _NOWHERE | {State.HELD: State.FORWARDED},
     # The office has it, and is late with it: that moves nothing.
-    Level.REMINDED: dict.fromkeys(State, LATE) | {State.DELIVERED: State.DELIVERED},
+    Level.REMINDED: _NOWHERE | {State.DELIVERED: State.DELIVERED},
     # Acceptance is about the envelope; it moves no delivery.
-    Level.ACCEPTED: dict.fromkeys(State, LATE),
+    Level.ACCEPTED: _NOWHERE,
 }
 
 # What the axis does without a receipt: move -> (from, to).
@@ -92,6 +82,7 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
     "attempt": (DUE, State.SENT),
     "put back": (frozenset({State.SENT}), State.QUEUED),
     "replay": (frozenset({State.DEAD}), State.QUEUED),
+    "release": (frozenset({State.HELD}), State.QUEUED),
 }
 
 

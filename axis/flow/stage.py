@@ -23,6 +23,7 @@ import aiohttp
 from axis import app, clock, edxml, private, receipts, registry, seal
 from axis.broker import Broker, PrivateNode, topology
 from axis.broker.definitions import definitions
+from axis.dispatch.succession import Succession
 from axis.errors import PermanentError, Refusal, Violation
 from axis.flow.clerk import Clerk
 from axis.flow.script import AXIS, Cast, Flow
@@ -103,6 +104,11 @@ class Stage:
     def trust_folder(self) -> Path:
         """Authorities, certificates, keys and the roll."""
         return self.folder / "trust"
+
+    @property
+    def succession(self) -> Succession:
+        """What decides on the mail of closed offices, as a command of the operator opens it."""
+        return self.rooms.succession(self.rooms.answers())
 
     def clerk(self, code: str) -> Clerk:
         """Return an office that runs in this flow."""

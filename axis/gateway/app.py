@@ -216,10 +216,12 @@ def _add_envelopes(app: FastAPI) -> None:
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:
         """Read the signed receipts: all to the originator, its own and the acceptance to an addressee."""
-        envelope, _ = await visible(rooms, envelope_id, office)
+        envelope, rows = await visible(rooms, envelope_id, office)
         said = await rooms.ledger.receipts_of(envelope_id)
         if envelope.originator != office:
-            said = [one for one in said if one.addressee in (None, office)]
+            # What was forwarded to it has begun with the office in whose place it stands.
+            own = {None, office, *(row.in_place_of for row in rows)}
+            said = [one for one in said if one.addressee in own]
         return {
             "receipts": [
                 {"digest": one.digest, "level": one.level, "issuer": one.issuer, "verified": one.verified, "addressee": one.addressee, "at": one.at, "xml": one.xml.decode()}
@@ -279,6 +281,7 @@ def _member(envelope: EnvelopeRow) -> dict[str, Any]:
 def _delivery(row: DeliveryRow, now: datetime) -> dict[str, Any]:
     return {
         "addressee": row.addressee,
+        "in_place_of": row.in_place_of,
         "state": row.state,
         "business": row.business,
         "attempts": row.attempts,

@@ -60,6 +60,7 @@ class Delivery(Body):
     """Where an envelope is on its way to one addressee."""
 
     addressee: str
+    in_place_of: str | None = Field(description="The closed office that it was sent to, where it was forwarded.")
     state: str = Field(description="docs/reference/states.md")
     business: str | None = Field(description="Status code of the addressee's clerks, 01 to 16.")
     attempts: int = Field(ge=0)

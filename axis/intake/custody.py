@@ -2,7 +2,8 @@
 
 One value holds everything that must be true together: the envelope, a delivery
 for each addressee, the acceptance receipt, a rejection receipt for each
-addressee that cannot be served, and the notices that carry them home.
+addressee that cannot be served, a receipt for each whose mail is held, and the
+notices that carry them home.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -74,7 +75,22 @@ def custody_of(
         for route in resolution.routes
         if route.violation is not None
     }
-    said = [accepted, *refusals.values()]
+    waits = CATALOGUE["DLV.HELD"]
+    holds = [
+        voice.say(
+            level=Level.HELD,
+            addressee=_code(route),
+            previous=accepted.digest,
+            status=waits.status,
+            code="DLV.HELD",
+            reason=waits.vi.format(detail=route.held),
+            who_must_act=waits.actor,
+            **about,
+        )
+        for route in resolution.routes
+        if route.held
+    ]
+    said = [accepted, *refusals.values(), *holds]
     unjudged = {deliver_to(one.kind, one.originator, one.addressee) for one in examined.links if one.kind in JUDGED}
     priority = int(message.priority) if isinstance(message, Document) else _STATUS_PRIORITY
     release_at = _hour(message, at)
@@ -192,6 +208,15 @@ def _link(link: Link, at: datetime) -> NewLink:
 
 def _delivery(route: Route, due_at: datetime, unjudged: Collection[str]) -> NewDelivery:
     wrong = route.violation
+    if route.held:
+        return NewDelivery(
+            addressee=_code(route),
+            state="held",
+            code="DLV.HELD",
+            reason=route.explanation_vi,
+            who_must_act=CATALOGUE["DLV.HELD"].actor,
+            next_at=None,
+        )
     if wrong is None and _code(route) in unjudged:
         waits = CATALOGUE[UNJUDGED]
         return NewDelivery(

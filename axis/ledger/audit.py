@@ -26,8 +26,10 @@ _COVER = {
     "recalled": ("recalled",),
     "expired": ("expired",),
     "dead": ("failed",),
+    "held": ("held",),
+    "forwarded": ("forwarded",),
 }
-_WAITING = ("queued", "sent", "deferred", "dead")
+_WAITING = ("queued", "sent", "deferred", "dead", "held")
 _OVERDUE = timedelta(minutes=10)  # By which the clock may be late before a waiting delivery counts as forgotten.
 _SINCE = sa.func.coalesce(_d.release_at, _d.accepted_at, type_=t.Moment)  # What waits for its hour is not late.
 _MOST = 1000
@@ -52,6 +54,7 @@ class AuditReport:
     terminal: int
     waiting: int
     dead: int
+    held: int
     receipts: int
     rejections: int
     notices_waiting: int
@@ -66,6 +69,7 @@ def audit(connection: sa.Connection, now: datetime) -> AuditReport:
     """Check the whole book."""
     findings = [
         *_unequal(connection),
+        *_in_nobodys_place(connection),
         *_orphans(connection),
         *_without_acceptance(connection),
         *_uncovered(connection),
@@ -74,15 +78,16 @@ def audit(connection: sa.Connection, now: datetime) -> AuditReport:
         *_unexplained(connection),
     ]
     states = _states(connection)
-    dead = states.get("dead", 0)
+    dead, held = states.get("dead", 0), states.get("held", 0)
     waiting = sum(states.get(state, 0) for state in ("queued", "sent", "deferred"))
     total = sum(states.values())
     return AuditReport(
         documents=_count(connection, t.envelopes),
         deliveries=total,
-        terminal=total - waiting - dead,
+        terminal=total - waiting - dead - held,
         waiting=waiting,
         dead=dead,
+        held=held,
         receipts=_count(connection, t.receipts),
         rejections=_count(connection, t.rejections),
         notices_waiting=_count(connection, t.outbox),
@@ -100,8 +105,8 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
 
 
 def _unequal(connection: sa.Connection) -> list[AuditFinding]:
-    """Find envelopes with fewer deliveries than they were accepted for, or more."""
-    there = sa.select(sa.func.count()).where(_d.envelope_id == _e.id).scalar_subquery()
+    """Find envelopes with fewer deliveries than they were accepted for, or more; what was forwarded began later."""
+    there = sa.select(sa.func.count()).where(_d.envelope_id == _e.id, _d.in_place_of.is_(None)).scalar_subquery()
     owed = sa.func.coalesce(
         sa.select(_ev.detail["addressees"].as_integer())
         .where(_ev.envelope_id == _e.id, _ev.event == "envelope.accepted")
@@ -116,6 +121,24 @@ def _unequal(connection: sa.Connection) -> list[AuditFinding]:
             "I1" if row.there < row.owed else "I4", row.id, "", f"accepted for {row.owed}, has {row.there} deliveries"
         )
         for row in found
+    ]
+
+
+def _in_nobodys_place(connection: sa.Connection) -> list[AuditFinding]:
+    """Find deliveries in the place of one that was not forwarded, and such that were forwarded to nobody."""
+    other = t.deliveries.alias()
+    beside = sa.and_(other.c.envelope_id == _d.envelope_id, other.c.id != _d.id)
+    forwarded = sa.exists().where(beside, other.c.addressee == _d.in_place_of, other.c.state == "forwarded")
+    taken_over = sa.exists().where(beside, other.c.state != "forwarded")
+    columns = sa.select(_d.envelope_id, _d.addressee, _d.in_place_of)
+    strange = connection.execute(columns.where(_d.in_place_of.is_not(None), ~forwarded).limit(_MOST))
+    lost = connection.execute(columns.where(_d.state == "forwarded", ~taken_over).limit(_MOST))
+    return [
+        *(
+            AuditFinding("I4", row.envelope_id, row.addressee, f"in place of {row.in_place_of}, which has it itself")
+            for row in strange
+        ),
+        *(AuditFinding("I1", row.envelope_id, row.addressee, "forwarded, and nobody gets it") for row in lost),
     ]
 
 
@@ -172,7 +195,7 @@ def _forgotten(connection: sa.Connection, now: datetime) -> list[AuditFinding]:
         .where(
             sa.or_(
                 sa.and_(_d.state.in_(("queued", "sent", "deferred")), overdue),
-                sa.and_(_d.state.in_(("queued", "sent", "deferred", "dead")), _d.expires_at < late),
+                sa.and_(t.WAITS, _d.expires_at < late),
             )
         )
         .limit(_MOST)
@@ -232,7 +255,9 @@ def figures(connection: sa.Connection, now: datetime) -> Figures:
     found = connection.execute(sa.select(_d.state, sa.func.count().label("number")).where(t.WAITS).group_by(_d.state))
     waiting = dict.fromkeys(_WAITING, 0) | {row.state: row.number for row in found}
     oldest = connection.execute(
-        sa.select(_d.priority, sa.func.min(_SINCE).label("since")).where(t.WAITS).group_by(_d.priority)
+        sa.select(_d.priority, sa.func.min(_SINCE).label("since"))
+        .where(t.WAITS, _d.state != "held")  # It waits for a word, and has a figure of its own.
+        .group_by(_d.priority)
     )
     lag = connection.execute(sa.select(sa.func.min(_o.created_at))).scalar()
     return Figures(

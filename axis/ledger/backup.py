@@ -223,9 +223,7 @@ def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resum
 
 def _prolong(connection: sa.Connection, away: timedelta) -> int:
     """Give every delivery that waits the time in which nobody could attempt it."""
-    found = connection.execute(
-        sa.select(_d.id, _d.expires_at).where(_d.state.in_(("queued", "sent", "deferred", "dead")))
-    )
+    found = connection.execute(sa.select(_d.id, _d.expires_at).where(t.WAITS))
     later = [{"delivery": row.id, "until": row.expires_at + away} for row in found]
     if later:
         connection.execute(

@@ -254,6 +254,22 @@ class Ledger:
         """Send a dead letter on its way again; False if it is none."""
         return await self._database.write(lambda c: deliveries.replay(c, delivery_id, by, reason, now))
 
+    async def held_for(self) -> set[str]:
+        """Return the closed offices for which something is held."""
+        return await self._database.read(deliveries.held_for)
+
+    async def held(self, office: str | None = None) -> list[DeliveryRow]:
+        """Return what is held, for one office or for all, oldest first."""
+        return await self._database.read(lambda c: deliveries.held(c, office))
+
+    async def is_unjudged(self, envelope_id: str) -> bool:
+        """Tell whether it is not known yet what an envelope speaks of."""
+        return await self._database.read(lambda c: deliveries.is_unjudged(c, envelope_id))
+
+    async def release(self, office: str, now: datetime) -> int:
+        """Let go what is held for an office that takes part again; return how much that was."""
+        return await self._database.write(lambda c: deliveries.release(c, office, now))
+
     async def heartbeat(self, office: str, now: datetime, version: str) -> None:
         """Note that an office is there."""
         await self._database.write(lambda c: deliveries.heartbeat(c, office, now, version))

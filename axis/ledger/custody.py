@@ -9,6 +9,7 @@ from axis.ledger import tables as t
 from axis.ledger import told
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
+    UNREADABLE,
     Conflict,
     Custody,
     CustodyAnswer,
@@ -36,7 +37,7 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
         (t.links, [row for one in fresh for row in _links(one)]),
         (t.receipts, [receipt_row(receipt, one.envelope_id) for one in fresh for receipt in one.receipts]),
         (t.outbox, [notice_row(notice, one.accepted_at) for one in fresh for notice in one.notices]),
-        (t.events, [_event(one) for one in fresh]),
+        (t.events, [row for one in fresh for row in (_event(one), *_held(one))]),
     ):
         if rows:
             connection.execute(sa.insert(table), rows)
@@ -84,10 +85,10 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused, or taken back, never gave its addressee anything, and one that waits for its hour has
-        # not yet.
+        # A delivery that was refused, taken back or forwarded never gave its addressee anything, and one that waits for its
+        # hour has not yet.
         _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES),
-        _d.state.not_in(("refused", "recalled")), sa.or_(_d.release_at.is_(None), _d.attempts > 0),
+        _d.state.not_in(UNREADABLE), sa.or_(_d.release_at.is_(None), _d.attempts > 0),
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)
@@ -274,3 +275,19 @@ def _event(one: Custody) -> Row:
         "at": one.accepted_at,
         "detail": {"via": one.via, "addressees": len(one.deliveries)},
     }
+
+
+def _held(one: Custody) -> list[Row]:
+    """Return the events of what is held from the beginning."""
+    heads = {receipt.addressee: receipt.digest for receipt in one.receipts}
+    return [
+        {
+            "envelope_id": one.envelope_id,
+            "addressee": delivery.addressee,
+            "event": "receipt.held",
+            "at": one.accepted_at,
+            "detail": {"digest": heads[delivery.addressee], "state": delivery.state, "code": delivery.code},
+        }
+        for delivery in one.deliveries
+        if delivery.state == "held"
+    ]

@@ -5,7 +5,7 @@ delivery cannot both succeed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,12 +22,14 @@ from axis.ledger.values import (
     DeliveryRow,
     DueNotice,
     Failure,
+    Heir,
     LaneRow,
     Outcome,
     ReceiptEntry,
     Recorded,
     Row,
 )
+from axis.routing import JUDGED
 
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
@@ -40,7 +42,7 @@ _ROW = (
         _d.id.label("delivery_id"),
         _d.envelope_id, _d.addressee, _d.state, _d.business, _d.attempts, _d.code, _d.reason, _d.who_must_act,
         _d.next_at, _d.told_at, _d.chain_head, _d.priority, _d.accepted_at, _d.expires_at, _d.updated_at, _d.release_at,
-        _e.originator, _e.document_id, _e.digest, _e.business_type, _e.kind, *(_d[name] for name in CLOCKS),
+        _d.in_place_of, _e.originator, _e.document_id, _e.digest, _e.business_type, _e.kind, *(_d[name] for name in CLOCKS),
     )
     .join(t.envelopes, _e.id == _d.envelope_id)
 )  # fmt: skip
@@ -71,12 +73,12 @@ def due(connection: sa.Connection, now: datetime) -> bool:
 
 
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
-_JUDGED = sa.or_(_d.code.is_(None), _d.code != UNJUDGED)
+_IS_JUDGED = sa.or_(_d.code.is_(None), _d.code != UNJUDGED)
 # Whatever has moved its next time: before its hour a delivery does not leave.
 _RELEASED = sa.or_(_d.release_at.is_(None), _d.release_at <= _NOW)
 _ATTEMPT_DUE = (
     sa.select(sa.literal(1))
-    .where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _JUDGED, _RELEASED)
+    .where(_d.state.in_(("queued", "deferred")), _d.next_at <= _NOW, _IS_JUDGED, _RELEASED)
     .limit(1)
 )
 _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
@@ -92,7 +94,7 @@ _DUE = (
         _d.next_at <= _NOW,
         _RELEASED,
         _d.expires_at > _NOW,  # What is over is expired, not attempted.
-        _JUDGED,
+        _IS_JUDGED,
         sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
         sa.or_(_l.open_until.is_(None), _l.open_until <= _NOW),
     )
@@ -303,6 +305,9 @@ def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntr
     """Write down what was decided."""
     connection.execute(_RECEIPT, [receipt_row(entry.receipt, asked.envelope_id) for asked, entry in entries])
     connection.execute(_MOVE, moved)
+    heirs = [_inherited(heir, asked, entry) for asked, entry in entries for heir in entry.heirs]
+    if heirs:
+        connection.execute(insert_once(connection, t.deliveries), heirs)
     notices = [notice_row(notice, entry.at) for _, entry in entries for notice in entry.notices]
     if notices:
         connection.execute(_NOTICE, notices)
@@ -315,7 +320,8 @@ def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntr
                 "event": entry.event,
                 "at": entry.at,
                 "detail": {"digest": entry.receipt.digest, "state": entry.new_state, "code": entry.code}
-                | ({} if entry.receipt.verified else {"verified": False}),
+                | ({} if entry.receipt.verified else {"verified": False})
+                | entry.note,
             }
             for asked, entry in entries
         ],
@@ -328,6 +334,17 @@ def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntr
             answered[asked.addressee] = entry.at
     if answered:
         _lanes_answered(connection, answered)
+
+
+def _inherited(heir: Heir, asked: Asked, entry: ReceiptEntry) -> Row:
+    return {
+        "envelope_id": asked.envelope_id,
+        "state": "queued",
+        "who_must_act": "nobody",
+        "chain_head": entry.receipt.digest,
+        "updated_at": entry.at,
+        **asdict(heir),
+    }
 
 
 _NOTICE, _RECEIPT = sa.insert(t.outbox), sa.insert(t.receipts)
@@ -417,6 +434,45 @@ def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, no
     return True
 
 
+def held_for(connection: sa.Connection) -> set[str]:
+    """Return the closed offices for which something is held."""
+    # Made distinct here: to do that, a database goes through an index of all deliveries.
+    return set(connection.execute(sa.select(_d.addressee).where(t.WAITS, _d.state == "held")).scalars())
+
+
+def held(connection: sa.Connection, office: str | None) -> list[DeliveryRow]:
+    """Return what is held, for one office or for all."""
+    of_office = [] if office is None else [_d.addressee == office]
+    return rows(connection, t.WAITS, _d.state == "held", *of_office)
+
+
+def is_unjudged(connection: sa.Connection, envelope_id: str) -> bool:
+    """Tell whether it is not known yet what an envelope speaks of."""
+    return connection.execute(sa.select(_speaks(sa.literal(envelope_id)))).scalar_one()
+
+
+def _speaks(envelope_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    k = t.links.c
+    return sa.exists().where(k.envelope_id == envelope_id, k.due_at.is_not(None), k.kind.in_(JUDGED))
+
+
+def release(connection: sa.Connection, office: str, now: datetime) -> int:
+    """Let go what is held for an office that takes part again, once it is judged; return how much that was."""
+    moved = connection.execute(
+        sa.update(t.deliveries)
+        .where(_d.addressee == office, _d.state == "held", ~_speaks(_d.envelope_id))
+        .values(state="queued", next_at=released(now), updated_at=now, code=None, reason="", who_must_act="nobody")
+        .returning(_d.envelope_id)
+    ).scalars()
+    events = [
+        {"envelope_id": envelope_id, "addressee": office, "event": "delivery.released", "at": now, "detail": {}}
+        for envelope_id in moved
+    ]
+    if events:
+        connection.execute(_EVENT, events)
+    return len(events)
+
+
 def _lane_failed(connection: sa.Connection, office: str, now: datetime, failure: Failure) -> None:
     """Count a failure; after some in a row the breaker opens until a probe may be made."""
     _ensure_lane(connection, office)
@@ -465,7 +521,7 @@ def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
             _d.addressee == office,
             _d.state.in_(("queued", "deferred")),
             _d.next_at > now,
-            _JUDGED,  # What is unjudged waits for a document, not for the office.
+            _IS_JUDGED,  # What is unjudged waits for a document, not for the office.
         )
         .values(next_at=released(now))
     )

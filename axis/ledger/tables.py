@@ -158,18 +158,25 @@ deliveries = sa.Table(
     sa.Column("done_at", Moment),
     sa.Column("remind_at", Moment),
     sa.Column("due_by", Moment),
+    sa.Column("in_place_of", sa.Text),  # The closed office that it was forwarded from; None: it began at acceptance.
     sa.UniqueConstraint("envelope_id", "addressee"),
 )
 # What is due. Only what waits has a next time, so that the index stays small however many deliveries have ended; that it
 # is not null follows from any comparison with it, which is how a database knows that it may use the index.
 _has_next = deliveries.c.next_at.is_not(None)
 sa.Index("ix_deliveries_next_at", deliveries.c.next_at, sqlite_where=_has_next, postgresql_where=_has_next)
-# What expires, and what waits. A query must say WAITS in these very words to be answered from it.
+# What expires, and what waits, in which state. A query must say WAITS in these very words to be answered from it.
 WAITS = deliveries.c.state.in_(
-    sa.bindparam("waits", ("queued", "sent", "deferred", "dead"), expanding=True, literal_execute=True)
+    sa.bindparam("waits", ("queued", "sent", "deferred", "dead", "held"), expanding=True, literal_execute=True)
 )
-_waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead')")
-sa.Index("ix_deliveries_expires_at", deliveries.c.expires_at, sqlite_where=_waits, postgresql_where=_waits)
+_waits = sa.text("state IN ('queued', 'sent', 'deferred', 'dead', 'held')")
+sa.Index(
+    "ix_deliveries_expires_at",
+    deliveries.c.expires_at,
+    deliveries.c.state,
+    sqlite_where=_waits,
+    postgresql_where=_waits,
+)
 # Of whom a reminder is due, and which clocks run. A delivery that is registered in the commit that delivers it, with no
 # other deadline, was never in either.
 for _column in (deliveries.c.remind_at, deliveries.c.due_by):

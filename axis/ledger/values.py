@@ -10,10 +10,12 @@ from axis.deadlines import Clocks
 from axis.receipts import Level, Party, party_of
 from axis.routing import deliver_to
 
+Row = dict[str, Any]
 CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a delivery.
 
 
-UNREADABLE = frozenset({"refused", "recalled"})  # What ended so is not its addressee's to read.
+# What ended so is not its addressee's to read, nor is what waits for somebody else.
+UNREADABLE = frozenset({"refused", "recalled", "held", "forwarded"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class NewDelivery:
     """One addressee of an envelope at acceptance."""
 
     addressee: str
-    state: str  # queued, or refused by the axis.
+    state: str  # queued, held, or refused by the axis.
     code: str | None
     reason: str
     who_must_act: str
@@ -298,6 +300,7 @@ class DeliveryRow:
     done_at: datetime | None
     remind_at: datetime | None
     due_by: datetime | None
+    in_place_of: str | None  # The closed office that it was forwarded from.
 
     @property
     def clocks(self) -> Clocks:
@@ -363,6 +366,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heir:
+    """An office that gets an envelope instead of a closed one, by a delivery that begins now."""
+
+    addressee: str
+    in_place_of: str
+    priority: int
+    accepted_at: datetime
+    expires_at: datetime
+    next_at: datetime
+    release_at: datetime | None
+    process_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptEntry:
     """One receipt and what it does to a delivery, to be recorded in one commit."""
 
@@ -379,6 +396,8 @@ class ReceiptEntry:
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
     clocks: Clocks | None = None  # None: they stay as they are.
+    heirs: tuple[Heir, ...] = ()  # Who gets the envelope instead, after this receipt; who has a delivery keeps that.
+    note: Row = field(default_factory=dict)  # What is kept with the event beside: who decided, and why.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,6 +507,3 @@ class Figures:
     waiting: dict[str, int] = field(default_factory=dict)  # Deliveries that have not ended, by state.
     oldest_s: dict[int, float] = field(default_factory=dict)  # By priority; 0 where nothing waits.
     outbox_lag_s: float = 0.0
-
-
-Row = dict[str, Any]

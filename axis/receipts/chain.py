@@ -3,7 +3,8 @@
 Each receipt but the first of a chain names the digest of the one before it.
 Digests cannot be made to meet in a ring, so it is enough that every named
 receipt is there, is about the same content, and is about the same addressee or
-about the whole envelope.
+about the whole envelope. What was forwarded goes on from the receipt that says
+so: that one names each office which gets it instead.
 
 Spec: docs/protocol/receipts.md.
 """
@@ -38,5 +39,10 @@ def _require_link(digest: str, receipt: Receipt, said: dict[str, Receipt]) -> No
     before = said.get(receipt.previous)
     if before is None:
         raise refuse("RCT.INVALID", f"{digest[:12]}: {receipt.previous[:12]} is missing")
-    if before.addressee not in (None, receipt.addressee):
+    if before.addressee not in (None, receipt.addressee) and receipt.addressee not in _heirs(before):
         raise refuse("RCT.INVALID", f"{digest[:12]}: {receipt.previous[:12]} is about another addressee")
+
+
+def _heirs(receipt: Receipt) -> frozenset[str]:
+    """Return the offices whose chain goes on from a receipt that is about another."""
+    return frozenset(one.code for one in receipt.addressees if receipt.level is Level.FORWARDED)

@@ -35,6 +35,8 @@ class Level(StrEnum):
     RECALLED = "recalled"  # The originator took it back: before it was delivered, or the addressee gave it up.
     FAILED = "failed"  # A dead letter: a person must act.
     REMINDED = "reminded"  # A deadline of the addressee is near, or over.
+    HELD = "held"  # The addressee is closed: it is kept until it is decided who gets it instead.
+    FORWARDED = "forwarded"  # Successors of the addressee get it instead.
 
 
 class Party(StrEnum):
@@ -62,6 +64,8 @@ SAID_BY: Mapping[Level, frozenset[Party]] = MappingProxyType(
         Level.RECALLED: _AXIS | _ADDRESSEE,
         Level.FAILED: _AXIS | _ADDRESSEE,
         Level.REMINDED: _AXIS,
+        Level.HELD: _AXIS,
+        Level.FORWARDED: _AXIS,
     }
 )
 
@@ -86,6 +90,8 @@ _CLASSES = {
     Level.RECALLED: "25",
     Level.FAILED: "45",
     Level.REMINDED: "4",
+    Level.HELD: "4",
+    Level.FORWARDED: "2",
 }
 
 # What an addressee says with `recalled`: it agreed. Without a code it is the axis's word, about what still waited.
@@ -94,7 +100,7 @@ _AGREED = "15"
 # Levels that may be about the envelope as a whole.
 _ABOUT_ALL = frozenset({Level.ACCEPTED, Level.REJECTED})
 
-VERDICTS = ("served", "refused")  # On each addressee of an accepted envelope.
+VERDICTS = ("served", "refused")  # On each addressee of an accepted envelope; on each heir that it is forwarded to.
 
 MAX_VIOLATIONS = 200  # As many as the schema gate lists; a file with more is not what it claims to be.
 MAX_RECEIPT_BYTES = 4 * 1024 * 1024  # A word about each of 5,000 addressees.
@@ -108,7 +114,7 @@ _CODE = re.compile(r"[A-Z]+(\.[A-Z0-9_]+)+")
 
 
 class Verdict(NamedTuple):
-    """What an acceptance says about one addressee."""
+    """What an acceptance says about one addressee, or a receipt that something is forwarded about one heir."""
 
     code: str
     verdict: str  # One of VERDICTS.
@@ -135,7 +141,7 @@ class Receipt:
     reason: str = ""  # The originator reads it: no hosts, keys, traces.
     code: str | None = None  # Of the catalogue of errors.
     violations: tuple[Violation, ...] = ()
-    addressees: tuple[Verdict, ...] = ()  # Of ACCEPTED.
+    addressees: tuple[Verdict, ...] = ()  # Of ACCEPTED and FORWARDED.
     attempt: int | None = None
     next_at: datetime | None = None
     who_must_act: str = ""

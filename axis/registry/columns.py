@@ -148,6 +148,8 @@ _CLOSINGS = {
     "tu choi": AfterClosing.REJECT.value,
     "forward": AfterClosing.FORWARD.value,
     "chuyen tiep": AfterClosing.FORWARD.value,
+    "hold": AfterClosing.HOLD.value,
+    "giu lai": AfterClosing.HOLD.value,
 }
 _CHANNELS = {"amqp": Channel.AMQP.value, "http": Channel.HTTP.value}
 

@@ -368,6 +368,12 @@ def _forwarding(one: _Placed, by_code: Mapping[str, Office]) -> Iterator[Finding
                 'có forward_to nhưng after_closing không phải "forward"',
                 'has forward_to, but after_closing is not "forward"',
             )
+        if office.after_closing is AfterClosing.HOLD and not office.successors:
+            yield warning(
+                one.place,
+                'after_closing = "hold" nhưng không có đơn vị kế thừa: thư chỉ có thể được trả lại',
+                "holds mail that can only be returned: it has no successors",
+            )
     elif not office.heirs:
         yield error(
             one.place,

@@ -44,6 +44,7 @@ class AfterClosing(StrEnum):
 
     REJECT = "reject"  # It is refused, with the names of the successors.
     FORWARD = "forward"  # The successor gets it.
+    HOLD = "hold"  # It is held until it is decided who gets it.
 
 
 class Channel(StrEnum):
@@ -223,6 +224,18 @@ class Registry:
         found, asked = {code}, [code]
         while asked:
             new = self._predecessors.get(asked.pop(), frozenset()) - found
+            found |= new
+            asked += new
+        return frozenset(found)
+
+    def succession_of(self, code: str) -> frozenset[str]:
+        """Return every office that took over from one, near or far, by code."""
+        found: set[str] = set()
+        asked = [code]
+        while asked:
+            office = self.find(asked.pop())
+            heirs = () if office is None else filter(None, map(self.find, office.successors))
+            new = {heir.code for heir in heirs} - found - {code}
             found |= new
             asked += new
         return frozenset(found)

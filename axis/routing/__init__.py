@@ -8,20 +8,23 @@ Spec: docs/protocol/intake.md, orders.md.
 """
 
 from axis.routing.links import ANSWERS, EMPTY_HANDED, JUDGED, Link, LinkKind, amiss, deliver_to, links, wrong_with
-from axis.routing.resolve import Resolution, Route, require_active, resolve
+from axis.routing.resolve import Held, Resolution, Route, heirs_of, require_active, require_heir, resolve
 
 __all__ = [
     "ANSWERS",
     "EMPTY_HANDED",
     "JUDGED",
+    "Held",
     "Link",
     "LinkKind",
     "Resolution",
     "Route",
     "amiss",
     "deliver_to",
+    "heirs_of",
     "links",
     "require_active",
+    "require_heir",
     "resolve",
     "wrong_with",
 ]

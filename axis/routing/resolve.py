@@ -2,7 +2,9 @@
 
 An addressee mostly means one office. Where the roll says so it leads further: a
 group to the offices that belong to it today, a closed office to its heirs. What
-is true of an office is true however a message came to it.
+is true of an office is true however a message came to it. Mail of a closed
+office that the roll holds is served as well, and goes nowhere until it is
+decided who gets it; whoever that is, is judged here, too.
 
 Spec: docs/protocol/registry.md 3 to 7; RFC 5321 §3.4 (551 or forward).
 """
@@ -15,8 +17,8 @@ from typing import NamedTuple
 from axis.edxml import Kind, Message, Priority
 from axis.edxml import Status as StatusMessage
 from axis.edxml.values import local_date
-from axis.errors import Violation, refuse, violation
-from axis.registry import AXIS_TIER, MOST_ADDRESSEES, Group, Office, Registry, Rule, Standing
+from axis.errors import CATALOGUE, Refusal, Violation, refuse, violation
+from axis.registry import AXIS_TIER, MOST_ADDRESSEES, AfterClosing, Group, Office, Registry, Rule, Standing
 
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
 
@@ -31,10 +33,11 @@ class Route:
     explanation_vi: str
     explanation_en: str
     violation: Violation | None = None
+    held: str = ""  # Of which closed office it is held, and who succeeds it, in Vietnamese; "" where it is not.
 
     @property
     def served(self) -> bool:
-        """Whether the office gets the message."""
+        """Whether the axis takes the message for the office."""
         return self.violation is None
 
 
@@ -227,10 +230,11 @@ def _route(written: str, path: str, way: _Way, sending: _Sending) -> Route:
     office = way.office
     if office is None:
         return _refused(written, None, way.stop or _unknown(written), path)
-    for stops in _STOPS:
-        stop = stops(office, sending)
-        if stop is not None:
-            return _refused(written, office, stop, path)
+    stop = _stop(office, sending)
+    if stop is not None:
+        return _refused(written, office, stop, path)
+    if office.standing_on(sending.day) is Standing.CLOSED:
+        return _held(written, office, sending.registry)
     allowed = sending.registry.rule_for(sending.originator, office, sending.kind.value)
     named = f"{office.name} ({office.code})"
     return Route(
@@ -239,6 +243,19 @@ def _route(written: str, path: str, way: _Way, sending: _Sending) -> Route:
         rule="default" if allowed is None else f"rule {allowed.name}",
         explanation_vi=f"gửi tới {named}, hộp {sending.inbox}.{office.code}{way.why_vi and ', '}{way.why_vi}",
         explanation_en=f"goes to {named}, queue {sending.inbox}.{office.code}{way.why_en and ', '}{way.why_en}",
+    )
+
+
+def _held(written: str, office: Office, registry: Registry) -> Route:
+    waits = CATALOGUE["DLV.HELD"]
+    detail_vi, detail_en = _gone(office, registry)
+    return Route(
+        addressee_as_written=written,
+        office=office,
+        rule="held",
+        explanation_vi=waits.vi.format(detail=detail_vi),
+        explanation_en=waits.en.format(detail=detail_en),
+        held=detail_vi,
     )
 
 
@@ -255,13 +272,7 @@ def _repeat(written: str, first: Route) -> Route:
 
 
 def _refused(written: str, office: Office | None, stop: _Stop, path: str) -> Route:
-    found = violation(
-        stop.code,
-        stop.detail_en,
-        detail_vi=stop.detail_vi,
-        path=path,
-        rule=f"route:{stop.rule.replace(' ', '-')}",
-    )
+    found = _violation(stop, path)
     return Route(
         addressee_as_written=written,
         office=office,
@@ -272,7 +283,84 @@ def _refused(written: str, office: Office | None, stop: _Stop, path: str) -> Rou
     )
 
 
+def _violation(stop: _Stop, path: str = "") -> Violation:
+    return violation(
+        stop.code,
+        stop.detail_en,
+        detail_vi=stop.detail_vi,
+        path=path,
+        rule=f"route:{stop.rule.replace(' ', '-')}",
+    )
+
+
+# --- who gets what is held --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A message that is held for a closed office: what decides about its heirs."""
+
+    addressee: str  # Code of the closed office.
+    originator: str
+    kind: Kind
+
+
+def require_heir(held: Held, written: str, registry: Registry, at: datetime) -> Office:
+    """Return the office that is to get a held message instead of the closed one.
+
+    Args:
+        held: The message.
+        written: Which office, in any of its forms.
+        registry: The offices as known now.
+        at: Now.
+
+    Raises:
+        Refusal: DLV.NO_HEIR, it did not take over from the closed office, or takes no part now; or why a message from
+            this originator is nothing for it.
+    """
+    sending = _held_sending(held, registry, at)
+    heir = registry.find(written)
+    if heir is None or heir.code not in registry.succession_of(held.addressee):
+        raise refuse(
+            "DLV.NO_HEIR",
+            f"{written} is no successor of {held.addressee}",
+            detail_vi=f"{written} không phải đơn vị kế thừa của {held.addressee}",
+        )
+    standing = heir.standing_on(sending.day)
+    if standing is not Standing.ACTIVE:
+        detail_en, detail_vi = f"{heir.code} is {_STANDINGS_EN[standing]}", f"{heir.code} {_STANDINGS_VI[standing]}"
+        raise refuse("DLV.NO_HEIR", detail_en, detail_vi=detail_vi)
+    stop = _stop(heir, sending)
+    if stop is not None:
+        raise Refusal([_violation(stop)])
+    return heir
+
+
+def heirs_of(held: Held, registry: Registry, at: datetime) -> tuple[Office, ...]:
+    """Return the offices to which the roll forwards a held message by now; none, if it does not or one must not get it."""
+    office = registry.find(held.addressee)
+    if office is None:
+        return ()
+    try:
+        heirs = _heirs(office, _held_sending(held, registry, at))
+        return tuple({heir.code: require_heir(held, heir.code, registry, at) for heir in heirs}.values())
+    except Refusal:
+        return ()
+
+
+def _held_sending(held: Held, registry: Registry, at: datetime) -> _Sending:
+    originator = registry.find(held.originator)
+    if originator is None:
+        raise refuse("KEY.UNKNOWN_SIGNER", held.originator)
+    return _Sending(originator, held.kind, registry, local_date(at), "inbox")
+
+
 # --- why an office that is known is not served ------------------------------------
+
+
+def _stop(office: Office, sending: _Sending) -> _Stop | None:
+    """Return the first reason why an office does not get a message; None if there is none."""
+    return next(filter(None, (stops(office, sending) for stops in _STOPS)), None)
 
 
 def _axis_itself(office: Office, sending: _Sending) -> _Stop | None:
@@ -290,16 +378,16 @@ def _oneself(office: Office, sending: _Sending) -> _Stop | None:
 
 def _closed(office: Office, sending: _Sending) -> _Stop | None:
     """RFC 5321's 551: say where the mail should go instead. What the roll lets be forwarded never comes here."""
-    if office.standing_on(sending.day) is not Standing.CLOSED:
+    if office.standing_on(sending.day) is not Standing.CLOSED or office.after_closing is AfterClosing.HOLD:
         return None
-    heirs = "; ".join(_named(sending.registry, code) for code in office.successors)
+    return _Stop("closed", "MSG.CLOSED_ADDRESSEE", *_gone(office, sending.registry))
+
+
+def _gone(office: Office, registry: Registry) -> tuple[str, str]:
+    """Return the name of a closed office and of those that succeed it, in Vietnamese and in English."""
+    heirs = "; ".join(_named(registry, code) for code in office.successors)
     gone = f"{office.name} ({office.code})"
-    return _Stop(
-        "closed",
-        "MSG.CLOSED_ADDRESSEE",
-        f"{gone}, đơn vị kế thừa: {heirs}" if heirs else gone,
-        f"{gone}, succeeded by: {heirs}" if heirs else gone,
-    )
+    return (f"{gone}, đơn vị kế thừa: {heirs}", f"{gone}, succeeded by: {heirs}") if heirs else (gone, gone)
 
 
 def _named(registry: Registry, code: str) -> str:

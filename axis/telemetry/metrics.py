@@ -63,6 +63,9 @@ OVERDUE = Gauge(
     "axis_overdue", "Documents whose addressee is late with them, by what is late.", ["what"], registry=REGISTRY
 )  # what: registered, done
 DEAD_LETTERS = Gauge("axis_dead_letters", "Deliveries given up and waiting for a person.", registry=REGISTRY)
+HELD = Gauge(
+    "axis_held", "Deliveries to closed offices that wait for a word on who gets them instead.", registry=REGISTRY
+)
 SPOOL_BYTES = Gauge("axis_spool_bytes", "Bytes of attachments in the spool.", registry=REGISTRY)
 CERTIFICATE_DAYS_LEFT = Gauge(
     "axis_certificate_days_left", "Days until the office's newest certificate expires.", ["office"], registry=REGISTRY

@@ -83,7 +83,7 @@ _TOLD: tuple[tuple[str, str, Kind, _Says, dict[str, str]], ...] = (
     ("receipt.", "originator", Kind.RECEIPT, _level, _RECEIPTS),
     ("receipt.", "originator", Kind.CHANGED, _state, _ENVELOPE),
     *((name, "addressee", Kind.CHANGED, _state, _ENVELOPE) for name in _ENDED_BY_THE_AXIS),
-    ("delivery.replayed", "originator", Kind.CHANGED, _queued, _ENVELOPE),
+    *((name, "originator", Kind.CHANGED, _queued, _ENVELOPE) for name in ("delivery.replayed", "delivery.released")),
 )
 
 

@@ -25,16 +25,19 @@ from axis.intake import Rejected
 from axis.ledger import DeliveryRow
 from axis.office.answers import Delivered, Progress, Refused, Registered
 from axis.office.speech import Deferred, Failed
+from axis.registry import AfterClosing, Office, Registry, Status
 from tests.house import AXIS, COMMUNE, OTHER, SENDER, STRANGER, House, house
 
 T = TypeVar("T")
 
 _NUMBERS = st.integers(0, 5)
-_WAITS = frozenset({"queued", "sent", "deferred", "dead"})
+_WAITS = frozenset({"queued", "sent", "deferred", "dead", "held"})
+GONE = "H56.901"  # Closed, and its mail is held.
 _SPANS = st.sampled_from(
     [timedelta(0), timedelta(seconds=1), timedelta(seconds=15), timedelta(minutes=6), timedelta(hours=30)]
 )
-_PLACES = st.sampled_from([(COMMUNE,), (OTHER,), (COMMUNE, OTHER)])
+_PLACES = st.sampled_from([(COMMUNE,), (OTHER,), (COMMUNE, OTHER), (GONE,), (GONE, OTHER)])
+_HEIRS = st.sampled_from([(COMMUNE,), (OTHER,), (OTHER, COMMUNE), (STRANGER,)])
 
 # What an answer of the addressee does to a delivery that waits, and to one that was delivered; others stay as they are.
 _EFFECTS: dict[str, tuple[Any, str, str]] = {
@@ -88,7 +91,7 @@ class Machine:
         envelope = self.home.seal(self.home.document(to=to))
         answer = await self.home.accept(envelope)
         assert not answer.duplicate
-        self.model |= {(answer.envelope_id, code): Expected() for code in to}
+        self.model |= {(answer.envelope_id, code): Expected("held" if code == GONE else "queued") for code in to}
         self.sent.append((envelope, answer.envelope_id))
 
     # --- the clock ------------------------------------------------------------------------
@@ -167,6 +170,39 @@ class Machine:
         if done:
             expected.state = "queued"
 
+    async def forward(self, number: int, heirs: tuple[str, ...]) -> None:
+        """Somebody forwards what is held, or what is not, to heirs who may have had it."""
+        (envelope_id, code), expected = self._pick_held(number)
+        row = await self.home.row(envelope_id, code)
+        before = {heir: self.model.get((envelope_id, heir)) for heir in heirs}
+        refuses = STRANGER in heirs or any(
+            one is not None and one.state in ("refused", "expired") for one in before.values()
+        )
+        with contextlib.suppress(Refusal):
+            done = await self.home.succession.forward(row, heirs, by="x", reason="")
+            assert (done, refuses) == (expected.state == "held", False)
+            if done:
+                expected.state = "forwarded"
+                self.model |= {(envelope_id, heir): Expected() for heir, one in before.items() if one is None}
+            return
+        assert refuses or code != GONE  # Of an office that takes part nobody is the heir.
+
+    async def give_back(self, number: int) -> None:
+        (envelope_id, code), expected = self._pick_held(number)
+        row = await self.home.row(envelope_id, code)
+        done = await self.home.succession.give_back(row, by="x", reason="gửi lại (ví dụ)")
+        assert done == (expected.state == "held")
+        if done:
+            expected.state = "refused"
+
+    def _pick_held(self, number: int) -> tuple[tuple[str, str], Expected]:
+        held = [one for one in self.model.items() if one[1].state == "held"]
+        return _pick(held or list(self.model.items()), number)
+
+    async def follow(self) -> None:
+        """The roll says nothing else of what is held."""
+        await self.home.succession.go_round()
+
     # --- what holds always -----------------------------------------------------------------------
 
     async def check(self) -> None:
@@ -182,7 +218,9 @@ class Machine:
         for (envelope_id, code), one in self.model.items():
             levels = [row.level for row in await ledger.receipts_of(envelope_id) if row.addressee == code]
             assert (levels.count("expired") == 1) == (one.state == "expired")
-            assert one.state != "refused" or "refused" in levels
+            assert one.state != "refused" or {"refused", "rejected"} & set(levels)
+            assert ("held" in levels) == (code == GONE)
+            assert (levels.count("forwarded") == 1) == (one.state == "forwarded")
         report = await ledger.audit(self.home.at)
         assert report.findings == ()
         assert (await audit.walk(ledger, [audit.History()])).findings == []
@@ -197,6 +235,18 @@ class Machine:
         return self.model[row.envelope_id, row.addressee]
 
 
+def _with_a_closed_office(roll: Registry) -> Registry:
+    gone = Office(
+        code=GONE,
+        name="UBND xã cũ (ví dụ)",
+        tier="commune",
+        status=Status.CLOSED,
+        successors=(COMMUNE, OTHER),
+        after_closing=AfterClosing.HOLD,
+    )
+    return Registry.of([*roll.offices(), gone], roll.tiers.values())
+
+
 def _pick(among: Sequence[T], number: int) -> T:
     """Return one, the newest ones first: a small number, which is what a failure is shrunk to, means the last."""
     return among[-1 - number % len(among)]
@@ -209,6 +259,9 @@ _EVENTS = st.one_of(
     st.tuples(st.just("say"), _NUMBERS, _WORDS),
     st.tuples(st.just("say_again"), _NUMBERS),
     st.tuples(st.just("replay"), _NUMBERS),
+    st.tuples(st.just("forward"), _NUMBERS, _HEIRS),
+    st.tuples(st.just("give_back"), _NUMBERS),
+    st.tuples(st.just("follow")),
 )
 
 
@@ -219,6 +272,7 @@ def test_delivery_stands_where_the_model_stands(events: list[tuple[Any, ...]]) -
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="axis-machine-") as name:
             async with house(f"sqlite:///{name}/ledger.sqlite", Path(name)) as home:
+                home.roll = _with_a_closed_office(home.roll)
                 machine = Machine(home)
                 await machine.hand_in("new", (COMMUNE, OTHER), 0)
                 for method, *arguments in events:

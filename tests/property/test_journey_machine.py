@@ -241,7 +241,14 @@ class Machine:
             now=home.now,
         )
         self.dispatch = Dispatch(
-            outbound, home.answers, self.orders, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now
+            outbound,
+            home.answers,
+            self.orders,
+            home.succession,
+            home.ledger,
+            poll=timedelta(seconds=1),
+            bell=Bell(),
+            now=home.now,
         )
         broker: Broker = pipes
         self.router = Router(

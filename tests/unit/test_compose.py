@@ -348,6 +348,7 @@ def test_legends_speak_of_labels_that_they_have(target: dict[str, Any]) -> None:
 def test_figures_of_the_ledger_make_one_alert_however_many_processes_show_them() -> None:
     shared = {
         "axis_dead_letters",
+        "axis_held",
         "axis_outbox_lag_seconds",
         "axis_oldest_undelivered_seconds",
         "axis_certificate_days_left",

@@ -46,6 +46,8 @@ VERBS: Mapping[str, Verb] = {
         Verb("change roll", operations.Roll, operations.change_roll),
         Verb("revoke", OfOffice, operations.revoke),
         Verb("replay", operations.Replay, operations.replay),
+        Verb("forward held", operations.Forward, operations.forward),
+        Verb("return held", operations.Return, operations.give_back),
         Verb("expect accepted", hearing.Accepted, hearing.expect_accepted),
         Verb("expect rejected", hearing.Rejected, hearing.expect_rejected),
         Verb("expect delivery", hearing.Stands, hearing.expect_delivery),

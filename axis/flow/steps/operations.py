@@ -84,3 +84,31 @@ async def replay(stage: Stage, step: Replay) -> None:
     )
     if not done:
         raise Unmet({"replayed": True}, {"replayed": False, "state": None if row is None else row.state})
+
+
+class Forward(Delivery):
+    """What is held for a closed office."""
+
+    to: tuple[OrganId, ...] = Field(min_length=1, description="Offices that took over from it.")
+
+
+async def forward(stage: Stage, step: Forward) -> None:
+    """The operator forwards to successors what is held for a closed office."""
+    row = await stage.delivery(step.document, step.office)
+    done = row is not None and await stage.succession.forward(row, step.to, by="flow", reason="")
+    if not done:
+        raise Unmet({"forwarded": True}, {"forwarded": False, "state": None if row is None else row.state})
+
+
+class Return(Delivery):
+    """What is held for a closed office."""
+
+    reason: str
+
+
+async def give_back(stage: Stage, step: Return) -> None:
+    """The operator returns to its originator what is held for a closed office."""
+    row = await stage.delivery(step.document, step.office)
+    done = row is not None and await stage.succession.give_back(row, by="flow", reason=step.reason)
+    if not done:
+        raise Unmet({"returned": True}, {"returned": False, "state": None if row is None else row.state})

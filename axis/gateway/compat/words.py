@@ -76,10 +76,12 @@ STATES: Mapping[State, str] = {
     State.SENT: "initial",
     State.DEFERRED: "processing",
     State.DEAD: "processing",  # A person is at it.
+    State.HELD: "processing",  # The same.
     State.DELIVERED: "done",
     State.REFUSED: "fail",
     State.RECALLED: "fail",
     State.EXPIRED: "fail",
+    State.FORWARDED: "done",  # For its addressee: its successors have a delivery each.
 }
 STATE_WORDS: Mapping[str, str] = {
     "initial": "Chờ nhận",

@@ -47,7 +47,16 @@ class _NoOutbound:
 
 def _clockwork(home: House) -> Dispatch:
     outbound, orders = cast("Any", _NoOutbound()), cast("Any", None)  # None of them is asked here.
-    return Dispatch(outbound, home.answers, orders, home.ledger, poll=timedelta(seconds=1), bell=Bell(), now=home.now)
+    return Dispatch(
+        outbound,
+        home.answers,
+        orders,
+        home.succession,
+        home.ledger,
+        poll=timedelta(seconds=1),
+        bell=Bell(),
+        now=home.now,
+    )
 
 
 async def _given(home: House, *, to: str = COMMUNE, answer: Any = None, **fields: Any) -> DeliveryRow:

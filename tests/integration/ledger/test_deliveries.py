@@ -361,10 +361,16 @@ async def test_figures_are_those_of_the_book(home: House) -> None:
         await _accepted(home, priority=priority)
     home.pass_time(MINUTE)
     figures = await home.ledger.figures(home.at)
-    assert figures.waiting == {"queued": 2, "sent": 0, "deferred": 0, "dead": 0}
+    assert figures.waiting == {"queued": 2, "sent": 0, "deferred": 0, "dead": 0, "held": 0}
     assert figures.oldest_s == {0: 60.0, 1: 0.0, 2: 0.0, 3: 60.0, 4: 0.0}
     assert figures.outbox_lag_s == 60.0
-    assert await home.ledger.ended() == {"delivered": 0, "refused": 0, "recalled": 0, "expired": 0}
+    assert await home.ledger.ended() == {
+        "delivered": 0,
+        "refused": 0,
+        "recalled": 0,
+        "expired": 0,
+        "forwarded": 0,
+    }
 
 
 async def test_what_a_clock_that_was_ahead_put_off_is_due_when_it_is_right_again(home: House) -> None:

@@ -41,8 +41,8 @@ from tests.province import AT
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-STATES = ("queued", "sent", "deferred", "dead", "delivered", "refused", "recalled", "expired")
-WAITING = STATES[:4]
+STATES = ("queued", "sent", "deferred", "dead", "held", "delivered", "refused", "recalled", "expired")
+WAITING = STATES[:5]
 
 
 @pytest.fixture
@@ -570,7 +570,7 @@ async def test_file_is_read_by_those_who_brought_sent_or_were_sent_it(book: Ledg
         office: {state for state in STATES if await book.may_read(office, files[state])}
         for office in (SENDER, COMMUNE, OTHER)
     }
-    assert readable == {SENDER: set(STATES), COMMUNE: set(STATES) - {"refused", "recalled"}, OTHER: set()}
+    assert readable == {SENDER: set(STATES), COMMUNE: set(STATES) - {"refused", "recalled", "held"}, OTHER: set()}
     for _ in range(2):
         await book.record_upload(OTHER, files["queued"], 3, AT)
     assert [state for state in STATES if await book.may_read(OTHER, files[state])] == ["queued"]
@@ -637,6 +637,7 @@ _COVER = {
     "recalled": "recalled",
     "expired": "expired",
     "dead": "failed",
+    "held": "held",
 }
 
 
@@ -648,8 +649,8 @@ async def test_book_in_which_everything_is_well_has_no_findings(book: Ledger) ->
         await _set(book, row, state=state)
     report = await book.audit(AT + MINUTE)
     assert report.findings == ()
-    assert (report.documents, report.deliveries, report.terminal, report.waiting, report.dead) == (8, 8, 4, 3, 1)
-    assert (report.receipts, report.notices_waiting) == (13, 13)
+    assert (report.documents, report.deliveries, report.terminal, report.waiting, report.dead) == (9, 9, 4, 3, 1)
+    assert (report.held, report.receipts, report.notices_waiting) == (1, 15, 15)
 
 
 async def test_audit_finds_an_end_that_no_receipt_states(book: Ledger) -> None:
@@ -702,7 +703,7 @@ async def test_figures_count_every_state(book: Ledger) -> None:
             await _set(book, row, state=state)
     figures = await book.figures(AT + HOUR)
     numbers = {state: number for number, state in enumerate(STATES, 1)}
-    assert figures.waiting | await book.ended() == numbers
+    assert figures.waiting | await book.ended() == numbers | {"forwarded": 0}
     assert (figures.oldest_s[2], figures.oldest_s[0], figures.outbox_lag_s) == (3600.0, 0.0, 3600.0)
 
 

@@ -20,12 +20,12 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Example: " in answer.output
 
 
-@pytest.mark.parametrize("name", ["track", "audit", "deadlines", "deadletters list", "deadletters show", "offices list", "offices import", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
+@pytest.mark.parametrize("name", ["track", "audit", "deadlines", "deadletters list", "deadletters show", "held list", "held forward", "held return", "offices list", "offices import", "doctor", "lint", "send", "route explain", "seal verify"])  # fmt: skip
 def test_what_programs_read_can_be_had_as_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(root(), [*name.split(), "--help"]).output
 
 
-@pytest.mark.parametrize("name", ["", "office", "seal", "pki", "offices", "route", "broker", "deadletters"])
+@pytest.mark.parametrize("name", ["", "office", "seal", "pki", "offices", "route", "broker", "deadletters", "held"])
 def test_group_alone_shows_what_is_in_it(name: str) -> None:
     answer = CliRunner().invoke(root(), name.split())
     assert "Usage: " in answer.output
@@ -37,7 +37,16 @@ def test_unknown_command_is_wrong_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["audit"], ["track", "1"], ["deadlines"], ["deadletters", "list"], ["offices", "list"]]
+    "words",
+    [
+        ["audit"],
+        ["track", "1"],
+        ["deadlines"],
+        ["deadletters", "list"],
+        ["held", "list"],
+        ["held", "forward", "1", "--to", "H56.112"],
+        ["offices", "list"],
+    ],
 )
 def test_absent_ledger_is_told_and_not_made(words: list[str], tmp_path: Path) -> None:
     answer = CliRunner().invoke(root(), [*words, "--data", str(tmp_path / "nothing")])

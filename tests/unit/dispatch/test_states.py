@@ -3,7 +3,7 @@
 import pytest
 
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, WAITING, State, after
-from axis.receipts import Level
+from axis.receipts import SAID_BY, Level, Party
 
 
 def test_answers_cover_every_level_and_state() -> None:
@@ -19,8 +19,16 @@ def test_terminal_state_is_never_left(state: State, level: Level) -> None:
 @pytest.mark.parametrize("state", sorted(WAITING))
 def test_every_waiting_state_can_end_as_the_promises_say(state: State) -> None:
     ends = {after(state, level) for level in Level}
+    received = State.FORWARDED if state is State.HELD else State.DELIVERED
 
-    assert {State.DELIVERED, State.REFUSED, State.EXPIRED, State.RECALLED} <= ends
+    assert {received, State.REFUSED, State.EXPIRED, State.RECALLED} <= ends
+
+
+@pytest.mark.parametrize(
+    "level", [level for level, who in SAID_BY.items() if Party.ADDRESSEE in who and Party.AXIS not in who]
+)
+def test_closed_office_has_no_say_in_what_is_held(level: Level) -> None:
+    assert after(State.HELD, level) is None
 
 
 def test_moves_never_touch_a_terminal_state() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from axis import receipts
 from axis.errors import Refusal
-from axis.receipts import Level, SignedReceipt
+from axis.receipts import Level, SignedReceipt, Verdict
 from tests.province import Province, province
 from tests.unit.receipts.test_receipts import AXIS, OFFICE, receipt
 
@@ -51,3 +51,21 @@ def test_foreign_receipt_is_noticed(change: dict[str, Any]) -> None:
     with pytest.raises(Refusal) as caught:
         receipts.check_chain(_chain(province(), **change))
     assert caught.value.code == "RCT.INVALID"
+
+
+@pytest.mark.parametrize(
+    ("level", "heir", "holds"),
+    [(Level.FORWARDED, OFFICE, True), (Level.FORWARDED, "H56.113", False), (Level.HELD, OFFICE, False)],
+)
+def test_heir_goes_on_from_the_receipt_that_names_it(level: Level, heir: str, holds: bool) -> None:
+    of = province()
+    accepted = _chain(of)[0]
+    status = "2.1.5" if level is Level.FORWARDED else "4.2.1"
+    said = receipt(level, addressee="H56.901", previous=accepted.digest, status=status, addressees=(Verdict(heir, "served", "", "H56.901"),))  # fmt: skip
+    forwarded = receipts.issue(said, of.signer(AXIS))
+    delivered = receipts.issue(receipt(Level.DELIVERED, previous=forwarded.digest), of.signer(OFFICE))
+    if holds:
+        receipts.check_chain([accepted, forwarded, delivered])
+        return
+    with pytest.raises(Refusal, match="another addressee"):
+        receipts.check_chain([accepted, forwarded, delivered])

@@ -36,6 +36,8 @@ STATUS = {
     Level.RECALLED: "2.0.0",
     Level.REMINDED: "4.4.7",
     Level.FAILED: "5.3.0",
+    Level.HELD: "4.2.1",
+    Level.FORWARDED: "2.1.5",
 }
 
 
