@@ -349,6 +349,7 @@ def test_figures_of_the_ledger_make_one_alert_however_many_processes_show_them()
     shared = {
         "axis_dead_letters",
         "axis_held",
+        "axis_overdue",
         "axis_outbox_lag_seconds",
         "axis_oldest_undelivered_seconds",
         "axis_certificate_days_left",
