@@ -45,6 +45,7 @@ _OF_CODES: Mapping[str, int] = {
     "CON.": 22,
     "RULE.": 22,
     "MSG.CONFLICT": 10,
+    "MSG.TASK": 22,
     "MSG.UNKNOWN_ADDRESSEE": 18,
     "MSG.EMPTY_GROUP": 18,
     "MSG.CLOSED_ADDRESSEE": 23,
