@@ -5,7 +5,7 @@ from alembic import op
 
 import axis.ledger.tables
 
-revision = "0008b"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
