@@ -189,9 +189,12 @@ class Trial:
 
     async def until_ready(self) -> None:
         """Wait until the axis says that it can work."""
-        async with asyncio.timeout(_READY_S):
-            while not await self.is_ready():  # noqa: ASYNC110 - Another process comes up.
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(_READY_S):
+                while not await self.is_ready():  # noqa: ASYNC110 - Another process comes up.
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise AssertionError(f"not ready in {_READY_S:.0f} s; ports {self._ports}\n{self.told()}") from error
 
     async def is_ready(self) -> bool:
         """Whether the axis of now answers."""
