@@ -59,7 +59,9 @@ class Outgoing:
             await asyncio.to_thread(self._take, path)
         for folder in sorted(self.places.sending.iterdir()):
             if not (folder / _FACTS).exists():
-                await self._submit(folder)
+                # The axis may answer before we have noted which folder it answers: that answer waits.
+                async with self._moving:
+                    await self._submit(folder)
 
     def _take(self, path: Path) -> None:
         """Move a thing into a folder of its own in sending/."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters import folder
-from adapters.folder.places import Places, Settling, free_name, safe_name
+from adapters.folder import outgoing
+from adapters.folder.places import Places, Settling, free_name, safe_name, write_facts
 from axis import (
     Agreed,
     BusinessType,
@@ -270,6 +272,25 @@ async def test_envelope_that_the_axis_rejects_is_in_rejected_with_every_reason(
     assert why
     await _until(lambda: list((tmp_path / "rejected" / "hong" / "receipts").glob("*.xml")))
     assert "SIG.DIGEST" in (tmp_path / "rejected" / "hong" / "why.txt").read_text()
+
+
+async def test_answer_that_comes_while_its_folder_is_being_noted_finds_it(
+    by_clerk: TestAxis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk: the axis has said no before the folder is marked as handed over."""
+
+    def slowly(path: Path, facts: dict[str, Any]) -> None:
+        time.sleep(0.5)
+        write_facts(path, facts)
+
+    monkeypatch.setattr(outgoing, "write_facts", slowly)
+    draft = by_clerk.seal(by_clerk.document(subject="V/v một"))
+    (tmp_path / "drop").mkdir(exist_ok=True)
+    (tmp_path / "drop" / "hong.edxml").write_bytes(draft.replace("V/v một".encode(), b"V/v hai"))
+    await by_clerk.next_sent()
+    await _until(lambda: list(tmp_path.glob("*/*/receipts/*.xml")))
+    (receipt,) = tmp_path.glob("*/*/receipts/*.xml")
+    assert receipt.is_relative_to(tmp_path / "rejected" / "hong")
 
 
 @pytest.mark.parametrize(
