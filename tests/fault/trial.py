@@ -43,7 +43,7 @@ from tests.postgres import PrivatePostgres
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 FLOODER = "H56.199"  # An office without a process: a trial speaks for it.
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
-_READY_S = 120.0
+_READY_S = 240.0
 _RENEWED = timedelta(days=2)  # That long ago, the revocation list.
 _OLD = timedelta(days=30)  # A province did not get its keys this morning: its clocks may be wrong by days.
 _ROUTER = re.compile(r"^router (\d+): process (\d+)$", re.MULTILINE)
