@@ -35,7 +35,7 @@ def backup(
     """Copy ledger and attachments, consistent with each other, and the public parts of the trust, into a folder.
 
     The axis may go on meanwhile. Into a folder that holds a backup, only attachments that are not there yet are copied;
-    the earlier backup counts until this one is whole. Private keys and passwords are not copied.
+    the earlier backup counts until this one is whole. Private keys, and the broker's passwords, are not copied.
     Exit code: 0 all is copied, 1 the spool lacks files that the ledger names, 2 wrong use, 3 not now.
 
     Example: axis backup /srv/backup
@@ -165,6 +165,7 @@ def _restored_as_dict(source: Path, done: backups.Restored) -> dict[str, Any]:
         "put_back": resumed.put_back,
         "overdue": resumed.overdue,
         "prolonged": resumed.prolonged,
+        "passwords": resumed.passwords,
         "notices_waiting": resumed.audit.notices_waiting,
         "audit": resumed.audit.as_dict(),
     }
@@ -190,6 +191,7 @@ def _tell_restored(source: Path, done: backups.Restored) -> None:
         f"{resumed.overdue} others would have been attempted meanwhile: due now",
         f"{resumed.prolonged} wait, dead letters included, and keep the life that they had left",
         f"{resumed.audit.notices_waiting} receipts wait to be published to their offices; known ones change nothing",
+        f"{resumed.passwords} passwords of offices are good, as they were then: end again what was ended since (axis passwords)",
     ):
         output.console.print(f"  {line}", markup=False)
     output.console.print(

@@ -171,6 +171,13 @@ class Answers:
             return ()
         return tuple(dict.fromkeys((row.originator, *also)))
 
+    def clocks_after(self, row: DeliveryRow, status_code: str, now: datetime) -> Clocks:
+        """Return the clocks of a delivery after a status message of its addressee."""
+        runs = row.state == State.DELIVERED and row.kind == Kind.DOCUMENT and row.business_type != BusinessType.RECALL
+        if not runs:
+            return row.clocks
+        return self.deadlines.after(row.clocks, status_code=status_code, withdrawn=False, priority=row.priority, at=now)
+
     def _clocks(self, said: Receipt, row: DeliveryRow, state: State | None, now: datetime) -> Clocks | None:
         """Return the clocks of an addressee after its own word; None: as they stand."""
         if state is not State.DELIVERED or said.party is Party.AXIS or row.kind != Kind.DOCUMENT:

@@ -128,7 +128,8 @@ class Orders:
         code = link.status_code or ""
         while True:
             moves = business.follows(row.business, code, is_order=business.is_order(row))
-            if await self.ledger.take_status(row, code, moves=moves, by=link.envelope_id, at=now):
+            clocks = self.answers.clocks_after(row, code, now) if moves else None
+            if await self.ledger.take_status(row, code, clocks, by=link.envelope_id, at=now):
                 return
             again = await self.ledger.delivery(row.envelope_id, row.addressee)
             if again is None:

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from axis.errors import PermanentError, TransientError
 from axis.ledger import audit as audits
+from axis.ledger import passwords
 from axis.ledger import tables as t
 from axis.ledger.engine import migrate, open_database
 
@@ -70,6 +71,7 @@ class Resumed:
     put_back: int  # Attempts without an answer, to be made again at once.
     overdue: int  # Deliveries whose next attempt fell into the time in between.
     prolonged: int  # Deliveries that wait; they keep the life that they had left.
+    passwords: int  # Passwords of offices that are good, as they were then: one that was ended since is good again.
     audit: audits.AuditReport
 
 
@@ -218,7 +220,13 @@ def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resum
     connection.execute(sa.update(t.events).values(tx=0))
     connection.execute(sa.update(t.webhooks).values(tx=0, seq=sa.case((_w.seq > _AGAIN, _w.seq - _AGAIN), else_=0)))
     connection.execute(sa.insert(t.events), [{"event": "ledger.restored", "at": now, "detail": detail}])
-    return Resumed(put_back=put_back, overdue=overdue, prolonged=prolonged, audit=audits.audit(connection, now))
+    return Resumed(
+        put_back=put_back,
+        overdue=overdue,
+        prolonged=prolonged,
+        passwords=sum(one.is_good(now) for one in passwords.listed(connection, None)),
+        audit=audits.audit(connection, now),
+    )
 
 
 def _prolong(connection: sa.Connection, away: timedelta) -> int:

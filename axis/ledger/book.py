@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from axis.batches import Batches
+from axis.deadlines import Clocks
 from axis.ledger import audit as audits
 from axis.ledger import (
     custody,
@@ -242,9 +243,11 @@ class Ledger:
         """Return the deliveries, to some offices, of the orders about some envelopes, oldest first."""
         return await self._database.read(lambda c: links.orders_about(c, about, addressees))
 
-    async def take_status(self, row: DeliveryRow, status_code: str, *, moves: bool, by: str, at: datetime) -> bool:
+    async def take_status(
+        self, row: DeliveryRow, status_code: str, clocks: Clocks | None, *, by: str, at: datetime
+    ) -> bool:
         """Write down that a status message spoke of a delivery; False if the delivery has moved meanwhile."""
-        return await self._database.write(lambda c: links.take_status(c, row, status_code, moves=moves, by=by, at=at))
+        return await self._database.write(lambda c: links.take_status(c, row, status_code, clocks, by=by, at=at))
 
     async def family(self, envelope_id: str) -> list[Relation]:
         """Return which envelopes speak of which in the family of one."""

@@ -85,10 +85,11 @@ _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused, taken back or forwarded never gave its addressee anything, and one that waits for its
-        # hour has not yet.
+        # A delivery that was refused, taken back or forwarded, or was over before it went out, never gave its addressee
+        # anything, and one that waits for its hour has not yet.
         _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES),
-        _d.state.not_in(UNREADABLE), sa.or_(_d.release_at.is_(None), _d.attempts > 0),
+        _d.state.not_in(UNREADABLE), sa.or_(_d.state != "expired", _d.attempts > 0),
+        sa.or_(_d.release_at.is_(None), _d.attempts > 0),
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)

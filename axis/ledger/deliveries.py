@@ -403,7 +403,8 @@ def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
 
 def readable(now: datetime) -> sa.ColumnElement[bool]:
     """As `DeliveryRow.is_readable`."""
-    return sa.and_(_d.state.not_in(UNREADABLE), sa.or_(_d.release_at.is_(None), _d.release_at <= now))
+    went_out = sa.or_(_d.state != "expired", _d.attempts > 0)
+    return sa.and_(_d.state.not_in(UNREADABLE), went_out, sa.or_(_d.release_at.is_(None), _d.release_at <= now))
 
 
 def given(now: datetime) -> sa.ColumnElement[bool]:

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from axis.deadlines import Clocks
 from axis.edxml import BusinessType, Kind
 from axis.ledger import deliveries
 from axis.ledger import tables as t
 from axis.ledger.deliveries import UNJUDGED, released
-from axis.ledger.values import DeliveryRow, DueLink, Relation
+from axis.ledger.values import CLOCKS, DeliveryRow, DueLink, Relation
 from axis.routing import ANSWERS, LinkKind
 
 LINK_CLAIM = timedelta(seconds=30)
@@ -125,7 +126,7 @@ def orders_about(connection: sa.Connection, about: Collection[str], addressees: 
 
 
 def take_status(
-    connection: sa.Connection, row: DeliveryRow, status_code: str, *, moves: bool, by: str, at: datetime
+    connection: sa.Connection, row: DeliveryRow, status_code: str, clocks: Clocks | None, *, by: str, at: datetime
 ) -> bool:
     """Write down that a status message spoke of a delivery, and what it moves; False if that has moved meanwhile.
 
@@ -133,19 +134,23 @@ def take_status(
         connection: In a transaction.
         row: The delivery as it was seen.
         status_code: What the message says.
-        moves: Whether it is to stand as `business`; one that is late is only written down.
+        clocks: Those of the addressee from now on, where it is to stand as `business`; None: it is late, and only
+            written down.
         by: The envelope of the message.
         at: Now.
     """
-    if moves:
-        before = _d.business.is_(None) if row.business is None else _d.business == row.business
+    if clocks is not None:
+        unmoved = (_d[name].is_not_distinct_from(getattr(row, name)) for name in ("business", *CLOCKS))
+        moved = {name: getattr(clocks, name) for name in CLOCKS}
         changed = connection.execute(
-            sa.update(t.deliveries).where(_d.id == row.delivery_id, before).values(business=status_code, updated_at=at)
+            sa.update(t.deliveries)
+            .where(_d.id == row.delivery_id, *unmoved)
+            .values(business=status_code, updated_at=at, **moved)
         )
         if not changed.rowcount:
             return False
     detail = {"status": status_code, "by": by}
-    event = "status.taken" if moves else "status.late"
+    event = "status.late" if clocks is None else "status.taken"
     connection.execute(
         sa.insert(t.events),
         [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": event, "at": at, "detail": detail}],

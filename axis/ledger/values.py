@@ -317,8 +317,9 @@ class DeliveryRow:
         return self.release_at is None or self.release_at <= now
 
     def is_readable(self, now: datetime) -> bool:
-        """Tell whether its addressee may read it."""
-        return self.state not in UNREADABLE and self.was_released(now)
+        """Tell whether its addressee may read it; what was over before it went out, held to the end, was never its own."""
+        was_over = self.state == "expired" and not self.attempts
+        return self.state not in UNREADABLE and not was_over and self.was_released(now)
 
     def was_given(self, now: datetime) -> bool:
         """Tell whether it was ever anything to its addressee: what the addressee itself refused was."""

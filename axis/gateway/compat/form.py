@@ -14,7 +14,7 @@ from axis.gateway.multipart import KIND, NotAForm
 
 FILE = "edocFile"
 _MOST_BYTES = 200  # Of any other field.
-_MOST_FIELDS = 20
+_MOST_PARTS = 21
 
 
 class Form(multipart.Form):
@@ -28,6 +28,7 @@ class Form(multipart.Form):
         self.fields: dict[str, bytearray] = {}  # All but the file, once that has been read.
         self._file = bytearray()  # What has come of it and was not taken yet.
         self._has_file = False
+        self._parts = 0
         self._into = self._file
 
     async def file(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -50,14 +51,15 @@ class Form(multipart.Form):
             raise PermanentError("API.PARAMETER", f"{KIND}: {error}") from error
 
     def _open(self, field: str, _file_name: str, _headers: Mapping[bytes, bytes]) -> None:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:  # Of one name, too: such a form would never end.
+            raise NotAForm(f"> {_MOST_PARTS} parts")
         if field == FILE:
             if self._has_file:
                 raise NotAForm(f"“{FILE}” twice")
             self._has_file = True
             self._into = self._file
             return
-        if len(self.fields) >= _MOST_FIELDS:
-            raise NotAForm(f"> {_MOST_FIELDS} fields")
         self._into = self.fields.setdefault(field, bytearray())
 
     def _data(self, data: bytes) -> None:

@@ -247,6 +247,16 @@ async def test_deliveries_without_an_answer_are_attempted_again(
         assert {(one.envelope_id, one.attempt_no) for one in attempts} == {(sent, 2), (queued, 1)}
 
 
+async def test_passwords_are_good_as_they_were_and_are_counted(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    await home.ledger.add_password(OTHER, "0" * 64, home.at, home.at)
+    await _back_up(home, target, here)
+    assert await home.ledger.end_passwords(OTHER, home.at) == 1
+    done = await _restore(home, target, there)
+    assert done.resumed.passwords == 1
+
+
 async def test_time_without_an_axis_costs_no_delivery_its_life(
     home: House, here: Place, there: Place, target: Path
 ) -> None:

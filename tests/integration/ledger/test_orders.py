@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from axis.broker import Broker, topology
+from axis.deadlines import Deadlines
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Business, BusinessType, Document, Organization, Replacement, ResponseFor, Status
@@ -403,6 +404,23 @@ async def test_status_message_moves_what_is_known_of_the_work(home: House, order
     assert [one for one in happened if one.startswith("status")] == [
         "status.taken", "status.late", "status.taken", "status.late",
     ]  # fmt: skip
+
+
+async def test_status_message_stops_the_clocks_as_a_receipt_does(
+    home: House, orders: Orders, outbound: Outbound
+) -> None:
+    home.answers = replace(home.answers, deadlines=Deadlines())
+    orders = replace(orders, answers=home.answers)
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    await home.say(Delivered(), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert row.due_by is not None
+    await accept(home, status(home, document, "03"), by=COMMUNE)
+    await orders.go_round()
+    row = await home.row(row.envelope_id)
+    assert (row.business, row.registered_at, row.due_by, row.remind_at) == ("03", home.at, None, None)
 
 
 async def test_status_of_an_office_that_is_no_addressee_is_refused(home: House, orders: Orders) -> None:

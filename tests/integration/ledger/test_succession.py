@@ -132,6 +132,20 @@ async def test_what_is_held_is_nothing_to_anybody_but_its_originator(home: House
     await require_sound(home)
 
 
+async def test_what_was_held_to_the_end_of_its_life_is_still_nothing_to_a_closed_office(home: House) -> None:
+    digest = await home.bring(SENDER, b"%PDF-1.7 (example)")
+    envelope = home.seal(home.document(to=(GONE,)), {"cong-van.pdf": b"%PDF-1.7 (example)"})
+    envelope_id = (await home.accept(envelope)).envelope_id
+    home.pass_time(LIFETIME)
+    (row,) = await home.ledger.expiring(home.at, 9)
+    await home.answers.expire(row, home.at)
+    row = await home.row(envelope_id, GONE)
+    assert (row.state, row.is_readable(home.at)) == ("expired", False)
+    assert not await home.ledger.may_read(GONE, digest)
+    assert await home.ledger.look_up(GONE, digest=digest, document_id=None, code=None, limit=9, now=home.at) == []
+    assert (await home.ledger.events_for(GONE, BEGINNING, home.at - 2 * LIFETIME, 100, now=home.at)).rows == ()
+
+
 async def test_forwarding_names_both_codes_and_begins_a_delivery_with_a_life_of_its_own(home: House) -> None:
     envelope_id, _ = await send(home, due_on=date(2026, 8, 26), priority=Priority.URGENT)
     home.pass_time(timedelta(days=4))

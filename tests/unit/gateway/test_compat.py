@@ -72,3 +72,9 @@ async def test_form_that_is_cut_is_refused(cut: int) -> None:
     with pytest.raises(PermanentError) as caught:
         [chunk async for chunk in Form("multipart/form-data; boundary=b").file(_pieces(50, BODY[:cut]))]
     assert caught.value.code == "API.PARAMETER"
+
+
+async def test_form_without_end_is_refused() -> None:
+    endless = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n' * 40
+    with pytest.raises(PermanentError, match="> 21 parts"):
+        [chunk async for chunk in Form("multipart/form-data; boundary=b").file(_pieces(50, endless))]
