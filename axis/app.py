@@ -24,7 +24,7 @@ from pathlib import Path
 import uvicorn
 
 from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool, webhooks
-from axis.broker import Broker, PrivateNode, topology
+from axis.broker import Broker, PrivateNode, require_descriptors, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
@@ -461,6 +461,7 @@ async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator
     if settings.broker_url:
         yield settings.broker_url
         return
+    require_descriptors(len(rooms.roll()[0].by_code))
     node = PrivateNode(settings.data / "broker", said)
     await node.start()
     try:

@@ -8,6 +8,6 @@ Spec: AMQP 0-9-1; docs/protocol/broker.md.
 """
 
 from axis.broker.pipes import Broker, Consumer, Incoming
-from axis.broker.private_node import PrivateNode
+from axis.broker.private_node import PrivateNode, require_descriptors
 
-__all__ = ["Broker", "Consumer", "Incoming", "PrivateNode"]
+__all__ = ["Broker", "Consumer", "Incoming", "PrivateNode", "require_descriptors"]

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -33,6 +34,7 @@ _USER = "axis"
 _START_S = 90.0
 _STOP_S = 30.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+DESCRIPTORS_OF_AN_OFFICE = 7  # Three for each of its two queues, and its connection.
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
 
 
@@ -254,6 +256,23 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def require_descriptors(offices: int) -> None:
+    """Make sure that a node which we start could serve so many offices.
+
+    RabbitMQ 3.10 sets three descriptors aside for each quorum queue. Where queues leave none, it takes no further
+    connection and says nothing: whoever connects waits.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    needed, given = offices * DESCRIPTORS_OF_AN_OFFICE, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if given not in (resource.RLIM_INFINITY, -1) and needed > given:
+        raise PermanentError(
+            "CFG.INVALID",
+            f"a broker for {offices} offices needs {needed} file descriptors, and may have {given} (ulimit -n)",
+        )
 
 
 def free_ports(count: int) -> list[int]:

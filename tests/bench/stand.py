@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from axis import clock, registry
 from axis.app import office_passwords
-from axis.broker import PrivateNode
+from axis.broker import PrivateNode, require_descriptors
 from axis.ledger import tables as t
 from axis.ledger.engine import open_database
 from axis.seal import pki
@@ -94,6 +94,7 @@ class Stand:
 
     async def start_axis(self) -> None:
         """Make keys, and start the axis and its offices as an administrator would."""
+        require_descriptors(len(self.crowd) + len(self.bystanders) + 3)
         await self.make_keys()
         passwords = office_passwords(self.data / "secrets", (ORIGINATOR, ADDRESSEE, *self.bystanders))
         await self.node.set_offices(passwords)
