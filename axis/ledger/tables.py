@@ -292,6 +292,8 @@ task_assignees = sa.Table(
     sa.Column("assignee", sa.Text, primary_key=True),
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    # It was given the task here, or took over from one that was; else it has told of it before anybody gave it.
+    sa.Column("was_given", sa.Boolean, nullable=False),
 )
 
 task_steps = sa.Table(

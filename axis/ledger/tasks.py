@@ -3,7 +3,9 @@
 A task is its giver's code. What is told of it is held against what stands for
 the office that it is about, whoever of the two has told that. A task that
 nobody has given here may have been given elsewhere: of that everything is
-recorded. What came to be so before what was told already moves nothing.
+recorded. Once it is given here, those that it was not given to have no word in
+it, whatever they told before. What came to be so before what was told already
+moves nothing.
 
 Whoever tells of tasks locks them all first, in one order: two commits that wait
 for each other's would wait for ever.
@@ -42,6 +44,7 @@ class Step:
     at: datetime
     move: Move
     moves: bool  # Whether the office stands so from now on.
+    was_given: bool  # Whether the task was given here, and the office has it from that.
 
 
 def lock(connection: sa.Connection, said: Iterable[TaskSaid]) -> None:
@@ -59,28 +62,28 @@ def judged(connection: sa.Connection, said: TaskSaid) -> list[Step] | Impossible
     """Return what becomes true of each office by what is said, or why it cannot."""
     here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
     is_given = connection.execute(sa.select(_t.given_in).where(here)).scalar() is not None
-    states = {
-        row.assignee: _State(row.status, row.at)
-        for row in connection.execute(
-            sa.select(_a.assignee, _a.status, _a.at).where(_a.given_by == said.given_by, _a.code == said.code)
-        )
-    }
+    gives = said.status == TaskStatus.GIVEN
+    asked = sa.select(_a.assignee, _a.status, _a.at).where(_a.given_by == said.given_by, _a.code == said.code)
+    if is_given and not gives:  # Whoever told of it before, and was not given it, does not have it by that.
+        asked = asked.where(_a.was_given.is_(sa.true()))
+    states = {row.assignee: _State(row.status, row.at) for row in connection.execute(asked)}
+    was_given = is_given or gives
     steps = []
     for assignee in said.assignees:
         before = _before(states, assignee, said)
         if before is None:
-            if is_given and said.status != TaskStatus.GIVEN and not said.stands_for & states.keys():
+            if is_given and not gives and not said.stands_for & states.keys():
                 return Impossible(None, assignee)
-            steps.append(Step(assignee, said.at, Move.FIRST, moves=True))
+            steps.append(Step(assignee, said.at, Move.FIRST, moves=True, was_given=was_given))
             continue
-        at = max(said.at, before.at) if said.status == TaskStatus.GIVEN else said.at
+        at = max(said.at, before.at) if gives else said.at
         came = move(TaskStatus(before.status), TaskStatus(said.status), Speaker(said.speaker))
         came = Move.LATE if at < before.at else came
         if came is Move.IMPOSSIBLE:
             return Impossible(before.status, assignee)
         # A task that is given again is given to those that have it too: they stand where they stood.
         moves = came in _MOVING or (came is Move.SAME and before.status == said.status)
-        steps.append(Step(assignee, at, came, moves))
+        steps.append(Step(assignee, at, came, moves, was_given))
     return steps
 
 
@@ -94,17 +97,21 @@ def _before(states: dict[str, _State], assignee: str, said: TaskSaid) -> _State 
 def record(connection: sa.Connection, one: Custody, said: TaskSaid, steps: Sequence[Step]) -> None:
     """Write down what an envelope tells, as it was judged in this transaction."""
     key = {"given_by": said.given_by, "code": said.code}
+    mine = sa.and_(_a.given_by == said.given_by, _a.code == said.code)
     if said.status == TaskStatus.GIVEN:
         here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
         news = {"given_in": one.envelope_id, "due_on": said.due_on}
         connection.execute(sa.update(t.tasks).where(here).values(news))
+        have = sa.and_(mine, _a.assignee.in_(said.assignees))
+        connection.execute(sa.update(t.task_assignees).where(have).values(was_given=True))
     moving = [step for step in steps if step.moves]
     if moving:
-        mine = sa.and_(_a.given_by == said.given_by, _a.code == said.code)
-        gone = [step.assignee for step in moving if step.move is not Move.FIRST]
-        if gone:
-            connection.execute(sa.delete(t.task_assignees).where(mine, _a.assignee.in_(gone)))
-        rows = [key | {"assignee": step.assignee, "status": said.status, "at": step.at} for step in moving]
+        gone = [step.assignee for step in moving]
+        connection.execute(sa.delete(t.task_assignees).where(mine, _a.assignee.in_(gone)))
+        rows = [
+            key | {"assignee": step.assignee, "status": said.status, "at": step.at, "was_given": step.was_given}
+            for step in moving
+        ]
         connection.execute(sa.insert(t.task_assignees), rows)
     told = {"originator": one.originator, "status": said.status, "recorded_at": one.accepted_at}
     rows = [
@@ -131,7 +138,9 @@ def given(
         givers: Who may have given them.
         offices: Who may have them to do.
     """
-    mine = sa.exists().where(_a.given_by == _t.given_by, _a.code == _t.code, _a.assignee.in_(offices))
+    mine = sa.exists().where(
+        _a.given_by == _t.given_by, _a.code == _t.code, _a.assignee.in_(offices), _a.was_given.is_(sa.true())
+    )
     asked = (
         sa.select(_t.given_by, _t.code, t.envelopes.c.document_id, mine.label("is_assigned"))
         .join(t.envelopes, t.envelopes.c.id == _t.given_in)

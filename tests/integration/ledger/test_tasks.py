@@ -57,9 +57,18 @@ async def _moves(home: House, of: str = COMMUNE) -> list[tuple[int, str]]:
     return [(row.status, row.move) for row in await home.ledger.task_steps(TASK.code) if row.assignee == of]
 
 
-async def _refused(home: House, said: contents.Content, *, by: str = COMMUNE) -> tuple[str, str, str]:
+def _close(home: House, code: str, *, successor: str) -> None:
+    gone = replace(
+        home.roll.by_code[code], status=Status.CLOSED, successors=(successor,), after_closing=AfterClosing.FORWARD
+    )
+    home.roll = Registry.of({**home.roll.by_code, code: gone}.values(), home.roll.tiers.values())
+    roll, trust = home.roll, home.province.trust()
+    object.__setattr__(home.intake, "roll", lambda: (roll, trust))
+
+
+async def _refused(home: House, said: contents.Content, *, by: str = COMMUNE, **fields: Any) -> tuple[str, str, str]:
     before = await home.ledger.task_steps(TASK.code)
-    envelope = await _sealed(home, said, by=by)
+    envelope = await _sealed(home, said, by=by, **fields)
     foreseen = await home.intake.foresee(envelope, submitter=by)
     with pytest.raises(Rejected) as caught:
         await home.accept(envelope, by=by)
@@ -142,6 +151,21 @@ async def test_task_that_was_given_elsewhere_is_recorded_as_it_is_told(home: Hou
     assert (await _moves(home))[-1] == (1, Move.SAME)
 
 
+async def test_office_that_told_of_a_task_before_others_were_given_it_says_nothing_of_it_since(home: House) -> None:
+    await _tell(home, _news(S.IN_PROGRESS, at(21), OTHER), by=OTHER)
+    await _tell(home, _to(COMMUNE))
+    for by, said in ((OTHER, _done(at(22), OTHER)), (SENDER, _news(S.CANCELLED, at(22), OTHER))):
+        assert (await _refused(home, said, by=by))[:2] == ("CON.PARTY", "rule:task.assigned")
+    with pytest.raises(Rejected, match=r"MSG\.TASK"):
+        await _tell(home, by=OTHER, tasks=(TASK.code,))
+    assert await _links(home) == []
+    await _tell(home, _to(OTHER))  # It goes on where it stood by its own word.
+    await _tell(home, _done(at(23), OTHER), by=OTHER)
+    await _tell(home, by=OTHER, tasks=(TASK.code,))
+    assert sorted(await _moves(home, OTHER)) == [(1, Move.SAME), (3, Move.FIRST), (6, Move.NEXT)]
+    assert [kind for kind, *_ in await _links(home)] == ["task"]
+
+
 async def test_task_that_is_given_again_moves_only_who_declined_or_is_new(home: House) -> None:
     await _tell(home, _to(COMMUNE))
     await _tell(home, _done(at(22)), by=COMMUNE)
@@ -157,16 +181,22 @@ async def test_task_that_is_given_again_moves_only_who_declined_or_is_new(home: 
 async def test_office_goes_on_with_the_task_of_the_one_that_it_took_over_from(home: House) -> None:
     await _tell(home, _to(COMMUNE))
     await _tell(home, _done(at(22)), by=COMMUNE)
-    gone = replace(
-        home.roll.by_code[COMMUNE], status=Status.CLOSED, successors=(OTHER,), after_closing=AfterClosing.FORWARD
-    )
-    home.roll = Registry.of({**home.roll.by_code, COMMUNE: gone}.values(), home.roll.tiers.values())
-    roll, trust = home.roll, home.province.trust()
-    object.__setattr__(home.intake, "roll", lambda: (roll, trust))
+    _close(home, COMMUNE, successor=OTHER)
     said = _news(S.IN_PROGRESS, at(24), OTHER)
     assert (await _refused(home, said, by=OTHER))[0] == "CON.TRANSITION"
     await _tell(home, _news(S.CONFIRMED, at(24), OTHER), addressees=(Organization(OTHER),))
     assert await _moves(home, OTHER) == [(7, Move.NEXT)]
+
+
+async def test_office_that_took_over_goes_on_with_what_was_given_and_not_with_its_own_word_before(home: House) -> None:
+    await _tell(home, _news(S.IN_PROGRESS, at(21), OTHER), by=OTHER)
+    await _tell(home, _to(COMMUNE))
+    await _tell(home, _done(at(22)), by=COMMUNE)
+    _close(home, COMMUNE, successor=OTHER)
+    await _tell(home, _news(S.CONFIRMED, at(24), OTHER), addressees=(Organization(OTHER),))
+    again = _news(S.REOPENED, at(24, 9), OTHER)
+    found = await _refused(home, again, by=SENDER, addressees=(Organization(OTHER),))
+    assert found[::2] == ("CON.TRANSITION", f"{TASK.code}: 7 ({S.CONFIRMED.label}) → 8 ({S.REOPENED.label})")
 
 
 async def test_a_recall_tells_nothing_of_the_task_that_it_carries(home: House) -> None:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("assignee", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("at", axis.ledger.tables.Moment(timezone=True), nullable=False),
+        sa.Column("was_given", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("given_by", "code", "assignee", name=op.f("pk_task_assignees")),
     )
     op.create_table(
