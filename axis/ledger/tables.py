@@ -281,6 +281,8 @@ tasks = sa.Table(
     sa.Column("given_in", sa.ForeignKey("envelopes.id")),  # The last that gave it; none where it was given elsewhere.
     sa.Column("due_on", sa.Date),
     sa.Index("ix_tasks_code", "code"),
+    # An envelope that is refused for what it tells is deleted again: whether it gave a task.
+    sa.Index("ix_tasks_given_in", "given_in"),
 )
 
 # Where each office stands with it.

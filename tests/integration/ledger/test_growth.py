@@ -80,6 +80,20 @@ def _plan(connection: sa.Connection, work: Work[Any]) -> list[str]:
     ]
 
 
+def test_an_envelope_that_is_deleted_again_is_looked_for_in_no_whole_table() -> None:
+    """PostgreSQL looks in every table that refers to it, and no plan of a statement of ours shows that."""
+    referring = [
+        column for table in t.METADATA.tables.values() for column in table.c if column.references(t.envelopes.c.id)
+    ]
+    assert t.tasks.c.given_in in referring
+    assert [str(column) for column in referring if column not in _first_of_indexes(column.table)] == []
+
+
+def _first_of_indexes(table: sa.Table) -> list[Any]:
+    keys = [one for one in table.constraints if isinstance(one, sa.PrimaryKeyConstraint | sa.UniqueConstraint)]
+    return [next(iter(one.columns)) for one in (*keys, *table.indexes)]
+
+
 async def test_postgresql_may_use_the_indexes_too(postgres_url: str) -> None:
     """With sequential reading forbidden it shows whether an index can answer at all."""
     due = sa.select(t.deliveries.c.id).where(t.deliveries.c.next_at <= sa.bindparam("now", AT, type_=t.Moment))

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("given_by", "code", name=op.f("pk_tasks")),
     )
     op.create_index("ix_tasks_code", "tasks", ["code"], unique=False)
+    op.create_index("ix_tasks_given_in", "tasks", ["given_in"], unique=False)
     op.create_table(
         "task_assignees",
         sa.Column("given_by", sa.Text(), nullable=False),
