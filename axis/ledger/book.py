@@ -309,13 +309,7 @@ class Ledger:
 
     async def sent_by(self, office: str, kind: str, since: datetime, until: datetime, limit: int) -> list[DeliveryRow]:
         """Return the deliveries of what an office sent in a span of time, the oldest first."""
-        d = t.deliveries.c
-        span = (_e.accepted_at >= since, _e.accepted_at < until)
-        return await self._database.read(
-            lambda c: deliveries.rows(
-                c, _e.originator == office, _e.kind == kind, *span, limit=limit, first=d.accepted_at
-            )
-        )
+        return await self._database.read(lambda c: deliveries.sent_by(c, office, kind, since, until, limit))
 
     async def look_up(
         self, office: str, *, digest: str | None, document_id: str | None, code: str | None, limit: int, now: datetime

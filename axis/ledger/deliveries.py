@@ -65,6 +65,14 @@ def one(connection: sa.Connection, envelope_id: str, addressee: str) -> Delivery
     return found[0] if found else None
 
 
+def sent_by(
+    connection: sa.Connection, office: str, kind: str, since: datetime, until: datetime, limit: int
+) -> list[DeliveryRow]:
+    """Return the deliveries of what an office sent in a span of time, the oldest first."""
+    span = (_e.accepted_at >= since, _e.accepted_at < until)
+    return rows(connection, _e.originator == office, _e.kind == kind, *span, limit=limit)
+
+
 def due(connection: sa.Connection, now: datetime) -> bool:
     """Tell, without locking anything, whether an attempt or a notice is due."""
     return any(

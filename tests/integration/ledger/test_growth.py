@@ -80,6 +80,13 @@ def _plan(connection: sa.Connection, work: Work[Any]) -> list[str]:
     ]
 
 
+async def test_what_an_office_sent_in_a_span_of_time_is_found_without_what_it_sent_before(database: Database) -> None:
+    steps = await database.write(
+        lambda c: _plan(c, lambda c: deliveries.sent_by(c, "o", "k", AT - timedelta(days=1), AT, 100))
+    )
+    assert any("ix_envelopes_originator (originator=? AND accepted_at>? AND accepted_at<?)" in step for step in steps)
+
+
 def test_an_envelope_that_is_deleted_again_is_looked_for_in_no_whole_table() -> None:
     """PostgreSQL looks in every table that refers to it, and no plan of a statement of ours shows that."""
     referring = [

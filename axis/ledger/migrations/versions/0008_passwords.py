@@ -1,4 +1,4 @@
-"""Passwords of systems that cannot sign."""
+"""Passwords of systems that cannot sign, and the list of what they sent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,3 +21,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_passwords")),
     )
     op.create_index("ix_passwords_office", "passwords", ["office"], unique=False)
+    op.create_index("ix_envelopes_originator", "envelopes", ["originator", "accepted_at"], unique=False)
