@@ -7,8 +7,11 @@ recorded. Once it is given here, those that it was not given to have no word in
 it, whatever they told before. What came to be so before what was told already
 moves nothing.
 
-Whoever tells of tasks locks them all first, in one order: two commits that wait
-for each other's would wait for ever.
+Whoever tells of tasks locks them all first, in one order, so that two seldom
+wait for each other's. They may all the same: several works share a transaction
+(`ledger.engine`), and the order is that of each, not of the whole. PostgreSQL
+breaks such a deadlock after a second (deadlock_timeout): nothing of the one
+transaction is kept, and all its works fail with SYS.LEDGER and are tried again.
 
 Spec: docs/protocol/contents.md 4.5, 4.6; docs/adr/0023.
 """

@@ -1,6 +1,8 @@
 """Told: what envelopes tell of dossiers and tasks is held against what stands, before anything else of them is kept.
 
-An envelope that carries both is taken with both or not at all.
+An envelope that carries both is taken with both or not at all. Rows are locked
+in one order, which makes deadlocks seldom and does not rule them out: what
+becomes of one is said in `ledger.tasks`.
 
 Spec: docs/protocol/contents.md 3.7, 4.5.
 """
@@ -17,8 +19,7 @@ def take(connection: sa.Connection, fresh: Sequence[Custody]) -> dict[str, Impos
     """Record what envelopes tell; return by envelope what stands against it, where it cannot be."""
     telling = [one for one in fresh if one.dossier is not None or one.task is not None]
     tasks.lock(connection, [one.task for one in telling if one.task is not None])
-    # Always in the same order: two commits that wait for each other's dossiers would wait for ever. The tasks are locked by
-    # now, and judged as they came.
+    # By their dossiers, which are locked as they are taken. The tasks are locked by now, and judged as they came.
     telling.sort(key=lambda one: ("", "") if one.dossier is None else (one.originator, one.dossier.code))
     refused = {one.envelope_id: _take(connection, one) for one in telling}
     return {envelope_id: found for envelope_id, found in refused.items() if found is not None}

@@ -8,14 +8,20 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from axis import contents
 from axis.cli.main import root
 from axis.contents import Assignee, Part, TaskStatus
 from axis.contents.moves import Move
+from axis.contents.task import Speaker
 from axis.edxml import Business, BusinessType, Organization, ResponseFor
+from axis.errors import TransientError
 from axis.intake import Acceptance, Rejected
+from axis.ledger import TaskSaid, tasks
+from axis.ledger import tables as t
+from axis.ledger.engine import Work, open_database
 from axis.registry import AfterClosing, Registry, Status
 from tests.contents import DOSSIER, RETURNED, TASK, TASK_COMPLETION, TASK_PROGRESS, at
 from tests.house import COMMUNE, OTHER, SENDER, House, together
@@ -244,6 +250,42 @@ async def test_of_two_ends_at_the_same_time_one_is_told(home: House) -> None:
     )
     assert [one.refusal.code for one in answers if isinstance(one, Rejected)] == ["CON.TRANSITION"] * 2
     assert len({status for status, _ in (await _moves(home))[2:]}) == 1
+
+
+async def test_of_transactions_that_wait_for_each_others_tasks_one_is_ended_and_can_be_tried_again(
+    postgres_url: str,
+) -> None:
+    said = TaskSaid(
+        given_by=SENDER,
+        code="",
+        assignees=(COMMUNE,),
+        stands_for=frozenset(),
+        status=int(S.TAKEN),
+        at=AT,
+        speaker=Speaker.ASSIGNEE,
+        due_on=None,
+    )
+
+    def works(*codes: str) -> Work[None]:
+        def lock_all(connection: sa.Connection) -> None:
+            for code in codes:
+                tasks.lock(connection, [replace(said, code=code)])
+                connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+
+        return lock_all
+
+    def known(connection: sa.Connection) -> set[str]:
+        return set(connection.execute(sa.select(t.tasks.c.code)).scalars())
+
+    async with open_database(postgres_url) as one, open_database(postgres_url) as other:
+        ways = [(one, works("of-one", "a", "b")), (other, works("of-other", "b", "a"))]
+        answers = await together(*(database.write(work) for database, work in ways))
+        (ended,) = [number for number, answer in enumerate(answers) if answer is not None]
+        assert isinstance(answers[ended], TransientError)
+        assert await one.read(known) == {"a", "b", "of-other" if ended == 0 else "of-one"}
+        database, work = ways[ended]
+        await database.write(work)
+        assert await one.read(known) == {"a", "b", "of-one", "of-other"}
 
 
 async def test_history_says_what_was_told_and_whether_it_is_in_time(home: House, ledger_url: str) -> None:
