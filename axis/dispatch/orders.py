@@ -27,10 +27,11 @@ from axis.clock import Clock
 from axis.dispatch import business
 from axis.dispatch.answers import Answers
 from axis.dispatch.states import State
-from axis.errors import TransientError
+from axis.dispatch.succession import held_of
+from axis.errors import Refusal, TransientError
 from axis.ledger import LINK_CLAIM, DeliveryRow, DueLink, Ledger
 from axis.registry import Registry
-from axis.routing import ANSWERS, EMPTY_HANDED, LinkKind
+from axis.routing import ANSWERS, EMPTY_HANDED, LinkKind, require_heir
 from axis.telemetry import events
 
 _LINKS = 1000  # Judged in one round; a circular to all communes is one for each.
@@ -146,7 +147,9 @@ class Orders:
 
         def meant(rows: Sequence[DeliveryRow], addressee: str) -> list[DeliveryRow]:
             line = self._line(addressee)
-            forwarded = [row for row in rows if row.in_place_of in line] if addressee in held else []
+            # Whose copies are meant beside its own: who took over from it, and not who took over beside it.
+            heirs = self.roll()[0].succession_of(addressee) if addressee in held else frozenset()
+            forwarded = [row for row in _of(rows, heirs) if row.in_place_of in line]
             return list({row.delivery_id: row for row in (*_of(rows, line), *forwarded)}.values())
 
         await self._take_back([row for link in links for row in meant(copies, link.addressee)], first, now)
@@ -166,11 +169,19 @@ class Orders:
         await self.ledger.settle_links(links, copies[-1].envelope_id, released, now)
 
     async def _follow(self, order: DeliveryRow, rows: Sequence[DeliveryRow], now: datetime) -> None:
-        """Forward an order that is held to where its document was forwarded; if that was nowhere, it stays."""
-        heirs = tuple(row.addressee for row in rows if row.in_place_of is not None)
-        if heirs:
+        """Forward an order that is held to where its document was forwarded; if that was nowhere, it stays.
+
+        It stays, too, where one of those must not get it by now: a person decides on all of it.
+        """
+        roll, _ = self.roll()
+        heirs = _of(rows, roll.succession_of(order.addressee))
+        try:
+            codes = {require_heir(held_of(order), row.addressee, roll, now).code: None for row in heirs}
+        except Refusal:
+            return
+        if codes:
             about = rows[-1].document_id
-            await self.answers.forward(order, now, heirs=heirs, by=_BY_ITS_DOCUMENT, reason=about)
+            await self.answers.forward(order, now, heirs=tuple(codes), by=_BY_ITS_DOCUMENT, reason=about)
 
     async def _take_back(self, rows: Sequence[DeliveryRow], order: DueLink, now: datetime) -> None:
         """Take back what its addressee cannot have: at once what is not published, and what is untouched in its inbox."""

@@ -60,7 +60,7 @@ class Succession:
                 ended it otherwise; or why a message from its originator is nothing for it. ORD.WAITS, it is not judged yet.
         """
         now = self.now()
-        heirs = {office.code: None for office in (require_heir(_held(row), one, self.roll()[0], now) for one in to)}
+        heirs = {office.code: None for office in (require_heir(held_of(row), one, self.roll()[0], now) for one in to)}
         for one in await self._done_with(row, heirs):
             raise refuse("DLV.NO_HEIR", f"{one.addressee}: {one.state}")
         if await self.ledger.is_unjudged(row.envelope_id):
@@ -87,7 +87,7 @@ class Succession:
         return False
 
     async def _hand_on(self, row: DeliveryRow, roll: Registry, now: datetime) -> None:
-        heirs = tuple(office.code for office in heirs_of(_held(row), roll, now))
+        heirs = tuple(office.code for office in heirs_of(held_of(row), roll, now))
         if not heirs or await self._done_with(row, heirs) or await self.ledger.is_unjudged(row.envelope_id):
             return
         await self.answers.forward(row, now, heirs=heirs, by=_BY_THE_ROLL, reason="")
@@ -98,5 +98,6 @@ class Succession:
         return [one for one in others if one.addressee in heirs and State(one.state) in _WITHOUT_IT]
 
 
-def _held(row: DeliveryRow) -> Held:
+def held_of(row: DeliveryRow) -> Held:
+    """Return what routing asks of a delivery that is held."""
     return Held(addressee=row.addressee, originator=row.originator, kind=Kind(row.kind))

@@ -34,6 +34,19 @@ def holding(home: House, **more: Any) -> Registry:
     return Registry.of([*kept, gone], home.roll.tiers.values())
 
 
+def close(home: House, code: str, *, successors: tuple[str, ...]) -> None:
+    """Close an office by now, and hold its mail."""
+    closing = replace(
+        home.roll.by_code[code],
+        status=OfficeStatus.CLOSED,
+        closed_on=date(2026, 8, 1),
+        successors=successors,
+        after_closing=AfterClosing.HOLD,
+    )
+    others = [one for one in home.roll.offices() if one.code != code]
+    home.roll = Registry.of([*others, closing], home.roll.tiers.values())
+
+
 @pytest.fixture
 async def home(home: House) -> House:
     home.roll = holding(home)
@@ -343,6 +356,28 @@ async def test_order_follows_its_document_to_whom_that_was_forwarded(home: House
     await require_sound(home)
 
 
+async def test_order_is_never_forwarded_to_its_own_addressee_nor_to_an_office_that_is_closed(
+    home: House, orders: Orders
+) -> None:
+    envelope_id, document = await send(home)
+    assert await forward(home, envelope_id, COMMUNE, OTHER)
+    for attempt in await home.attempt():
+        await home.say(Registered("417"), await home.row(envelope_id, attempt.addressee))
+    close(home, COMMUNE, successors=(STRANGER,))
+    # It names the heir, which is closed by now: the copy of the heir beside it is none of its business.
+    of_heir = await order(home, document, BusinessType.UPDATE, to=(COMMUNE,))
+    of_both = await order(home, document, BusinessType.RECALL)
+    await orders.go_round()
+    assert await stand(home, of_heir) == {COMMUNE: ("held", "DLV.HELD")}
+    assert await stand(home, of_both) == {GONE: ("held", "DLV.HELD")}
+    row = await home.row(of_heir, COMMUNE)
+    assert await home.succession.forward(row, (STRANGER,), by="vanthu", reason="")
+    assert await forward(home, of_both, STRANGER, OTHER)
+    going = {(one.envelope_id, one.addressee) for one in await home.attempt()}
+    assert going == {(of_heir, STRANGER), (of_both, STRANGER), (of_both, OTHER)}
+    await require_sound(home)
+
+
 async def test_recall_takes_back_what_waits_for_the_heir_and_ends(home: House, orders: Orders) -> None:
     envelope_id, document = await send(home)
     assert await forward(home, envelope_id, COMMUNE)
@@ -380,15 +415,7 @@ async def test_status_about_a_document_of_a_closed_office_is_held_and_counts(hom
     envelope_id = (await home.accept(home.seal(document, by=OTHER), by=OTHER)).envelope_id
     await home.attempt()
     await home.say(Delivered(), await home.row(envelope_id, COMMUNE))
-    closing = replace(
-        home.roll.by_code[OTHER],
-        status=OfficeStatus.CLOSED,
-        closed_on=date(2026, 8, 1),
-        successors=(STRANGER,),
-        after_closing=AfterClosing.HOLD,
-    )
-    others = [one for one in home.roll.offices() if one.code != OTHER]
-    home.roll = Registry.of([*others, closing], home.roll.tiers.values())
+    close(home, OTHER, successors=(STRANGER,))
     status = Status(
         originator=Organization(COMMUNE),
         response_for=ResponseFor(OTHER, document.code, document.document_id, document.promulgated_on),
