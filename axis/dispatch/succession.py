@@ -68,7 +68,13 @@ class Succession:
         return await self.answers.forward(row, now, heirs=tuple(heirs), by=by, reason=reason)
 
     async def give_back(self, row: DeliveryRow, *, by: str, reason: str) -> bool:
-        """Return what is held to its originator, who is told why; False if it is not held any more."""
+        """Return what is held to its originator, who is told why; False if it is not held any more.
+
+        Raises:
+            Refusal: ORD.WAITS, it is not judged yet: an order that has ended would act all the same.
+        """
+        if await self.ledger.is_unjudged(row.envelope_id):
+            raise refuse("ORD.WAITS")
         return await self.answers.give_back(row, self.now(), by=by, reason=reason)
 
     async def go_round(self) -> bool:

@@ -356,6 +356,21 @@ async def test_order_follows_its_document_to_whom_that_was_forwarded(home: House
     await require_sound(home)
 
 
+async def test_order_that_is_not_judged_yet_is_not_returned(home: House, orders: Orders) -> None:
+    envelope_id, document = await send(home)
+    recall = await order(home, document, BusinessType.RECALL)
+    row = await home.row(recall, GONE)
+    with pytest.raises(Refusal) as refused:
+        await home.succession.give_back(row, by="vanthu", reason="gửi lại (ví dụ)")
+    assert refused.value.code == "ORD.WAITS"
+    assert await stand(home, recall) == {GONE: ("held", "DLV.HELD")}
+    await orders.go_round()
+    assert await stand(home, envelope_id) == {GONE: ("recalled", "ORD.TAKEN_BACK")}
+    assert await stand(home, recall) == {GONE: ("recalled", "ORD.NOTHING_THERE")}
+    assert not await home.succession.give_back(row, by="vanthu", reason="gửi lại (ví dụ)")
+    await require_sound(home)
+
+
 async def test_order_is_never_forwarded_to_its_own_addressee_nor_to_an_office_that_is_closed(
     home: House, orders: Orders
 ) -> None:
