@@ -150,7 +150,7 @@ class Orders:
             # Whose copies are meant beside its own: who took over from it, and not who took over beside it.
             heirs = self.roll()[0].succession_of(addressee) if addressee in held else frozenset()
             forwarded = [row for row in _of(rows, heirs) if row.in_place_of in line]
-            return list({row.delivery_id: row for row in (*_of(rows, line), *forwarded)}.values())
+            return [*_copies_of(rows, addressee, line), *forwarded]
 
         await self._take_back([row for link in links for row in meant(copies, link.addressee)], first, now)
         left = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id) or ()
@@ -245,6 +245,16 @@ class Orders:
 
 def _of(rows: Iterable[DeliveryRow], offices: Collection[str]) -> list[DeliveryRow]:
     return [row for row in rows if row.addressee in offices]
+
+
+def _copies_of(rows: Iterable[DeliveryRow], office: str, line: Collection[str]) -> list[DeliveryRow]:
+    """Return the deliveries that are an office's affair: in its line, but what is held for another only if it has no other.
+
+    Who else may get what is held is not decided yet: an order for who has a copy of its own is about that one.
+    """
+    own = _of(rows, line)
+    settled = [row for row in own if row.addressee == office or State(row.state) is not State.HELD]
+    return settled if any(State(row.state) is not State.FORWARDED for row in settled) else own
 
 
 def _never_reached(row: DeliveryRow) -> bool:

@@ -314,6 +314,20 @@ async def test_recall_of_any_kind_takes_out_what_is_held(home: House, orders: Or
     await require_sound(home)
 
 
+async def test_order_for_an_heir_that_has_a_copy_leaves_alone_what_is_held(home: House, orders: Orders) -> None:
+    for kind in (BusinessType.RECALL, BusinessType.UPDATE):
+        envelope_id, document = await send(home, to=(GONE, COMMUNE))
+        of_heir = await order(home, document, kind, to=(COMMUNE,))
+        await orders.go_round()
+        assert await stand(home, envelope_id) == {
+            GONE: ("held", "DLV.HELD"),
+            COMMUNE: ("recalled", "ORD.TAKEN_BACK"),
+        }
+        assert (await stand(home, of_heir))[COMMUNE][0] == ("recalled" if kind is BusinessType.RECALL else "queued")
+        assert await forward(home, envelope_id, OTHER)
+    await require_sound(home)
+
+
 async def test_update_takes_the_place_of_what_is_held(home: House, orders: Orders) -> None:
     envelope_id, document = await send(home)
     update = await order(home, document, BusinessType.UPDATE)
