@@ -109,7 +109,7 @@ class Orders:
     async def _take_status(self, links: Sequence[DueLink], copies: Sequence[DeliveryRow], now: datetime) -> None:
         """Move what is known of the work on a document by what its addressee says, and let the message go."""
         for link in links:
-            own = _of(copies, self._line(link.addressee))
+            own = _answered_for(copies, link.addressee, self._line(link.addressee))
             if not own:
                 await self._refuse([link], "ORD.NOT_ADDRESSEE", now)
                 await self.ledger.settle_links([link], copies[-1].envelope_id, (), now)
@@ -122,8 +122,9 @@ class Orders:
         """Return the deliveries that a status is about: an answer is about the order, and names its document."""
         if link.status_code not in business.ANSWERS:
             return own[-1:]
-        orders = await self.ledger.orders_about({row.envelope_id for row in own}, self._line(link.addressee))
-        return (orders or own)[-1:]
+        line = self._line(link.addressee)
+        orders = await self.ledger.orders_about({row.envelope_id for row in own}, line)
+        return (_answered_for(orders, link.addressee, line) or own)[-1:]
 
     async def _move(self, row: DeliveryRow, link: DueLink, now: datetime) -> None:
         code = link.status_code or ""
@@ -255,6 +256,15 @@ def _copies_of(rows: Iterable[DeliveryRow], office: str, line: Collection[str]) 
     own = _of(rows, line)
     settled = [row for row in own if row.addressee == office or State(row.state) is not State.HELD]
     return settled if any(State(row.state) is not State.FORWARDED for row in settled) else own
+
+
+def _answered_for(rows: Sequence[DeliveryRow], office: str, line: Collection[str]) -> list[DeliveryRow]:
+    """Return the deliveries that an office may report on: its own; without one, those it took over from who had them.
+
+    What is held, or went to heirs by deliveries of their own, nobody has by the closed office.
+    """
+    inherited = [row for row in _of(rows, line) if State(row.state) not in (State.HELD, State.FORWARDED)]
+    return _of(rows, {office}) or inherited
 
 
 def _never_reached(row: DeliveryRow) -> bool:

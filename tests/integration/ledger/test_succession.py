@@ -1,7 +1,7 @@
 """Succession: mail of a closed office is held until a person or the roll says who gets it, and nobody gets it twice."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -436,6 +436,47 @@ async def test_recall_of_what_the_office_had_before_it_was_closed_is_held(home: 
     recall = await order(home, elsewhere, BusinessType.RECALL)
     await orders.go_round()
     assert await stand(home, recall) == {GONE: ("refused", "ORD.NOT_SENT_TO")}
+
+
+def report(document: Document, by: str, code: str, at: datetime) -> Status:
+    """Return what an office says of a document of the sender's."""
+    about = ResponseFor(SENDER, document.code, document.document_id, document.promulgated_on)
+    return Status(originator=Organization(by), response_for=about, status_code=code, description="(ví dụ)", at=at)
+
+
+async def test_heir_reports_on_its_own_copy_and_on_no_other_that_it_was_not_given(home: House, orders: Orders) -> None:
+    async def reports(by: str, code: str) -> str:
+        return (await home.accept(home.seal(report(document, by, code, home.at), by=by), by=by)).envelope_id
+
+    envelope_id, document = await send(home, to=(COMMUNE, GONE))
+    await home.attempt()
+    await home.say(Delivered(), await home.row(envelope_id, COMMUNE))
+    await reports(COMMUNE, "03")
+    beside = [await reports(OTHER, "03")]
+    await orders.go_round()
+    assert await forward(home, envelope_id, COMMUNE)
+    beside.append(await reports(OTHER, "04"))
+    await reports(COMMUNE, "04")
+    await orders.go_round()
+    assert (await home.row(envelope_id, COMMUNE)).business == "04"
+    assert (await home.row(envelope_id, GONE)).business is None
+    for message in beside:
+        assert await stand(home, message) == {SENDER: ("refused", "ORD.NOT_ADDRESSEE")}
+    await require_sound(home)
+
+
+async def test_heir_answers_the_order_that_it_was_given(home: House, orders: Orders) -> None:
+    envelope_id, document = await send(home, to=(COMMUNE, GONE))
+    assert await forward(home, envelope_id, COMMUNE)
+    await home.attempt()
+    await home.say(Registered("417"), await home.row(envelope_id, COMMUNE))
+    update = await order(home, document, BusinessType.UPDATE, to=(COMMUNE, GONE))
+    await orders.go_round()
+    await home.attempt()
+    await home.accept(home.seal(report(document, COMMUNE, "16", home.at), by=COMMUNE), by=COMMUNE)
+    await orders.go_round()
+    assert (await home.row(update, COMMUNE)).business == "16"
+    assert (await home.row(update, GONE)).business is None
 
 
 async def test_status_about_a_document_of_a_closed_office_is_held_and_counts(home: House, orders: Orders) -> None:
