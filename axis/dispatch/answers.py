@@ -279,7 +279,7 @@ class Answers:
             reason: Why; likewise.
 
         Returns:
-            False if it is not held any more.
+            False if it is not held any more, or an heir has ended without the envelope.
         """
         verdicts = [Verdict(code, "served", "", addressed=row.addressee) for code in heirs]
         roll, _ = self.roll()
@@ -292,10 +292,10 @@ class Answers:
             return replace(
                 self._entry(signed, row, now, also=heirs),
                 heirs=tuple(self._heir(code, row, now) for code in heirs),
-                note={"by": by, "reason": reason},
+                note={"by": by, "reason": reason, "heirs": list(heirs)},
             )
 
-        return await self._decide(row, decide)
+        return await self._decide(row, decide, heirs=heirs)
 
     def _heir(self, code: str, row: DeliveryRow, now: datetime) -> Heir:
         """Return a delivery that begins now: nothing of what its addressee has to do was its own before."""
@@ -407,12 +407,15 @@ class Answers:
 
         await self._decide(about, decide)
 
-    async def _decide(self, about: DeliveryRow, decide: Callable[[DeliveryRow], ReceiptEntry | None]) -> bool:
+    async def _decide(
+        self, about: DeliveryRow, decide: Callable[[DeliveryRow], ReceiptEntry | None], *, heirs: Sequence[str] = ()
+    ) -> bool:
         """Record what the axis says about a delivery as it stands; False if it says nothing."""
         asked = Asked(
             envelope_id=about.envelope_id,
             addressee=about.addressee,
             decide=lambda row: None if row is None else decide(row),
+            heirs=tuple(heirs),
         )
         recorded = await self._recording.add(asked)
         self._tell(recorded)

@@ -22,15 +22,13 @@ from datetime import datetime
 from axis import seal
 from axis.clock import Clock
 from axis.dispatch.answers import Answers
-from axis.dispatch.states import TERMINAL, State
 from axis.edxml import Kind
 from axis.edxml.values import local_date
 from axis.errors import refuse
-from axis.ledger import DeliveryRow, Ledger
+from axis.ledger import WITHOUT_IT, DeliveryRow, Ledger
 from axis.registry import Registry, Standing
 from axis.routing import Held, heirs_of, require_heir
 
-_WITHOUT_IT = TERMINAL - {State.DELIVERED}
 _BY_THE_ROLL = "roll"  # Who has decided, where no person has.
 
 
@@ -53,7 +51,7 @@ class Succession:
             reason: Why; "" if nothing is said.
 
         Returns:
-            False if it is not held any more.
+            False if it is not held any more, or one of them has ended the envelope just now.
 
         Raises:
             Refusal: DLV.NO_HEIR, one of them did not take over from the office, takes no part, or has had the envelope and
@@ -101,7 +99,7 @@ class Succession:
     async def _done_with(self, row: DeliveryRow, heirs: Collection[str]) -> list[DeliveryRow]:
         """Return the deliveries of the same envelope to heirs that have ended without it: they get it no second time."""
         others = await self.ledger.deliveries_of(row.envelope_id)
-        return [one for one in others if one.addressee in heirs and State(one.state) in _WITHOUT_IT]
+        return [one for one in others if one.addressee in heirs and one.state in WITHOUT_IT]
 
 
 def held_of(row: DeliveryRow) -> Held:

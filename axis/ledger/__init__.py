@@ -18,6 +18,7 @@ from axis.ledger.links import LINK_CLAIM
 from axis.ledger.passwords import PasswordRow
 from axis.ledger.stories import Event, Standing, Story
 from axis.ledger.values import (
+    WITHOUT_IT,
     Asked,
     AttachmentRow,
     Attempt,
@@ -59,6 +60,7 @@ __all__ = [
     "BEGINNING",
     "LINK_CLAIM",
     "UNJUDGED",
+    "WITHOUT_IT",
     "Asked",
     "AttachmentRow",
     "Attempt",

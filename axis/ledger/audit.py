@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.values import Figures
+from axis.ledger.values import WITHOUT_IT, Figures
 
 _d, _e, _r, _o, _l, _ev = t.deliveries.c, t.envelopes.c, t.receipts.c, t.outbox.c, t.lanes.c, t.events.c
 _b, _j = t.buried.c, t.rejections.c
@@ -126,10 +126,24 @@ def _unequal(connection: sa.Connection) -> list[AuditFinding]:
 
 def _in_nobodys_place(connection: sa.Connection) -> list[AuditFinding]:
     """Find deliveries in the place of one that was not forwarded, and such that were forwarded to nobody."""
-    other = t.deliveries.alias()
+    other, told, later = t.deliveries.alias(), t.events.alias(), t.events.alias()
     beside = sa.and_(other.c.envelope_id == _d.envelope_id, other.c.id != _d.id)
     forwarded = sa.exists().where(beside, other.c.addressee == _d.in_place_of, other.c.state == "forwarded")
-    taken_over = sa.exists().where(beside, other.c.state != "forwarded")
+    ended_later = sa.exists().where(
+        later.c.envelope_id == other.c.envelope_id,
+        later.c.addressee == other.c.addressee,
+        later.c.seq > told.c.seq,
+        later.c.detail["state"].as_string() == other.c.state,
+    )
+    # To an heir that the receipt names. One that had ended without the envelope before got nothing by it.
+    taken_over = sa.exists().where(
+        beside,
+        told.c.envelope_id == _d.envelope_id,
+        told.c.addressee == _d.addressee,
+        told.c.event == "receipt.forwarded",
+        told.c.detail["heirs"].as_string().contains(sa.literal('"') + other.c.addressee + sa.literal('"')),
+        sa.or_(other.c.state.not_in(WITHOUT_IT), ended_later),
+    )
     columns = sa.select(_d.envelope_id, _d.addressee, _d.in_place_of)
     strange = connection.execute(columns.where(_d.in_place_of.is_not(None), ~forwarded).limit(_MOST))
     lost = connection.execute(columns.where(_d.state == "forwarded", ~taken_over).limit(_MOST))

@@ -17,6 +17,7 @@ from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     CLOCKS,
     UNREADABLE,
+    WITHOUT_IT,
     Asked,
     Attempt,
     DeliveryRow,
@@ -290,7 +291,7 @@ def record(connection: sa.Connection, asked: Sequence[Asked]) -> list[Recorded |
         except Exception as error:  # It is about this one alone.
             answers.append(error)
             continue
-        if row is None or entry is None:
+        if row is None or entry is None or _has_ended(entry, one, rows):
             answers.append(Recorded(Outcome.NOTHING, row, entry))
             continue
         if entry.receipt.digest in known:
@@ -307,6 +308,12 @@ def record(connection: sa.Connection, asked: Sequence[Asked]) -> list[Recorded |
     if entries:
         _write(connection, entries, list(moved.values()))
     return answers
+
+
+def _has_ended(entry: ReceiptEntry, asked: Asked, rows: Mapping[tuple[str, str], DeliveryRow]) -> bool:
+    """Tell whether an heir has ended without the envelope: it keeps that delivery, and would get nothing."""
+    theirs = (rows.get((asked.envelope_id, heir.addressee)) for heir in entry.heirs)
+    return any(one is not None and one.state in WITHOUT_IT for one in theirs)
 
 
 def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntry]], moved: Sequence[Row]) -> None:
@@ -399,7 +406,8 @@ _DIGESTS = sa.select(t.receipts.c.digest).where(t.receipts.c.digest.in_(sa.bindp
 
 def _locked(connection: sa.Connection, asked: Sequence[Asked]) -> dict[tuple[str, str], DeliveryRow]:
     """Return deliveries that nobody else can move before this transaction ends, by envelope and addressee."""
-    envelopes, offices = {one.envelope_id for one in asked}, {one.addressee for one in asked}
+    envelopes = {one.envelope_id for one in asked}
+    offices = {office for one in asked for office in (one.addressee, *one.heirs)}
     found = connection.execute(_THESE, {"envelopes": list(envelopes), "offices": list(offices)})
     return {(row.envelope_id, row.addressee): DeliveryRow(**row._mapping) for row in found}
 

@@ -16,6 +16,8 @@ CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a de
 
 # What ended so is not its addressee's to read, nor is what waits for somebody else.
 UNREADABLE = frozenset({"refused", "recalled", "held", "forwarded"})
+# What ended so is begun for its addressee no second time.
+WITHOUT_IT = frozenset({"refused", "recalled", "expired", "forwarded"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,7 +399,9 @@ class ReceiptEntry:
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
     clocks: Clocks | None = None  # None: they stay as they are.
-    heirs: tuple[Heir, ...] = ()  # Who gets the envelope instead, after this receipt; who has a delivery keeps that.
+    # Who gets the envelope instead, after this receipt; who has a delivery keeps that. If one has ended without it, nothing
+    # is recorded.
+    heirs: tuple[Heir, ...] = ()
     note: Row = field(default_factory=dict)  # What is kept with the event beside: who decided, and why.
 
 
@@ -411,6 +415,7 @@ class Asked:
     # with nothing written. It may be called more than once.
     decide: Callable[[DeliveryRow | None], ReceiptEntry | None]
     digest: str | None = None  # Of the receipt, where it may be there already.
+    heirs: tuple[str, ...] = ()  # Who may get the envelope instead: their deliveries stand still meanwhile, too.
 
 
 class Outcome(Enum):

@@ -1,7 +1,8 @@
 """The audit finds each kind of damage, names it with its number, and finds nothing where all is well."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from axis.errors import PermanentError
 from axis.ledger import AuditFinding
 from axis.office.answers import Refused, Registered
 from axis.office.speech import Deferred, Failed
+from axis.registry import AfterClosing, Registry, Status
 from tests.house import AXIS, COMMUNE, OTHER, STRANGER, House
 
 _LETTER = b"%PDF-1.7 a letter"
@@ -101,6 +103,30 @@ async def test_delivery_too_few_is_a_loss_and_one_too_many_a_phantom(home: House
     await _damage(home, "DELETE FROM deliveries WHERE addressee <> :office", office=COMMUNE)
     (found,) = (await home.ledger.audit(home.at)).findings
     assert found == AuditFinding("I1", envelope_id, "", "accepted for 2, has 1 deliveries")
+
+
+async def test_what_was_forwarded_to_an_heir_that_has_not_got_it_is_a_loss(home: House) -> None:
+    closed = replace(
+        home.roll.by_code[OTHER],
+        status=Status.CLOSED,
+        closed_on=date(2025, 7, 1),
+        successors=(COMMUNE,),
+        after_closing=AfterClosing.HOLD,
+    )
+    others = [one for one in home.roll.offices() if one.code != OTHER]
+    home.roll = Registry.of([*others, closed], home.roll.tiers.values())
+    accepted = await home.accept(home.seal(home.document(to=(COMMUNE, OTHER, STRANGER))))
+    await home.attempt()
+    held = await home.row(accepted.envelope_id, OTHER)
+    assert await home.succession.forward(held, (COMMUNE,), by="vanthu", reason="")
+    await home.say(Refused("Không đúng thẩm quyền (ví dụ)"), await home.row(accepted.envelope_id))
+    # The heir had it, and said no to it later: the originator knows.
+    assert (await home.ledger.audit(home.at)).findings == ()
+    lost = AuditFinding("I1", accepted.envelope_id, OTHER, "forwarded, and nobody gets it")
+    await _damage(home, "UPDATE events SET seq = -seq WHERE event = 'receipt.refused'")
+    assert (await home.ledger.audit(home.at)).findings == (lost,)
+    await _damage(home, "DELETE FROM deliveries WHERE addressee = :office", office=COMMUNE)
+    assert lost in (await home.ledger.audit(home.at)).findings
 
 
 async def test_receipt_of_what_was_never_accepted_is_a_phantom(home: House) -> None:

@@ -234,6 +234,18 @@ async def test_what_is_returned_is_refused_with_the_reason_and_what_nobody_decid
     await require_sound(home)
 
 
+async def test_what_its_heir_has_refused_by_the_commit_is_not_forwarded_to_it(home: House) -> None:
+    envelope_id, _ = await send(home, to=(GONE, OTHER))
+    await home.attempt()
+    row = await home.row(envelope_id, GONE)
+    # As of somebody who has looked before that.
+    await home.say(Refused("Không đúng thẩm quyền (ví dụ)"), await home.row(envelope_id, OTHER))
+    assert not await home.answers.forward(row, home.at, heirs=(COMMUNE, OTHER), by="vanthu", reason="")
+    assert await stand(home, envelope_id) == {GONE: ("held", "DLV.HELD"), OTHER: ("refused", "DLV.REFUSED")}
+    assert await home.answers.forward(row, home.at, heirs=(COMMUNE,), by="vanthu", reason="")
+    await require_sound(home)
+
+
 async def test_only_a_successor_that_can_still_get_it_may_be_chosen(home: House) -> None:
     envelope_id, _ = await send(home, to=(GONE, OTHER))
     await home.attempt()

@@ -3,6 +3,7 @@
 import pytest
 
 from axis.dispatch.states import ANSWERS, MOVES, TERMINAL, WAITING, State, after
+from axis.ledger import WITHOUT_IT
 from axis.receipts import SAID_BY, Level, Party
 
 
@@ -33,6 +34,10 @@ def test_closed_office_has_no_say_in_what_is_held(level: Level) -> None:
 
 def test_moves_never_touch_a_terminal_state() -> None:
     assert all(not (origin & TERMINAL) for origin, _ in MOVES.values())
+
+
+def test_what_has_ended_otherwise_than_delivered_is_known_to_the_ledger() -> None:
+    assert TERMINAL - {State.DELIVERED} == WITHOUT_IT
 
 
 def test_registered_before_delivered_counts_as_custody() -> None:
