@@ -31,6 +31,7 @@ from aiormq.channel import Channel as Line
 from yarl import URL
 
 from axis.broker.topology import Topology
+from axis.cancelling import ends_when_told
 from axis.errors import PermanentError, TransientError
 from axis.telemetry import events
 
@@ -80,13 +81,15 @@ BatchCallback = Callable[[Sequence[Incoming]], Awaitable[None]]
 
 
 @contextlib.contextmanager
-def _no_stray_cancellation() -> Iterator[None]:
-    """Turn a cancellation that nobody has asked for into an error of the line.
+def _true_cancellation() -> Iterator[None]:
+    """Let a cancellation through if somebody has asked for it, and only then.
 
     When its line breaks, aiormq may cancel what waits for an answer: that must not end the loop which asked.
+    And aio-pika swallows one that comes while it closes a channel.
     """
     try:
-        yield
+        with ends_when_told():
+            yield
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -97,7 +100,7 @@ def _no_stray_cancellation() -> Iterator[None]:
 @contextlib.contextmanager
 def _dead_line_is_transient() -> Iterator[None]:
     try:
-        with _no_stray_cancellation():
+        with _true_cancellation():
             yield
     except _LINE_ERRORS as error:
         raise TransientError("SYS.BROKER") from error
@@ -193,7 +196,7 @@ class Broker:
             user_id=user_id,
         )
         try:
-            with _no_stray_cancellation():
+            with _true_cancellation():
                 async with asyncio.timeout(timeout):
                     line = await self._publisher()
                     # Straight to the protocol: the layer above it does nothing for a publish that this function does not.
@@ -308,7 +311,7 @@ class Broker:
         self._declared = wanted
         self._doubt.clear()  # What is found missing from here on is looked after the next time.
         try:
-            with _no_stray_cancellation():
+            with _true_cancellation():
                 async with (await self._publishing.connection()).channel() as channel:
                     for name in wanted.exchanges:
                         doing = f"exchange {name}"
@@ -414,7 +417,7 @@ class Consumer:
         pause_s = _PAUSE_FIRST_S
         while not self._stopping.is_set():
             try:
-                with _no_stray_cancellation():
+                with _true_cancellation():
                     await self._read()
                 pause_s = _PAUSE_FIRST_S
                 continue

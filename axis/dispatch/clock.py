@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
 from axis import clock, ledger
+from axis.cancelling import ends_when_told
 from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
@@ -48,7 +49,8 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
     pause_s = 1.0
     while True:
         try:
-            busy = await once()
+            with ends_when_told():
+                busy = await once()
             pause_s = 1.0
             if not busy:
                 await bell.wait(period)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,6 +45,34 @@ async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabb
     told = str(caught.value)
     assert topology.inbox(code) in told  # Which one it is,
     assert "but current is" in told  # and what differs, in the words of the broker.
+
+
+async def _declare(pipes: Broker, office: str) -> None:
+    await pipes.declare(topology.province([office]))
+
+
+async def _depths(pipes: Broker, office: str) -> None:
+    await pipes.depths([topology.inbox(office)])
+
+
+async def _ask(ask: Callable[[Broker, str], Awaitable[object]], pipes: Broker, office: str) -> None:
+    await ask(pipes, office)
+
+
+@pytest.mark.parametrize("ask", [_declare, _depths], ids=["declare", "depths"])
+async def test_who_is_told_to_end_while_it_asks_the_broker_ends(
+    pipes: Broker, office: str, ask: Callable[[Broker, str], Awaitable[object]]
+) -> None:
+    """Wherever the word comes: a library that closes a channel may swallow it, and the loop that asked would go on for ever."""
+    began = time.monotonic()
+    await ask(pipes, office)
+    longest = time.monotonic() - began
+    for number in range(200):
+        asking = asyncio.create_task(_ask(ask, pipes, office))
+        await asyncio.sleep(longest * number / 200)
+        if asking.cancel():
+            (end,) = await asyncio.gather(asking, return_exceptions=True)
+            assert isinstance(end, asyncio.CancelledError)
 
 
 async def _publish_side_by_side(pipes: Broker, office: str) -> tuple[list[str], list[str]]:

@@ -1,11 +1,14 @@
 """Loops that wait end when they are told to, whatever happens at the same moment."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
 
+from axis.cancelling import ends_when_told
 from axis.dispatch.clock import Bell, keep_doing
+from axis.errors import TransientError
 
 _HOUR = timedelta(hours=1)
 
@@ -38,3 +41,39 @@ async def test_loop_that_is_ended_as_its_time_is_over_ends() -> None:
         loop.cancel()
     await asyncio.wait(loops, timeout=2)
     assert all(loop.cancelled() for loop in loops)
+
+
+@pytest.mark.parametrize("problem", [None, TransientError("SYS.LEDGER")], ids=["answers", "fails"])
+async def test_loop_whose_work_swallows_its_end_ends_all_the_same(problem: Exception | None) -> None:
+    async def swallows() -> bool:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(_HOUR.total_seconds())
+        if problem is not None:
+            raise problem
+        return False
+
+    loop = asyncio.create_task(keep_doing("x", swallows, Bell(), _HOUR))
+    await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.wait([loop], timeout=1)
+    assert loop.cancelled()
+
+
+async def test_loop_that_cleans_up_after_its_end_may_ask_again() -> None:
+    async def work() -> str:
+        try:
+            await asyncio.sleep(_HOUR.total_seconds())
+        except asyncio.CancelledError:
+            with ends_when_told():
+                await asyncio.sleep(0)
+            cleaned.append(True)
+            raise
+        return ""
+
+    cleaned: list[bool] = []
+    loop = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.wait([loop], timeout=1)
+    assert loop.cancelled()
+    assert cleaned
