@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from axis import audit as audits
-from axis import clock, ledger, registry, seal, spool
+from axis import clock, ledger, seal, spool
 from axis.broker import Broker, PrivateNode
 from axis.cli import ledgers, options, output
 from axis.errors import PermanentError
@@ -116,7 +116,7 @@ def _log(text: str) -> tuple[str, Path]:
 async def _trust(book: ledger.Ledger, settings: Settings) -> seal.Trust:
     """Return the keys that are registered now, under the authorities of the trust folder."""
     assert settings.trust is not None  # noqa: S101 - filled() has set it.
-    roll = registry.Registry.from_rows(await book.registry_rows())
+    roll = await ledgers.roll_of(book)
     return roll.trust(*seal.load_authorities(settings.trust))
 
 
@@ -136,7 +136,7 @@ async def _pipes(settings: Settings) -> AsyncIterator[Broker]:
 
 
 async def _ask(pipes: Broker, book: ledger.Ledger, found: _Report) -> None:
-    roll = registry.Registry.from_rows(await book.registry_rows())
+    roll = await ledgers.roll_of(book)
     offices = [office.code for office in roll.offices() if office.tier != "axis"]
     findings, found.queues = await audits.check_queues(pipes, offices)
     found.findings += findings

@@ -25,20 +25,11 @@ def list_them(json: options.Json = False, data: options.Data = None) -> None:
         async with ledgers.opened(data) as book:
             return [asdict(row) for row in await book.deliveries_in("dead")]
 
-    rows = output.run(read())
-    if json:
-        output.as_json(rows)
-        return
-    if not rows:
-        output.console.print("Không có / None")
-        return
-    output.table(
-        "",
+    output.listing(
+        output.run(read()),
+        json,
         ("số", "văn bản", "nơi nhận", "lần", "mã", "lý do", "hết hạn"),
-        [
-            (row["delivery_id"], row["document_id"], row["addressee"], row["attempts"], row["code"], row["reason"], f"{row['expires_at']:%Y-%m-%d %H:%M}Z")
-            for row in rows
-        ],
+        lambda row: (row["delivery_id"], row["document_id"], row["addressee"], row["attempts"], row["code"], row["reason"], f"{row['expires_at']:%Y-%m-%d %H:%M}Z"),
     )  # fmt: skip
 
 

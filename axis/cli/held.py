@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from axis import registry
 from axis.cli import ledgers, options, output
 from axis.dispatch.succession import Succession
 from axis.errors import Refusal
@@ -34,27 +33,18 @@ def list_them(
 
     async def read() -> list[dict[str, Any]]:
         async with ledgers.opened(data) as book:
-            roll = registry.Registry.from_rows(await book.registry_rows())
+            roll = await ledgers.roll_of(book)
             found = None if office is None else roll.find(office)
             code = office if found is None else found.code
             return [
                 asdict(row) | {"successors": sorted(roll.succession_of(row.addressee))} for row in await book.held(code)
             ]
 
-    rows = output.run(read())
-    if json:
-        output.as_json(rows)
-        return
-    if not rows:
-        output.console.print("Không có / None")
-        return
-    output.table(
-        "",
+    output.listing(
+        output.run(read()),
+        json,
         ("số", "văn bản", "nơi gửi", "nơi nhận", "đơn vị kế thừa", "từ", "hết hạn"),
-        [
-            (row["delivery_id"], row["document_id"], row["originator"], row["addressee"], ", ".join(row["successors"]), f"{row['accepted_at']:%Y-%m-%d %H:%M}Z", f"{row['expires_at']:%Y-%m-%d %H:%M}Z")
-            for row in rows
-        ],
+        lambda row: (row["delivery_id"], row["document_id"], row["originator"], row["addressee"], ", ".join(row["successors"]), f"{row['accepted_at']:%Y-%m-%d %H:%M}Z", f"{row['expires_at']:%Y-%m-%d %H:%M}Z"),
     )  # fmt: skip
 
 

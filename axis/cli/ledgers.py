@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from axis import ledger
+from axis import ledger, registry
 from axis.cli import options
 from axis.errors import PermanentError
 from axis.settings import Settings
@@ -19,6 +19,11 @@ async def opened(data: Path | None) -> AsyncIterator[ledger.Ledger]:
     """
     async with ledger.Ledger.open(require(options.settings(data).filled())) as book:
         yield book
+
+
+async def roll_of(book: ledger.Ledger) -> registry.Registry:
+    """Return the offices as the ledger has them now."""
+    return registry.Registry.from_rows(await book.registry_rows())
 
 
 def require(settings: Settings) -> str:

@@ -57,7 +57,7 @@ async def _roll(file: Path | None, data: options.Data) -> registry.Registry:
     if file is not None:
         return registry.load_offices(file)
     async with ledgers.opened(data) as book:
-        return registry.Registry.from_rows(await book.registry_rows())
+        return await ledgers.roll_of(book)
 
 
 def _facts(office: registry.Office) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def load(file: _File, json: options.Json = False, data: options.Data = None) -> 
         private.make_folder(settings.data)
         await ledger.migrate(settings.ledger_url)
         async with ledger.Ledger.open(settings.ledger_url) as book:
-            before = registry.Registry.from_rows(await book.registry_rows())
+            before = await ledgers.roll_of(book)
             findings = registry.check_replacement(before, roll)
             roll = registry.following(before, roll)
             if not any(found.is_error for found in findings):

@@ -50,6 +50,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     console.print(grid)
 
 
+def listing(
+    rows: Sequence[dict[str, Any]],
+    json: bool,
+    columns: Sequence[str],
+    cells: Callable[[dict[str, Any]], Sequence[object]],
+) -> None:
+    """Write what was found: as JSON, or as a table with a row for each; that there is nothing is said."""
+    if json:
+        as_json(rows)
+    elif not rows:
+        console.print("Không có / None")
+    else:
+        table("", columns, [cells(row) for row in rows])
+
+
 def violations(found: Sequence[Violation]) -> None:
     """Write what is wrong, one row each, in both languages."""
     for number, one in enumerate(found, 1):

@@ -54,16 +54,12 @@ async def _permitted(book: Ledger, office: str) -> str:
     Raises:
         Refusal: KEY.UNKNOWN_SIGNER, there is no such office; MSG.NOT_ALLOWED
     """
-    known = (await _roll(book)).find(office)
+    known = (await ledgers.roll_of(book)).find(office)
     if known is None:
         raise refuse("KEY.UNKNOWN_SIGNER", office)
     if known.unsigned is not registry.Unsigned.ACCEPT:
         raise refuse("MSG.NOT_ALLOWED", f'{known.code}: unsigned = "accept"')
     return known.code
-
-
-async def _roll(book: Ledger) -> registry.Registry:
-    return registry.Registry.from_rows(await book.registry_rows())
 
 
 @app.command("list")
@@ -78,17 +74,11 @@ def list_them(json: options.Json = False, data: options.Data = None) -> None:
         async with ledgers.opened(data) as book:
             return [asdict(row) | {"good": row.is_good(now)} for row in await book.passwords()]
 
-    rows = output.run(read())
-    if json:
-        output.as_json(rows)
-        return
-    output.table(
-        "",
+    output.listing(
+        output.run(read()),
+        json,
         ("đơn vị", "mã băm", "tạo lúc", "hết lúc", "còn dùng"),
-        [
-            (row["office"], row["digest"][:12], f"{row['made_at']:%Y-%m-%d %H:%M}Z", row["ends_at"] and f"{row['ends_at']:%Y-%m-%d %H:%M}Z", "có" if row["good"] else "không")
-            for row in rows
-        ],
+        lambda row: (row["office"], row["digest"][:12], f"{row['made_at']:%Y-%m-%d %H:%M}Z", row["ends_at"] and f"{row['ends_at']:%Y-%m-%d %H:%M}Z", "có" if row["good"] else "không"),
     )  # fmt: skip
 
 
@@ -101,7 +91,7 @@ def end_them(office: Office, json: options.Json = False, data: options.Data = No
 
     async def end() -> int:
         async with ledgers.opened(data) as book:
-            known = (await _roll(book)).find(office)  # One that has left the roll may still have some.
+            known = (await ledgers.roll_of(book)).find(office)  # One that has left the roll may still have some.
             return await book.end_passwords(office if known is None else known.code, clock.now())
 
     ended = output.run(end())

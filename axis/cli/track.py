@@ -8,8 +8,7 @@ import typer
 
 from axis import clock, ledger
 from axis.cli import ledgers, options, output
-
-_WAITING = ("queued", "sent", "deferred", "dead", "held")
+from axis.dispatch.states import WAITING
 
 
 def track(
@@ -76,7 +75,7 @@ def _deadline(row: dict[str, Any]) -> str:
     """Say by when something must happen: that it is released, or delivered, or that its addressee answers."""
     if row["waits_for_its_hour"]:
         return f"phát hành {_local(row['release_at'])}"
-    if row["state"] in _WAITING:
+    if row["state"] in WAITING:
         return f"hết hạn {_local(row['expires_at'])}"
     return f"{'quá hạn' if row['overdue'] else 'đến'} {_local(row['due_by'])}" if row["due_by"] else ""
 

@@ -31,20 +31,11 @@ def list_them(json: options.Json = False, data: options.Data = None) -> None:
                 for row in await book.webhooks()
             ]
 
-    rows = output.run(read())
-    if json:
-        output.as_json(rows)
-        return
-    if not rows:
-        output.console.print("Không có / None")
-        return
-    output.table(
-        "",
+    output.listing(
+        output.run(read()),
+        json,
         ("đơn vị", "tên", "địa chỉ", "trạng thái", "lần hỏng", "lý do", "nhận lần cuối"),
-        [
-            (row["office"], row["id"], row["url"], row["state"], row["failures"], row["note"], row["told_at"] and f"{row['told_at']:%Y-%m-%d %H:%M}Z")
-            for row in rows
-        ],
+        lambda row: (row["office"], row["id"], row["url"], row["state"], row["failures"], row["note"], row["told_at"] and f"{row['told_at']:%Y-%m-%d %H:%M}Z"),
     )  # fmt: skip
 
 
