@@ -89,6 +89,11 @@ def format_date(day: date) -> str:
     return f"{day.year:04}/{day.month:02}/{day.day:02}"
 
 
+def begin_of(day: date) -> datetime:
+    """Return when a day begins in Viet Nam, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=VIETNAM).astimezone(UTC)
+
+
 def parse_timestamp(text: str) -> datetime:
     """Read `yyyy/MM/dd HH:mm:ss`, Vietnamese time, into UTC.
 

@@ -20,13 +20,8 @@ from axis.ledger import Place, Stretch
 router = APIRouter()
 
 KEPT = timedelta(days=30)  # How far back a reader without a cursor begins.
-_SHOWN = (
-    "attempt",
-    "digest",
-    "state",
-    "code",
-    "verified",
-)  # Of what is kept with an event; who replayed it is nobody's business.
+# Of what is kept with an event; who replayed it is nobody's business.
+_SHOWN = ("attempt", "digest", "state", "code", "verified")
 
 Cursor = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")]
 After = Annotated[Cursor, Query(description="Cursor of an earlier answer; empty: from thirty days ago.")]

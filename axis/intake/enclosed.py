@@ -7,7 +7,7 @@ Spec: docs/protocol/contents.md 2; docs/protocol/intake.md 1.6, 1.7.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 
 from axis import contents
 from axis.contents import (
@@ -24,7 +24,7 @@ from axis.contents import (
 from axis.contents.dossier import day_of
 from axis.contents.task import Speaker
 from axis.edxml import AttachmentRef, BusinessType, Document, Message
-from axis.edxml.values import VIETNAM
+from axis.edxml.values import begin_of
 from axis.errors import Refusal, Violation, refuse
 from axis.intake.examine import Examined
 from axis.ledger import DossierSaid, Impossible, TaskSaid
@@ -103,7 +103,7 @@ def dossier_said(enclosed: Sequence[Content], business: BusinessType) -> Dossier
         code=content.code,
         status=int(content.status),
         at=content.happened_at,
-        not_before=received_at or datetime(day.year, day.month, day.day, tzinfo=VIETNAM),
+        not_before=received_at or begin_of(day),
         due_at=due_at,
     )
 
@@ -113,11 +113,10 @@ def task_said(enclosed: Sequence[Content], message: Message, roll: Registry) -> 
     content = next((one for one in enclosed if isinstance(one, Task | TaskProgress | TaskCompletion)), None)
     if content is None or not isinstance(message, Document) or message.business_type is BusinessType.RECALL:
         return None
-    day = message.promulgated_on
     match content:
         case Task(assignees=assignees):
             organs = [one.organ_id for one in assignees]
-            status, at = TaskStatus.GIVEN, datetime(day.year, day.month, day.day, tzinfo=VIETNAM)
+            status, at = TaskStatus.GIVEN, begin_of(message.promulgated_on)
         case TaskProgress(status=status, at=at):
             organs = [content.assignee]
         case TaskCompletion(completed_at=at):
@@ -156,13 +155,15 @@ def impossible(enclosed: Sequence[Content], found: Impossible) -> Refusal:
 
 
 def _transition(
-    content: Content, before: DossierStatus | TaskStatus, after: DossierStatus | TaskStatus, rule: str
+    content: Dossier | DossierProgress | TaskProgress | TaskCompletion,
+    before: DossierStatus | TaskStatus,
+    after: DossierStatus | TaskStatus,
+    rule: str,
 ) -> Refusal:
-    code = getattr(content, "code", "")
     return refuse(
         "CON.TRANSITION",
-        f"{code}: {before} → {after}",
-        detail_vi=f"{code}: {before} ({before.label}) → {after} ({after.label})",
+        f"{content.code}: {before} → {after}",
+        detail_vi=f"{content.code}: {before} ({before.label}) → {after} ({after.label})",
         path=contents.path_to(content, *([] if isinstance(content, TaskCompletion) else ["status"])),
         rule=rule,
     )

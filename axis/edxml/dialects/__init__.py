@@ -3,8 +3,8 @@
 `table` has the dialects as data; `cut` reads the bytes once and takes the files
 out, `mime` where they are parts beside the message; `normal` brings what is left
 into today's form and says what it tolerated, `files` tells a file from its
-wrapping, `write` is the way back. A message that
-came in a dialect is nobody's word yet: no seal of the profile is on it.
+wrapping, `write` is the way back. A message that came in a dialect is nobody's
+word yet: no seal of the profile is on it.
 
 Spec: docs/protocol/dialects.md.
 """

@@ -20,6 +20,11 @@ class _Body(bodies.Body):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
+class _Yes(_Body):
+    success: Literal[True] = True
+    message: Literal["OK"] = "OK"
+
+
 class Outcome(_Body):
     """What became of a call."""
 
@@ -38,11 +43,9 @@ class Refused(_Body):
     problem: bodies.Problem = Field(description="The same, with every violation.")
 
 
-class Done(_Body):
+class Done(_Yes):
     """It was done, or had been done before."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     doc_id: Hex32
     data: Outcome
 
@@ -71,11 +74,9 @@ class Received(_Body):
     subject: str
 
 
-class ReceivedList(_Body):
+class ReceivedList(_Yes):
     """What waits for the office."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     count: int = Field(ge=0)
     data: list[Received]
     more: bool = Field(description="There is more; it is listed when some of this is confirmed.")
@@ -99,21 +100,17 @@ class SentTo(_Body):
     business: str | None = Field(description="Status code of the addressee's clerks, 01 to 16.")
 
 
-class SentList(_Body):
+class SentList(_Yes):
     """What the office sent."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     count: int = Field(ge=0)
     data: list[SentTo]
     more: bool = Field(description="There is more; ask for a shorter span.")
 
 
-class Count(_Body):
+class Count(_Yes):
     """How much waits."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     count: int = Field(ge=0)
 
 
@@ -129,11 +126,9 @@ class Edoc(_Body):
     edxml: str = Field(description="The message with its attachments inside, in base64.")
 
 
-class GivenEdoc(_Body):
+class GivenEdoc(_Yes):
     """The same, as it is answered."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     data: Edoc
 
 
@@ -150,11 +145,9 @@ class Agency(_Body):
     parent_code: str | None
 
 
-class Agencies(_Body):
+class Agencies(_Yes):
     """The offices to which one can send."""
 
-    success: Literal[True] = True
-    message: Literal["OK"] = "OK"
     count: int = Field(ge=0)
     data: list[Agency]
 

@@ -9,7 +9,7 @@ Spec: docs/protocol/compat.md; docs/adr/0026.
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -23,7 +23,7 @@ from axis import clock
 from axis.dispatch.states import TERMINAL, State
 from axis.edxml import Kind
 from axis.edxml.dialects import RELATED
-from axis.edxml.values import local_date
+from axis.edxml.values import begin_of, format_timestamp, local_date
 from axis.errors import PermanentError, refuse
 from axis.gateway import asked, files, outgoing, problems, submission
 from axis.gateway.compat import bodies, words
@@ -124,7 +124,7 @@ async def list_received(
     """List all that waits for the office and that it has not confirmed, however long ago it came."""
     if from_date is not None:
         _day(from_date)  # It must be one, and hides nothing: what came late would be lost.
-    until = None if to_date is None else _begin_of(_day(to_date) + timedelta(days=1))
+    until = None if to_date is None else begin_of(_day(to_date) + timedelta(days=1))
     found = await _waiting(rooms, office, _KINDS[(messagetype or message_type).lower()])
     shown = [one for one in found[:_MOST] if until is None or one.accepted_at < until]
     return {"count": len(shown), "data": [_received(one, office) for one in shown], "more": len(found) > _MOST}
@@ -150,8 +150,8 @@ def _received(one: InboxItem, office: str) -> bodies.Received:
         to=office,
         status=state,
         status_desc=words.STATE_WORDS[state],
-        created_time=_local(one.accepted_at),
-        updated_time=_local(one.accepted_at),
+        created_time=format_timestamp(one.accepted_at),
+        updated_time=format_timestamp(one.accepted_at),
         document_id=one.document_id,
         code=one.code,
         subject=one.subject,
@@ -190,7 +190,7 @@ async def list_sent(
     else:
         last = local_date(clock.now()) if to_date is None else _day(to_date)
         first = last - _USUAL if from_date is None else _day(from_date)
-        span = _begin_of(first), _begin_of(last + timedelta(days=1))
+        span = begin_of(first), begin_of(last + timedelta(days=1))
         kind = _KINDS[(messagetype or message_type).lower()]
         rows = await rooms.ledger.sent_by(office, kind.value, *span, _MOST + 1)
     return {
@@ -212,8 +212,8 @@ def _sent(row: DeliveryRow) -> bodies.SentTo:
         send_status_desc=words.STATE_WORDS["done"],
         receive_status=word,
         receive_status_desc=row.reason or words.STATE_WORDS[word],
-        sent_time=_local(row.accepted_at),
-        received_time=_local(row.updated_at) if state in TERMINAL else None,
+        sent_time=format_timestamp(row.accepted_at),
+        received_time=format_timestamp(row.updated_at) if state in TERMINAL else None,
         business=row.business,
     )
 
@@ -373,11 +373,3 @@ def _day(written: str) -> date:
         return date.fromisoformat(written.replace("/", "-"))
     except ValueError as error:
         raise refuse("API.PARAMETER", written) from error
-
-
-def _begin_of(day: date) -> datetime:
-    return datetime.combine(day, time(), clock.VIETNAM).astimezone(UTC)
-
-
-def _local(at: datetime) -> str:
-    return f"{at.astimezone(clock.VIETNAM):%Y/%m/%d %H:%M:%S}"
