@@ -34,7 +34,7 @@ _USER = "axis"
 _START_S = 90.0
 _STOP_S = 30.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
-DESCRIPTORS_OF_AN_OFFICE = 7  # Three for each of its two queues, and its connection.
+_DESCRIPTORS_OF_AN_OFFICE = 7  # Three for each of its two queues, and its connection.
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
 
 
@@ -267,8 +267,8 @@ def require_descriptors(offices: int) -> None:
     Raises:
         PermanentError: CFG.INVALID
     """
-    needed, given = offices * DESCRIPTORS_OF_AN_OFFICE, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if given not in (resource.RLIM_INFINITY, -1) and needed > given:
+    needed, given = offices * _DESCRIPTORS_OF_AN_OFFICE, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if given != resource.RLIM_INFINITY and needed > given:
         raise PermanentError(
             "CFG.INVALID",
             f"a broker for {offices} offices needs {needed} file descriptors, and may have {given} (ulimit -n)",

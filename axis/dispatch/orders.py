@@ -4,9 +4,10 @@ A recall, an update, a replacement takes back what the addressee cannot have: it
 is never begun again, and its message is taken out of the inbox. What the
 addressee has, or may have, is for the addressee to answer: the order is let go
 to it. Of a closed office whose mail is held, an order follows its document to
-whom that was forwarded; where that did not go anywhere, the order is held too. A status message moves what is known of the work on a document. An
-envelope waits until this has been done; an order that has overtaken its
-document waits for it, and is refused when it has waited for too long.
+whom that was forwarded; where that did not go anywhere, the order is held too.
+A status message moves what is known of the work on a document. An envelope
+waits until this has been done; an order that has overtaken its document waits
+for it, and is refused when it has waited for too long.
 
 Every step compares before it sets, and a link stays due until it is settled:
 whoever dies here is followed by somebody who does the same again, and finds

@@ -82,14 +82,14 @@ def accepted_xml(connection: sa.Connection, envelope_id: str) -> bytes:
 _e, _a, _d, _u = t.envelopes.c, t.envelope_attachments.c, t.deliveries.c, t.uploads.c
 _OFFICES: sa.BindParameter[list[str]] = sa.bindparam("offices", expanding=True)
 _DIGESTS: sa.BindParameter[list[str]] = sa.bindparam("digests", expanding=True)
+# A delivery that was refused, taken back or forwarded, or was over before it went out, never gave its addressee anything.
+IS_ITS_OWN = sa.and_(_d.state.not_in(UNREADABLE), sa.or_(_d.state != "expired", _d.attempts > 0))
 _READERS = (  # Asked one after the other, as long as something is not answered.
     sa.select(_u.office, _u.sha256).where(_u.office.in_(_OFFICES), _u.sha256.in_(_DIGESTS)),
     sa.select(_d.addressee, _a.sha256).where(
-        # A delivery that was refused, taken back or forwarded, or was over before it went out, never gave its addressee
-        # anything, and one that waits for its hour has not yet.
+        # What waits for its hour has not given its addressee anything yet.
         _a.sha256.in_(_DIGESTS), _d.envelope_id == _a.envelope_id, _d.addressee.in_(_OFFICES),
-        _d.state.not_in(UNREADABLE), sa.or_(_d.state != "expired", _d.attempts > 0),
-        sa.or_(_d.release_at.is_(None), _d.attempts > 0),
+        IS_ITS_OWN, sa.or_(_d.release_at.is_(None), _d.attempts > 0),
     ),
     sa.select(_e.originator, _a.sha256).where(
         _a.sha256.in_(_DIGESTS), _e.id == _a.envelope_id, _e.originator.in_(_OFFICES)

@@ -12,11 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.custody import notice_row, receipt_row
+from axis.ledger.custody import IS_ITS_OWN, notice_row, receipt_row
 from axis.ledger.insert import insert_once
 from axis.ledger.values import (
     CLOCKS,
-    UNREADABLE,
     WITHOUT_IT,
     Asked,
     Attempt,
@@ -419,8 +418,7 @@ def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
 
 def readable(now: datetime) -> sa.ColumnElement[bool]:
     """As `DeliveryRow.is_readable`."""
-    went_out = sa.or_(_d.state != "expired", _d.attempts > 0)
-    return sa.and_(_d.state.not_in(UNREADABLE), went_out, sa.or_(_d.release_at.is_(None), _d.release_at <= now))
+    return sa.and_(IS_ITS_OWN, sa.or_(_d.release_at.is_(None), _d.release_at <= now))
 
 
 def given(now: datetime) -> sa.ColumnElement[bool]:

@@ -57,13 +57,16 @@ def lock(connection: sa.Connection, said: Iterable[TaskSaid]) -> None:
         return
     connection.execute(insert_once(connection, t.tasks), [{"given_by": giver, "code": code} for giver, code in keys])
     for given_by, code in keys:
-        here = sa.and_(_t.given_by == given_by, _t.code == code)
-        connection.execute(sa.select(_t.code).where(here).with_for_update())
+        connection.execute(sa.select(_t.code).where(_this(given_by, code)).with_for_update())
+
+
+def _this(given_by: str, code: str) -> sa.ColumnElement[bool]:
+    return sa.and_(_t.given_by == given_by, _t.code == code)
 
 
 def judged(connection: sa.Connection, said: TaskSaid) -> list[Step] | Impossible:
     """Return what becomes true of each office by what is said, or why it cannot."""
-    here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
+    here = _this(said.given_by, said.code)
     is_given = connection.execute(sa.select(_t.given_in).where(here)).scalar() is not None
     gives = said.status == TaskStatus.GIVEN
     asked = sa.select(_a.assignee, _a.status, _a.at).where(_a.given_by == said.given_by, _a.code == said.code)
@@ -102,9 +105,8 @@ def record(connection: sa.Connection, one: Custody, said: TaskSaid, steps: Seque
     key = {"given_by": said.given_by, "code": said.code}
     mine = sa.and_(_a.given_by == said.given_by, _a.code == said.code)
     if said.status == TaskStatus.GIVEN:
-        here = sa.and_(_t.given_by == said.given_by, _t.code == said.code)
         news = {"given_in": one.envelope_id, "due_on": said.due_on}
-        connection.execute(sa.update(t.tasks).where(here).values(news))
+        connection.execute(sa.update(t.tasks).where(_this(said.given_by, said.code)).values(news))
         have = sa.and_(mine, _a.assignee.in_(said.assignees))
         connection.execute(sa.update(t.task_assignees).where(have).values(was_given=True))
     moving = [step for step in steps if step.moves]

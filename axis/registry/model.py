@@ -8,7 +8,7 @@ one roll from beginning to end.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from enum import StrEnum
@@ -221,34 +221,24 @@ class Registry:
 
     def line_of(self, code: str) -> frozenset[str]:
         """Return an office and every closed one that it took over from, near or far, by code: whose affairs are now its own."""
-        found, asked = {code}, [code]
-        while asked:
-            new = self._predecessors.get(asked.pop(), frozenset()) - found
-            found |= new
-            asked += new
-        return frozenset(found)
+        return _reached(code, lambda one: self._predecessors.get(one, frozenset()))
 
     def succession_of(self, code: str) -> frozenset[str]:
         """Return every office that took over from one, near or far, by code."""
-        found: set[str] = set()
-        asked = [code]
-        while asked:
-            office = self.find(asked.pop())
-            heirs = () if office is None else filter(None, map(self.find, office.successors))
-            new = {heir.code for heir in heirs} - found - {code}
-            found |= new
-            asked += new
-        return frozenset(found)
+        return _reached(code, self._successors) - {code}
+
+    def _successors(self, code: str) -> frozenset[str]:
+        office = self.find(code)
+        heirs = () if office is None else filter(None, map(self.find, office.successors))
+        return frozenset(heir.code for heir in heirs)
 
     @cached_property
     def _predecessors(self) -> Mapping[str, frozenset[str]]:
         """Which offices each took over from directly."""
         gone: dict[str, set[str]] = {}
         for office in self.by_code.values():
-            for successor in office.successors:
-                heir = self.find(successor)
-                if heir is not None:
-                    gone.setdefault(heir.code, set()).add(office.code)
+            for heir in self._successors(office.code):
+                gone.setdefault(heir, set()).add(office.code)
         return {heir: frozenset(codes) for heir, codes in gone.items()}
 
     def members(self, group: Group) -> tuple[Office, ...]:
@@ -361,6 +351,16 @@ _PRIVATE = (
     "dialect",
     "unsigned",
 )  # Nobody's business, and somebody else's: the trust folder has them.
+
+
+def _reached(begin: str, beyond: Callable[[str], frozenset[str]]) -> frozenset[str]:
+    """Return all that is reached from a code, near or far, itself included."""
+    found, asked = {begin}, [begin]
+    while asked:
+        new = beyond(asked.pop()) - found
+        found |= new
+        asked += new
+    return frozenset(found)
 
 
 def _entry(office: Office) -> dict[str, Any]:

@@ -125,10 +125,7 @@ async def send_again(stage: Stage, step: Again) -> None:
         envelope = seal.seal(edxml.render(document), stage.clerk(step.from_).key)
     sent = Sent(name=step.as_, office=step.from_, message=before.message, sealed=envelope)
     stage.sent[step.as_] = sent
-    if step.over == "http":
-        sent.over_http = await stage.post(step.from_, envelope)
-    else:
-        await stage.publish(step.from_, envelope)
+    await _hand_in(stage, step, sent)
 
 
 class Raw(_Outgoing):
@@ -152,10 +149,15 @@ async def send_raw(stage: Stage, step: Raw) -> None:
         content = await asyncio.to_thread((stage.flow.file.parent / step.file).read_bytes)
     sent = Sent(name=step.message, office=step.from_, message=None, sealed=content)
     stage.sent[step.message] = sent
+    await _hand_in(stage, step, sent)
+
+
+async def _hand_in(stage: Stage, step: _Outgoing, sent: Sent) -> None:
+    """Hand in a message as it is, by the way that the step says."""
     if step.over == "http":
-        sent.over_http = await stage.post(step.from_, content)
+        sent.over_http = await stage.post(step.from_, sent.sealed)
     else:
-        await stage.publish(step.from_, content)
+        await stage.publish(step.from_, sent.sealed)
 
 
 class SendStatus(_Outgoing):
