@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from axis import edxml, receipts, seal
+from axis.broker import Broker
 from axis.contents import KINDS
 from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
+from axis.dispatch.orders import Orders
 from axis.dispatch.retry import RetrySchedule
 from axis.dispatch.succession import Succession
 from axis.edxml import AttachmentRef, Organization
@@ -32,6 +34,7 @@ STRANGER = "H56.NR"
 TIERS = {AXIS: "axis", SENDER: "department", COMMUNE: "commune", OTHER: "commune", STRANGER: "district"}
 LIFETIME = timedelta(days=5)
 WAIT = timedelta(seconds=10)
+PATIENCE = timedelta(minutes=10)  # For how long an order waits for its document.
 DEADLINES = Deadlines()
 
 
@@ -52,6 +55,18 @@ class House:
     def succession(self) -> Succession:
         """What decides on the mail of closed offices."""
         return Succession(ledger=self.ledger, answers=self.answers, roll=self.answers.roll, now=self.now)
+
+    def orders(self, broker: Broker) -> Orders:
+        """Return what acts on orders and statuses."""
+        return Orders(
+            ledger=self.ledger,
+            broker=broker,
+            answers=self.answers,
+            roll=self.answers.roll,
+            patience=PATIENCE,
+            ring=lambda: None,
+            now=self.now,
+        )
 
     def now(self) -> datetime:
         """Return the time, as the test has set it."""

@@ -25,7 +25,6 @@ from structlog.testing import capture_logs
 from axis import audit, edxml
 from axis.broker import Broker, Incoming, topology
 from axis.dispatch.clock import Bell, Dispatch
-from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Priority
 from axis.errors import TransientError
@@ -231,15 +230,7 @@ class Machine:
         outbound = Outbound(
             ledger=home.ledger, broker=pipes, answer_within=_ANSWER_WITHIN, batch=50, ring=lambda: None, now=home.now
         )
-        self.orders = Orders(
-            ledger=home.ledger,
-            broker=pipes,
-            answers=home.answers,
-            roll=home.answers.roll,
-            patience=timedelta(minutes=10),
-            ring=lambda: None,
-            now=home.now,
-        )
+        self.orders = home.orders(pipes)
         self.dispatch = Dispatch(
             outbound,
             home.answers,

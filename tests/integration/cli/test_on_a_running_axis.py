@@ -16,6 +16,7 @@ from axis import clock, edxml
 from axis.edxml.values import local_date
 from tests.fault.trial import Trial
 from tests.laboratory import axis
+from tests.pages import axis_with
 from tests.unit.test_adapters_page import PAGE
 
 pytestmark = pytest.mark.xdist_group("whole axis")  # One at a time: each is several processes.
@@ -39,14 +40,8 @@ office.run()
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Trial]:
-    trial = Trial(tmp_path)
-    await asyncio.to_thread(trial.make_keys)
-    try:
-        await trial.start_axis()
+    async with axis_with({}, tmp_path) as trial:
         yield trial
-    finally:
-        await trial.laboratory.stop_all()
-        await trial.node.stop()
 
 
 async def _json(running: Trial, *words: str, code: int = 0) -> Any:

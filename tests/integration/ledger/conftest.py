@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from axis.broker import Broker, PrivateNode, topology
+from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
 
@@ -47,3 +48,8 @@ def outbound(home: House, pipes: Broker) -> Outbound:
         ring=lambda: None,
         now=home.now,
     )
+
+
+@pytest.fixture
+def orders(home: House, pipes: Broker) -> Orders:
+    return home.orders(pipes)

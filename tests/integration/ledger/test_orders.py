@@ -21,22 +21,7 @@ from axis.office.answers import Delivered, Progress, Refused, Registered
 from axis.office.speech import Deferred
 from axis.registry import Office, Registry
 from axis.registry import Status as OfficeStatus
-from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House
-
-PATIENCE = timedelta(minutes=10)
-
-
-@pytest.fixture
-def orders(home: House, pipes: Broker) -> Orders:
-    return Orders(
-        ledger=home.ledger,
-        broker=pipes,
-        answers=home.answers,
-        roll=home.answers.roll,
-        patience=PATIENCE,
-        ring=lambda: None,
-        now=home.now,
-    )
+from tests.house import COMMUNE, OTHER, PATIENCE, SENDER, STRANGER, House
 
 
 def recall(home: House, document: Document, *, to: tuple[str, ...] = (COMMUNE,), **fields: Any) -> Document:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from axis import audit, receipts
-from axis.broker import Broker
 from axis.dispatch.orders import Orders
 from axis.edxml import Business, BusinessType, Document, Organization, Priority, ResponseFor, Status
 from axis.edxml.model import Update
@@ -51,19 +50,6 @@ def close(home: House, code: str, *, successors: tuple[str, ...]) -> None:
 async def home(home: House) -> House:
     home.roll = holding(home)
     return home
-
-
-@pytest.fixture
-def orders(home: House, pipes: Broker) -> Orders:
-    return Orders(
-        ledger=home.ledger,
-        broker=pipes,
-        answers=home.answers,
-        roll=home.answers.roll,
-        patience=timedelta(minutes=10),
-        ring=lambda: None,
-        now=home.now,
-    )
 
 
 async def send(home: House, *, to: tuple[str, ...] = (GONE,), **fields: Any) -> tuple[str, Document]:
