@@ -28,9 +28,9 @@ from axis.edxml.model import (
     Staff,
     Status,
 )
-from axis.edxml.parse import PARTS, Received, parse
+from axis.edxml.parse import PARTS, Received, parse, part
 from axis.edxml.read import read, read_manifest, read_traces, read_trees
-from axis.edxml.render import render
+from axis.edxml.render import build, render, write
 from axis.edxml.rules import check
 from axis.edxml.split import Inline, Split, Splitter
 from axis.edxml.values import q
@@ -54,11 +54,13 @@ __all__ = [
     "Splitter",
     "Staff",
     "Status",
+    "build",
     "check",
     "faults",
     "gate",
     "misshapes",
     "parse",
+    "part",
     "q",
     "read",
     "read_manifest",
@@ -66,4 +68,5 @@ __all__ = [
     "read_trees",
     "render",
     "with_lines",
+    "write",
 ]

@@ -14,7 +14,12 @@ from axis.errors import refuse
 
 
 def render(message: Message, notary: Notary | None = None) -> bytes:
-    """Return a message as unsealed edXML, UTF-8.
+    """Return a message as unsealed edXML, UTF-8; see `build`."""
+    return write(build(message, notary))
+
+
+def build(message: Message, notary: Notary | None = None) -> etree._Element:
+    """Return a message as the tree that `write` writes.
 
     Args:
         message: What it says.
@@ -36,10 +41,10 @@ def render(message: Message, notary: Notary | None = None) -> bytes:
         _document_header(head, message)
         _traces(etree.SubElement(header, q("TraceHeaderList")), message)
         _manifest(etree.SubElement(envelope, q("edXMLBody")), message)
-    return _prefixed(root)
+    return root
 
 
-def _prefixed(root: etree._Element) -> bytes:
+def write(root: etree._Element) -> bytes:
     """Serialise with the default namespace on the root alone and `edXML` below, which the national axis demands.
 
     libxml2 writes an element of a namespace with two declarations in scope by the nearest one, the prefix.

@@ -49,7 +49,7 @@ def notarise(message: Message, original: str, voice: Voice, *, at: datetime) -> 
         TransientError: SYS.KEY; nobody would believe the seal.
     """
     voice.key.require(at)
-    return seal.seal(edxml.render(message, Notary(voice.organ_id, original)), voice.key)
+    return seal.seal_message(message, voice.key, Notary(voice.organ_id, original)).octets
 
 
 def says_the_same(one: bytes, other: bytes) -> bool:

@@ -26,7 +26,7 @@ from axis.contents import Content
 from axis.edxml import AttachmentRef, Received, Splitter, limits
 from axis.edxml.parse import load
 from axis.edxml.split import Inline, unwrap
-from axis.edxml.values import DSIG, PROFILE, q
+from axis.edxml.values import DSIG, PROFILE, collapse, q
 from axis.errors import Refusal, refuse
 from axis.office.document import flush_to_disk
 from axis.office.state import FileRow
@@ -84,7 +84,7 @@ def of_document(
     refs = tuple(_ref(number, file, row) for number, (file, row) in enumerate(zip(files, kept, strict=True), 1))
     whole = replace(document, attachments=refs)
     _require_rules(enclosed, whole, today)
-    return _sealed(edxml.render(whole), signer, kept)
+    return _of(seal.seal_message(whole, signer), whole.document_id, whole.priority, kept)
 
 
 def _file_of(content: Content) -> File:
@@ -113,7 +113,7 @@ def of_status(status: edxml.Status, *, signer: seal.SigningKey) -> Prepared:
     Raises:
         Refusal: It cannot be sealed.
     """
-    return _sealed(edxml.render(status), signer, ())
+    return _of(seal.seal_message(status, signer), status.response_for.document_id, 0, ())
 
 
 def of_envelope(envelope: Path | bytes, files: Sequence[File], *, signer: seal.SigningKey, folder: Path) -> Prepared:
@@ -129,7 +129,7 @@ def of_envelope(envelope: Path | bytes, files: Sequence[File], *, signer: seal.S
     if _is_sealed(split.sealed):
         return _prepared(split.sealed, _listed(split.sealed, carried))
     filled = _filled(split.sealed, carried) if carried else split.sealed
-    return _sealed(filled, signer, _listed(filled, carried))
+    return _prepared(seal.seal(filled, signer), _listed(filled, carried))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,22 +290,19 @@ def _content_type(file: File) -> str:
         return contents.content_type_of(file.name, source.read(contents.HEAD_BYTES))
 
 
-def _sealed(unsealed: bytes, signer: seal.SigningKey, files: Iterable[FileRow]) -> Prepared:
-    """Seal a message that will leave."""
-    made = seal.make_sealed(unsealed, signer)
-    _require_small(made.octets)
+def _of(made: seal.Sealed, document_id: str, priority: int, files: Iterable[FileRow]) -> Prepared:
     return Prepared(
         sealed=made.octets,
         sealed_digest=sha256(made.octets).hexdigest(),
         digest=made.digest,
-        document_id=made.received.document_id,
-        urgent=topology.is_urgent(_priority(made.received)),
+        document_id=collapse(document_id),
+        urgent=topology.is_urgent(priority),
         files=_once(files),
     )
 
 
 def _prepared(sealed: bytes, files: Iterable[FileRow]) -> Prepared:
-    """Look at a message that somebody has sealed before."""
+    """Look at a message that was written elsewhere, and is sealed."""
     _require_small(sealed)
     try:
         received = edxml.parse(sealed)

@@ -259,12 +259,12 @@ class TestAxis:
         contents: Sequence[Content] = (),
     ) -> bytes:
         """Return a message sealed by the sender; its files and contents are at the gateway."""
-        return seal.seal(edxml.render(self._listing(document, files, contents)), self.key(self.sender))
+        return seal.seal_message(self._listing(document, files, contents), self.key(self.sender)).octets
 
     def seal_as_notary(self, document: edxml.Message, files: Mapping[str, bytes] | None = None) -> bytes:
         """Return a message as the axis seals it when an older system of the sender has sent it: not verified."""
         mark = edxml.Notary(AXIS, sha256(b"original").hexdigest())
-        return seal.seal(edxml.render(self._listing(document, files), mark), self.key(AXIS))
+        return seal.seal_message(self._listing(document, files), self.key(AXIS), mark).octets
 
     def _listing(
         self, document: edxml.Message, files: Mapping[str, bytes] | None, contents: Sequence[Content] = ()

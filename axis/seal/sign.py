@@ -1,9 +1,9 @@
 """Signing: an envelope and an office's key become a sealed envelope.
 
-`seal` leaves the message as it is, byte for byte: it adds the three Ids where
-they are missing, and the Signature before the end of edXMLHeader. Attachments
-that are still inline stay where they are; the seal covers them by the digests
-in the manifest.
+`seal_message` writes a message and seals it. `seal` leaves one that was written
+elsewhere as it is, byte for byte: it adds the three Ids where they are missing,
+and the Signature before the end of edXMLHeader. Attachments that are still
+inline stay where they are; the seal covers them by the digests in the manifest.
 
 The profile allows one shape, so the Signature is written down, not built: it is
 already in its canonical form when it is signed. Tests hold it against signxml
@@ -13,7 +13,7 @@ Spec: W3C XMLDSig 1.1; docs/protocol/envelope.md.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -27,13 +27,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from lxml import etree
 
 from axis import edxml
-from axis.edxml import Received
+from axis.edxml import limits
 from axis.edxml.values import EDXML
 from axis.errors import PermanentError, Refusal, TransientError, refuse
 from axis.seal.profile import DSIG, Method, canonical, digest_of, signed_info
 from axis.seal.trust import fingerprint_of, require_strong
+
+_END_OF_HEADER = b"</edXML:edXMLHeader>"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -116,20 +119,40 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An envelope that has just been sealed, and what was seen of it on the way."""
+    """A message that has just been sealed."""
 
     octets: bytes
-    digest: str  # Of the signed parts: how receipts name the envelope.
-    received: Received  # As it was parsed, before the Signature stood in it.
+    digest: str  # Of the signed parts: how receipts name it.
+
+
+def seal_message(message: edxml.Message, signer: SigningKey, notary: edxml.Notary | None = None) -> Sealed:
+    """Write and seal a message.
+
+    What is signed is the canonical form of the tree that is written, which is that of what is written.
+
+    Args:
+        message: What it says.
+        signer: The originator's key, or the notary's.
+        notary: Who seals it, where that is not its originator.
+
+    Raises:
+        Refusal: ENV.NOT_WELL_FORMED, ENV.TOO_LARGE, ENV.TOO_COMPLEX; it cannot be written as a message that is taken.
+    """
+    root = edxml.build(message, notary)
+    kind = edxml.Kind.STATUS if isinstance(message, edxml.Status) else edxml.Kind.DOCUMENT
+    parts = _canonical_parts({name: edxml.part(root, name) for name in edxml.PARTS[kind]})
+    unsealed = edxml.write(root)
+    if unsealed.count(b"<") - unsealed.count(b"</") > limits.MAX_ELEMENTS:
+        raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ELEMENTS} elements")
+    end = unsealed.rindex(_END_OF_HEADER)  # The tag alone is written so: in a text it would be `&lt;`.
+    sealed = unsealed[:end] + _over(parts, signer) + unsealed[end:]
+    if len(sealed) > limits.MAX_ENVELOPE_BYTES:
+        raise refuse("ENV.TOO_LARGE", f"{len(sealed)} > {limits.MAX_ENVELOPE_BYTES} bytes")
+    return Sealed(sealed, digest_of(parts))
 
 
 def seal(unsealed: bytes, signer: SigningKey) -> bytes:
-    """Seal an edXML document or status; see `make_sealed`."""
-    return make_sealed(unsealed, signer).octets
-
-
-def make_sealed(unsealed: bytes, signer: SigningKey) -> Sealed:
-    """Seal an edXML document or status.
+    """Seal an edXML document or status, and leave it as it is.
 
     Args:
         unsealed: The message; with or without Ids, with or without inline attachments.
@@ -146,15 +169,22 @@ def make_sealed(unsealed: bytes, signer: SigningKey) -> Sealed:
     received = edxml.parse(_edited(unsealed, [*places.names, *places.attachments]) if places.attachments else named)
     if next(received.root.iter(f"{{{DSIG}}}Signature"), None) is not None:
         raise refuse("SIG.POSITION", "the message is sealed already", detail_vi="gói tin đã được ký")
-    parts = {}
-    for name in edxml.PARTS[received.kind]:
-        part = received.part(name)
+    made = _over(_canonical_parts({name: received.part(name) for name in edxml.PARTS[received.kind]}), signer)
+    end = places.seal + sum(len(new) - (stop - start) for start, stop, new in places.names if start < places.seal)
+    return named[:end] + made + named[end:]
+
+
+def _canonical_parts(parts: Mapping[str, etree._Element | None]) -> dict[str, bytes]:
+    octets = {}
+    for name, part in parts.items():
         if part is None or part.get("Id") != name:
             raise refuse("SIG.REFERENCE", f"#{name}")
-        parts[name] = canonical(part)
-    made = signature([(name, sha256(octets).digest()) for name, octets in parts.items()], signer)
-    end = places.seal + sum(len(new) - (stop - start) for start, stop, new in places.names if start < places.seal)
-    return Sealed(named[:end] + made + named[end:], digest_of(parts), received)
+        octets[name] = canonical(part)
+    return octets
+
+
+def _over(parts: Mapping[str, bytes], signer: SigningKey) -> bytes:
+    return signature([(name, sha256(octets).digest()) for name, octets in parts.items()], signer)
 
 
 def signature(digests: Sequence[tuple[str, bytes]], signer: SigningKey) -> bytes:

@@ -122,7 +122,7 @@ async def send_again(stage: Stage, step: Again) -> None:
     if step.subject is not None or step.seal == "anew":
         document = before.document
         document = replace(document, attachments=_refs_of(envelope), subject=step.subject or document.subject)
-        envelope = seal.seal(edxml.render(document), stage.clerk(step.from_).key)
+        envelope = seal.seal_message(document, stage.clerk(step.from_).key).octets
     sent = Sent(name=step.as_, office=step.from_, message=before.message, sealed=envelope)
     stage.sent[step.as_] = sent
     await _hand_in(stage, step, sent)
@@ -183,7 +183,7 @@ async def send_status(stage: Stage, step: SendStatus) -> None:
     sent = Sent(name=step.status, office=step.from_, message=status)
     stage.sent[step.status] = sent
     if step.over == "http":
-        sent.sealed = seal.seal(edxml.render(status), stage.clerk(step.from_).key)
+        sent.sealed = seal.seal_message(status, stage.clerk(step.from_).key).octets
         sent.over_http = await stage.post(step.from_, sent.sealed)
     else:
         sent.submission_id = await stage.clerk(step.from_).office.send(status)

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -217,3 +219,20 @@ def test_key_that_cannot_sign_is_refused(tmp_path: Path, flaw: str) -> None:
     with pytest.raises(PermanentError) as caught:
         seal.SigningKey.load(key_path, certificate_path)
     assert caught.value.code == "CFG.INVALID"
+
+
+@pytest.mark.parametrize(
+    ("flaw", "code"),
+    [
+        ({"subject": "x" * 1_100_000}, "ENV.TOO_LARGE"),
+        ({"appendixes": ("",) * 51_000}, "ENV.TOO_COMPLEX"),
+        ({"subject": "a\x0bb"}, "ENV.NOT_WELL_FORMED"),
+    ],
+)
+def test_message_that_nobody_would_take_is_not_sealed(flaw: dict[str, Any], code: str) -> None:
+    of = province()
+    message = verify(sealed(of), of.trust()).message
+    assert isinstance(message, edxml.Document)
+    with pytest.raises(Refusal) as caught:
+        seal.seal_message(replace(message, **flaw), of.signer("H56.05"))
+    assert caught.value.code == code
