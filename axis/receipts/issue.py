@@ -20,9 +20,9 @@ from axis.seal.sign import SigningKey, signature
 NAMESPACE = "urn:axis:receipt:1"
 STATEMENT = "statement"  # The Id that the seal refers to.
 
-_OPEN_RECEIPT = f'<?xml version="1.0" encoding="UTF-8"?>\n<Receipt xmlns="{NAMESPACE}">'.encode()
-_OPEN_WRITTEN = f'<Statement Id="{STATEMENT}">'.encode()
-_OPEN_CANONICAL = f'<Statement xmlns="{NAMESPACE}" Id="{STATEMENT}">'.encode()
+OPEN = f'<?xml version="1.0" encoding="UTF-8"?>\n<Receipt xmlns="{NAMESPACE}"><Statement Id="{STATEMENT}">'
+CLOSE = "</Receipt>\n"
+_OPEN_CANONICAL = f'<Statement xmlns="{NAMESPACE}" Id="{STATEMENT}">'
 
 # Canonical XML 1.0 §1.1: what is written as a reference in text and in attributes.
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
@@ -40,10 +40,19 @@ _ATTRIBUTE = str.maketrans(
 
 def issue(receipt: Receipt, signer: SigningKey) -> SignedReceipt:
     """Sign a receipt with the key of its issuer."""
-    body = "".join((*_said(receipt), "</Statement>")).encode()
-    digest = sha256(_OPEN_CANONICAL + body).digest()
-    xml = b"".join((_OPEN_RECEIPT, _OPEN_WRITTEN, body, signature([(STATEMENT, digest)], signer), b"</Receipt>\n"))
+    body = written(receipt)
+    xml = b"".join(((OPEN + body).encode(), signature([(STATEMENT, digest_of(body))], signer), CLOSE.encode()))
     return SignedReceipt(receipt, xml, sha256(xml).hexdigest())
+
+
+def written(receipt: Receipt) -> str:
+    """Write the Statement behind its start tag, as it stands in the file and in its canonical form."""
+    return "".join((*_said(receipt), "</Statement>"))
+
+
+def digest_of(body: str) -> bytes:
+    """Return the SHA-256 of the canonical form of a Statement, of what `written` returned."""
+    return sha256((_OPEN_CANONICAL + body).encode()).digest()
 
 
 def _said(receipt: Receipt) -> Iterator[str]:

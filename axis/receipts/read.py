@@ -17,11 +17,12 @@ from lxml import etree
 from axis.edxml.gate import schema_violations
 from axis.edxml.parse import load
 from axis.errors import Refusal, Violation, refuse
+from axis.receipts.form import in_form
 from axis.receipts.issue import NAMESPACE, STATEMENT
 from axis.receipts.model import MAX_RECEIPT_BYTES, SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict
 from axis.seal.profile import SIGNATURE
 from axis.seal.trust import Trust
-from axis.seal.verify import open_seal
+from axis.seal.verify import open_seal, signer_of
 
 _NS = f"{{{NAMESPACE}}}"
 _RECEIPT = f"{_NS}Receipt"
@@ -44,6 +45,29 @@ def read_receipt(xml: bytes, trust: Trust, *, at: datetime, axis: str | None = N
         Refusal: RCT.INVALID, SIG.* or KEY.*
         TransientError: KEY.REVOCATION_UNKNOWN
     """
+    return _as_formed(xml, trust, at, axis) or _as_it_is(xml, trust, at, axis)
+
+
+def _as_formed(xml: bytes, trust: Trust, at: datetime, axis: str | None) -> SignedReceipt | None:
+    """Read a receipt that stands as ours do; None where that does not hold: what is wrong is for the other way to say.
+
+    Raises:
+        Refusal: KEY.* or RCT.INVALID
+        TransientError: KEY.REVOCATION_UNKNOWN
+    """
+    formed = in_form(xml) if len(xml) <= MAX_RECEIPT_BYTES else None
+    if formed is None:
+        return None
+    receipt = formed.receipt
+    signer = signer_of(receipt.issuer, formed.method, formed.signed_info, formed.value, trust)
+    if signer is None:
+        return None
+    trust.require(signer, at=at, made_at=receipt.at if _is_late_enough(receipt.at, at) else None)
+    _require_voice(receipt, axis)
+    return SignedReceipt(receipt, xml, sha256(xml).hexdigest())
+
+
+def _as_it_is(xml: bytes, trust: Trust, at: datetime, axis: str | None) -> SignedReceipt:
     root = _load(xml)
     statement = root.find(_SHAPE[0])
     claimed = ("" if statement is None else statement.findtext(f"{_NS}Issuer") or "").strip()
@@ -65,9 +89,13 @@ def _said_at(statement: etree._Element | None, at: datetime) -> datetime | None:
     said = None if statement is None else statement.findtext(f"{_NS}At")
     with contextlib.suppress(ValueError, OverflowError):
         said_at = _moment((said or "").strip())
-        if at - _ON_ITS_WAY <= said_at <= at:
+        if _is_late_enough(said_at, at):
             return said_at
     return None
+
+
+def _is_late_enough(said_at: datetime, at: datetime) -> bool:
+    return at - _ON_ITS_WAY <= said_at <= at
 
 
 def is_receipt(xml: bytes) -> bool:

@@ -27,6 +27,7 @@ from axis.seal import profile
 from axis.seal.profile import DSIG, Method, Seal
 from axis.seal.trust import Signer, Trust
 
+_ECDSA = ec.ECDSA(hashes.SHA256())
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
 
 
@@ -114,12 +115,11 @@ def open_seal(
 
 def _signer(seal: Seal, claimed: str, trust: Trust) -> Signer:
     """Return the registered certificate of the claimed originator whose key made the signature."""
-    registered = trust.signers_of(claimed)
-    if not registered:
+    if not trust.signers_of(claimed):
         raise refuse("KEY.UNKNOWN_SIGNER", claimed[:80])
-    for signer in registered:
-        if _made_by(signer, seal):
-            return signer
+    signer = signer_of(claimed, seal.method, seal.signed_info, seal.value, trust)
+    if signer is not None:
+        return signer
     # It is refused either way; KeyInfo only helps to say why, and only where it names a key that we know.
     shown = _shown_fingerprint(seal)
     owner = None if shown is None else trust.owner_of(shown)
@@ -128,15 +128,23 @@ def _signer(seal: Seal, claimed: str, trust: Trust) -> Signer:
     raise refuse("SIG.VALUE", line=profile.line_of(seal.signature), path="//ds:SignatureValue")
 
 
-def _made_by(signer: Signer, seal: Seal) -> bool:
+def signer_of(claimed: str, method: Method, signed_info: bytes, value: bytes, trust: Trust) -> Signer | None:
+    """Return the registered certificate of an office whose key made this signature; None if none did.
+
+    Whether that certificate is good is for `Trust.require` to say.
+    """
+    return next((one for one in trust.signers_of(claimed) if _made_by(one, method, signed_info, value)), None)
+
+
+def _made_by(signer: Signer, method: Method, signed_info: bytes, value: bytes) -> bool:
     """Whether this key made the signature; the algorithm must be the one that goes with the key."""
     key = signer.key
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey) and seal.method is Method.ECDSA:
-            key.verify(_der(seal.value, key), seal.signed_info, ec.ECDSA(hashes.SHA256()))
+        if isinstance(key, ec.EllipticCurvePublicKey) and method is Method.ECDSA:
+            key.verify(_der(value, key), signed_info, _ECDSA)
             return True
-        if isinstance(key, rsa.RSAPublicKey) and seal.method is Method.RSA:
-            key.verify(seal.value, seal.signed_info, padding.PKCS1v15(), hashes.SHA256())
+        if isinstance(key, rsa.RSAPublicKey) and method is Method.RSA:
+            key.verify(value, signed_info, padding.PKCS1v15(), hashes.SHA256())
             return True
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, OverflowError):
         return False
