@@ -17,7 +17,7 @@ from lxml import etree
 
 from axis.edxml import limits
 from axis.edxml.model import Kind, Notary
-from axis.edxml.values import DSIG, PROFILE, child, collapse, q
+from axis.edxml.values import CLAIM_CHARS, DSIG, PROFILE, child, claim, q
 from axis.errors import Refusal, refuse
 
 # The signed parts of each kind, by the Id that the seal refers to.
@@ -29,8 +29,6 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "business": ("edXMLEnvelope", "edXMLHeader", "TraceHeaderList", "Bussiness"),
     "manifest": ("edXMLEnvelope", "edXMLBody", "edXMLManifest"),
 }
-
-_CLAIM_CHARS = 200  # Of what a message says before the schema was asked; the widest that the schema allows.
 
 UTF_8 = ("utf-8", "utf8")  # How a declaration may write it, in any case.
 _DECLARATION = re.compile(rb"<\?xml\s[^>]*\?>")
@@ -257,12 +255,12 @@ def _notary(header: etree._Element) -> Notary | None:
     notary, original = header.get(_NOTARY), header.get(_ORIGINAL)
     if notary is None and original is None:
         return None
-    return Notary(str(notary or "")[:_CLAIM_CHARS], str(original or "")[:_CLAIM_CHARS])
+    return Notary(str(notary or "")[:CLAIM_CHARS], str(original or "")[:CLAIM_CHARS])
 
 
 def _text(element: etree._Element, *path: str) -> str:
     found = child(element, *path)
-    return "" if found is None else collapse(found.text)[:_CLAIM_CHARS]
+    return "" if found is None else claim(found.text)
 
 
 def _line(element: etree._Element) -> int | None:

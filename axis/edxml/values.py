@@ -39,6 +39,8 @@ _RIGHT = r"(?:[0-9A-Za-z]{2,3}\.){1,3}[A-Z][A-Z0-9]{1,2}"
 _LEFT = r"[A-Z][0-9A-Z]{1,2}(?:\.[0-9A-Z]{1,6}){0,4}"
 ORGAN_ID = re.compile(rf"(?:{_RIGHT}|{_LEFT})")
 
+CLAIM_CHARS = 200  # Of what a message says before the schema was asked; the widest that the schema allows.
+
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _DATE = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
 _TIME = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
@@ -69,6 +71,11 @@ def collapse(text: str | None) -> str:
     if text.isprintable() and "  " not in text:  # No other blank than single spaces: so is nearly every text.
         return text.strip(" ")
     return _BLANKS.sub(" ", text).strip(" ")
+
+
+def claim(text: str | None) -> str:
+    """Return text as what a message claims before anybody has looked closer."""
+    return collapse(text)[:CLAIM_CHARS]
 
 
 def parse_date(text: str) -> date:

@@ -26,7 +26,7 @@ from axis.contents import Content
 from axis.edxml import AttachmentRef, Received, Splitter, limits
 from axis.edxml.parse import load
 from axis.edxml.split import Inline, unwrap
-from axis.edxml.values import DSIG, PROFILE, collapse, q
+from axis.edxml.values import DSIG, PROFILE, claim, q
 from axis.errors import Refusal, refuse
 from axis.office.document import flush_to_disk
 from axis.office.state import FileRow
@@ -129,7 +129,8 @@ def of_envelope(envelope: Path | bytes, files: Sequence[File], *, signer: seal.S
     if _is_sealed(split.sealed):
         return _prepared(split.sealed, _listed(split.sealed, carried))
     filled = _filled(split.sealed, carried) if carried else split.sealed
-    return _prepared(seal.seal(filled, signer), _listed(filled, carried))
+    listed = _listed(filled, carried)
+    return _prepared(seal.seal(filled, signer), listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,7 @@ def _of(made: seal.Sealed, document_id: str, priority: int, files: Iterable[File
         sealed=made.octets,
         sealed_digest=sha256(made.octets).hexdigest(),
         digest=made.digest,
-        document_id=collapse(document_id),
+        document_id=claim(document_id),
         urgent=topology.is_urgent(priority),
         files=_once(files),
     )

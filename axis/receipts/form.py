@@ -9,13 +9,14 @@ Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 """
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import datetime
 
+from axis.edxml import limits
 from axis.receipts.issue import CLOSE, OPEN, STATEMENT, digest_of, written
-from axis.receipts.model import Level, Receipt, Verdict
+from axis.receipts.model import MAX_RECEIPT_BYTES, Level, Receipt, Verdict
 from axis.seal.profile import DSIG, Method, signed_info
 
 
@@ -37,15 +38,16 @@ def _optional(name: str, content: str) -> str:
     return f"(?:{_element(name, content)})?"
 
 
-# As the schema has them; what would be written as a reference is left to others.
-_OFFICE, _LINE, _REASON = "[^<>&\r]{1,100}", "[^<>&\r]{0,400}", "[^<>&\r]{1,1000}"
+# As the schema has them; what would be written as a reference, and what XML cannot carry, is left to others.
+_CHAR = r"[^<>&\x00-\x08\x0b-\x1f\ufffe\uffff]"
+_OFFICE, _LINE, _REASON = f"{_CHAR}{{1,100}}", f"{_CHAR}{{0,400}}", f"{_CHAR}{{1,1000}}"
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
 _DIGEST, _STATUS, _STATUS_CODE, _COUNT = "[0-9a-f]{64}", r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "[0-9]{2}", "[0-9]{1,9}"
 _CODE = r"(?=[^<]{1,60}<)[A-Z]+(?:\.[A-Z0-9_]+)+"
 _BASE64 = "[A-Za-z0-9+/]+={0,2}"
-_VERDICT = re.compile(
-    r'<Addressee code="([^<>&"\t\n\r]{1,100})" verdict="(served|refused)">([^<>&\r]{0,400})</Addressee>'
-)
+_WHO = rf'(?:(?!["\t\n]){_CHAR}){{1,100}}'
+_VERDICT = re.compile(f'<Addressee code="({_WHO})" verdict="(served|refused)">({_LINE})</Addressee>')
+_VERDICTS = f'(?:<Addressee code="{_WHO}" verdict="(?:served|refused)">{_LINE}</Addressee>)+'
 _SAID = "".join(
     (
         _element("Level", "[a-z]+"),
@@ -67,7 +69,7 @@ _SAID = "".join(
         _optional("WhoMustAct", _OFFICE),
         _optional("Attempt", _COUNT),
         _optional("NextAt", _MOMENT),
-        f"(?:<Addressees>((?:{_VERDICT.pattern.replace('(', '(?:')})+)</Addressees>)?",
+        f"(?:<Addressees>({_VERDICTS})</Addressees>)?",
     )
 )
 _SIGNATURE = re.escape(f'<ds:Signature xmlns:ds="{DSIG}">') + "(<ds:SignedInfo>.{1,2000}?</ds:SignedInfo>)"
@@ -78,22 +80,39 @@ _FORM = re.compile(f"{re.escape(OPEN)}({_SAID}</Statement>){_SIGNATURE}{re.escap
 
 def in_form(xml: bytes) -> Formed | None:
     """Take a receipt of the usual form apart; None if it is not exactly that, whatever else it may be."""
+    if len(xml) > MAX_RECEIPT_BYTES or xml.count(b"<") > limits.MAX_ELEMENTS:
+        return None
     try:
         found = _FORM.fullmatch(xml.decode())
-        if found is None:
-            return None
-        body, *said, info, value = found.groups()
+    except UnicodeDecodeError:
+        return None
+    if found is None:
+        return None
+    body, *said, info, value = found.groups()
+    sealed = _sealed(body, info.encode(), value)
+    if sealed is None:
+        return None
+    try:
         receipt = _receipt(said)
-        octets = b64decode(value)
-    except (ValueError, Base64Error):
+    except ValueError:
         return None
-    if written(receipt) != body:
-        return None
+    is_it = written(receipt) == body and receipt.issuer == receipt.issuer.strip()
+    return Formed(receipt, *sealed) if is_it else None
+
+
+def _sealed(body: str, info: bytes, value: str) -> tuple[Method, bytes, bytes] | None:
+    """Return method, canonical SignedInfo and value of a seal that is one over this body, in the only spelling that it has."""
     digest = digest_of(body)
+    try:
+        octets = b64decode(value)
+    except Base64Error:
+        return None
+    if b64encode(octets).decode() != value:
+        return None
     for method in Method:
         canonical, stands = signed_info([(STATEMENT, digest)], method)
-        if stands == info.encode():
-            return Formed(receipt, method, canonical, octets)
+        if stands == info:
+            return method, canonical, octets
     return None
 
 

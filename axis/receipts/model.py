@@ -156,7 +156,7 @@ class Receipt:
         put(self, "number", one_line(self.number or "") or None)
         put(self, "code", self.code or None)
         put(self, "reason", fit(self.reason, _MAX_REASON_CHARS))
-        put(self, "who_must_act", str(self.who_must_act))
+        put(self, "who_must_act", fit(self.who_must_act, _MAX_ID_CHARS))
         put(self, "violations", tuple(map(_fit_violation, self.violations[:MAX_VIOLATIONS])))
         put(self, "addressees", tuple(map(_fit_verdict, self.addressees)))
 

@@ -55,7 +55,7 @@ def _as_formed(xml: bytes, trust: Trust, at: datetime, axis: str | None) -> Sign
         Refusal: KEY.* or RCT.INVALID
         TransientError: KEY.REVOCATION_UNKNOWN
     """
-    formed = in_form(xml) if len(xml) <= MAX_RECEIPT_BYTES else None
+    formed = in_form(xml)
     if formed is None:
         return None
     receipt = formed.receipt

@@ -142,10 +142,10 @@ def seal_message(message: edxml.Message, signer: SigningKey, notary: edxml.Notar
     kind = edxml.Kind.STATUS if isinstance(message, edxml.Status) else edxml.Kind.DOCUMENT
     parts = _canonical_parts({name: edxml.part(root, name) for name in edxml.PARTS[kind]})
     unsealed = edxml.write(root)
-    if unsealed.count(b"<") - unsealed.count(b"</") > limits.MAX_ELEMENTS:
-        raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ELEMENTS} elements")
     end = unsealed.rindex(_END_OF_HEADER)  # The tag alone is written so: in a text it would be `&lt;`.
     sealed = unsealed[:end] + _over(parts, signer) + unsealed[end:]
+    if sealed.count(b"<") - sealed.count(b"</") - 1 > limits.MAX_ELEMENTS:  # One is the declaration.
+        raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ELEMENTS} elements")
     if len(sealed) > limits.MAX_ENVELOPE_BYTES:
         raise refuse("ENV.TOO_LARGE", f"{len(sealed)} > {limits.MAX_ENVELOPE_BYTES} bytes")
     return Sealed(sealed, digest_of(parts))

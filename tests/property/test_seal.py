@@ -168,7 +168,7 @@ def said(draw: st.DrawFn) -> Receipt:
         ),
         attempt=draw(st.one_of(st.none(), st.integers(0, 10**6))),
         next_at=draw(st.one_of(st.none(), _moment)),
-        who_must_act=draw(st.sampled_from(["", "originator"])),
+        who_must_act=draw(st.one_of(st.sampled_from(["", "originator"]), _text)),
     )
 
 

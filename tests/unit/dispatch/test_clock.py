@@ -77,3 +77,17 @@ async def test_loop_that_cleans_up_after_its_end_may_ask_again() -> None:
     await asyncio.wait([loop], timeout=1)
     assert loop.cancelled()
     assert cleaned
+
+
+@pytest.mark.parametrize("last", [None, RuntimeError("x"), KeyboardInterrupt()], ids=["answers", "fails", "ends all"])
+async def test_what_ends_the_process_is_not_taken_for_a_cancellation(last: BaseException | None) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    meant = KeyboardInterrupt if isinstance(last, KeyboardInterrupt) else asyncio.CancelledError
+    with pytest.raises(meant), ends_when_told():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        if last is not None:
+            raise last
+    task.uncancel()

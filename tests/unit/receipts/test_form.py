@@ -79,6 +79,10 @@ def test_what_is_seldom_is_left_to_the_other_way(said: Receipt) -> None:
         (b"</Level>", b"</Level><!---->"),
         (b"H56.05<", b"H56.05 <"),
         (b"H56.05<", b"H56.&#48;5<"),
+        (b"H56.05<", b"H56.\x01<"),
+        (b"H56.05<", b"H56.\xef\xbf\xbe<"),  # U+FFFE
+        (b"<Issuer>H56.112", b"<Issuer> H56.112"),
+        (b"</Status>", b"</Status><WhoMustAct>a\x1b[31m</WhoMustAct>"),
         (b"H56.05<", b"H56.\xff<"),
         (b"H56.05<", b"H56.\x00<"),
         (b"H56.05<", b"H56.\xed\xa0\x80<"),
@@ -102,3 +106,23 @@ def test_what_stands_otherwise_is_not(there: bytes, instead: bytes) -> None:
 def test_day_that_does_not_exist_is_not() -> None:
     xml = re.sub(rb"<At>....-..-..", b"<At>2026-02-30", _xml(receipt()))
     assert in_form(xml) is None
+
+
+def test_seal_has_one_spelling() -> None:
+    """Base64 leaves bits over at the end that say nothing."""
+    xml = _xml(receipt())
+    last = xml.index(b"==</ds:SignatureValue>") - 1
+    assert in_form(xml[:last] + bytes([xml[last] + 1]) + xml[last + 1 :]) is None
+
+
+def test_cap_on_elements_holds_here_too() -> None:
+    many = tuple(Verdict(f"H56.{number}", "served", "") for number in range(25_000))
+    assert in_form(_xml(receipt(Level.ACCEPTED, issuer=AXIS, addressee=None, previous=None, addressees=many))) is None
+
+
+def test_what_is_to_be_said_can_be_carried() -> None:
+    said = receipt(who_must_act="a\x00\x1b" + "b" * 200)
+    assert len(said.who_must_act) == 100
+    formed = in_form(_xml(said))
+    assert formed is not None
+    assert formed.receipt == said
