@@ -34,7 +34,8 @@ _USER = "axis"
 _START_S = 90.0
 _STOP_S = 30.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_DESCRIPTORS_OF_AN_OFFICE = 7  # Three for each of its two queues, and its connection.
+_DESCRIPTORS_OF_AN_OFFICE = 3  # Its connection, and a file of each of its two queues while what is in it is read.
+_HANDLES = 1_000_000  # See `_environment`.
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
 
 
@@ -214,7 +215,10 @@ class PrivateNode:
             "RUNNING_UNDER_SYSTEMD": "true",  # The script replaces itself by the node, so that the pid is the node's.
             # Schedulers that have nothing to do sleep at once: they share a small machine with everything else. RabbitMQ,
             # "Runtime Tuning", "Scheduler busy waiting".
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
+            # RabbitMQ 3 sets three file handles aside for each quorum queue, which holds none at rest; where queues leave none,
+            # it takes no further connection and says nothing. So its own count has no end; that of the system has.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
+            f" -rabbit file_handles_high_watermark {_HANDLES}",
             "ERL_EPMD_PORT": str(place.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
@@ -261,8 +265,7 @@ def _runs(pid: int) -> bool:
 def require_descriptors(offices: int) -> None:
     """Make sure that a node which we start could serve so many offices.
 
-    RabbitMQ 3.10 sets three descriptors aside for each quorum queue. Where queues leave none, it takes no further
-    connection and says nothing: whoever connects waits.
+    Where descriptors are used up, a node takes no further connection and says so in its log alone: whoever connects waits.
 
     Raises:
         PermanentError: CFG.INVALID
