@@ -63,6 +63,7 @@ class LiveRoll:
         self._version = ""
         self._stamp: tuple[int, ...] = ()
         self._now: tuple[registry.Registry, seal.Trust] | None = None
+        self._refreshing = asyncio.Lock()
 
     def __call__(self) -> tuple[registry.Registry, seal.Trust]:
         """Return the registry and the trust of this moment."""
@@ -70,14 +71,18 @@ class LiveRoll:
             raise AssertionError("the roll is refreshed before it is asked")
         return self._now
 
-    async def refresh(self) -> bool:
-        """Take over what changed; return whether anything did."""
+    async def refresh(self) -> None:
+        """Take over what changed; what is returned on being asked is the same object where nothing did."""
+        async with self._refreshing:  # An older roll must not come after a newer one.
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         folder = self._settings.trust
         assert folder is not None  # noqa: S101 - filled() has set it.
         stamp = tuple(private.changed_ns(folder / name) for name in ("ca.pem", "crl.pem"))
         version = await self._ledger.registry_version()
         if version == self._version and stamp == self._stamp:
-            return False
+            return
         roll = registry.Registry.from_rows(await self._ledger.registry_rows())
         authorities, crls = await asyncio.to_thread(seal.load_authorities, folder)
         trust = roll.trust(authorities, crls, require_fresh_crl=self._settings.require_fresh_crl)
@@ -87,7 +92,6 @@ class LiveRoll:
             if office.certificates:
                 metrics.CERTIFICATE_DAYS_LEFT.labels(office.code).set(seal.days_left(office.certificates, now))
         events.registry_loaded(version=self._version[:12], offices=len(roll.offices()))
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,7 @@ class Rooms:
             deadlines=self.deadlines,
             batch=self.settings.router.batch,
             along=along,
+            renew=self.roll.refresh,
         )
 
     def answers(self, along: Along = alone) -> Answers:
@@ -127,6 +132,7 @@ class Rooms:
             breaker_after=place.breaker_after,
             deadlines=self.deadlines,
             along=along,
+            renew=self.roll.refresh,
         )
 
     def succession(self, answers: Answers) -> Succession:
@@ -211,7 +217,8 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     settings = rooms.settings
     bell = Bell()
     async with Broker.connect(broker_url, name="axis-router") as pipes:
-        await declare(pipes, rooms.roll()[0])
+        declared = rooms.roll()
+        await declare(pipes, declared[0])
         outbound = Outbound(
             ledger=rooms.ledger,
             broker=pipes,
@@ -247,8 +254,12 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
         )
 
         async def follow_roll() -> bool:
-            if await rooms.roll.refresh():
-                await declare(pipes, rooms.roll()[0])
+            nonlocal declared
+            await rooms.roll.refresh()
+            newest = rooms.roll()  # Somebody else may have taken it over.
+            if newest is not declared:
+                await declare(pipes, newest[0])
+                declared = newest
             return False
 
         async def mend() -> bool:

@@ -10,7 +10,6 @@ recorded, and the state table settles the rest.
 Spec: docs/protocol/receipts.md; docs/adr/0026; design laws 3 and 5.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from axis.batches import Batches
 from axis.deadlines import Clocks, Deadlines
 from axis.dispatch import business
 from axis.dispatch.along import Along, alone
+from axis.dispatch.newest import Renew, Roll, as_it_is, by_newest
 from axis.dispatch.retry import RetrySchedule, is_news
 from axis.dispatch.states import WAITING, State, after
 from axis.edxml import BusinessType, Kind
@@ -63,6 +63,7 @@ class Answers:
     breaker_after: int
     deadlines: Deadlines
     along: Along = alone  # What a commit makes due is begun with it.
+    renew: Renew = as_it_is
     _reading: Batches[_Came, SignedReceipt] = field(init=False)
     _recording: Batches[Asked, Recorded] = field(init=False)
 
@@ -77,9 +78,9 @@ class Answers:
             Refusal: It is forged, malformed, or about no delivery of that office.
             TransientError: It could not be checked or kept now.
         """
-        roll, _ = self.roll()
         signed = await self._reading.add(_Came(xml, submitter, now))
         said = signed.receipt
+        roll, _ = self.roll()
 
         def decide(row: DeliveryRow | None) -> ReceiptEntry:
             if row is None or row.digest != said.envelope_digest:
@@ -97,14 +98,14 @@ class Answers:
 
     async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
         """Verify receipts in one thread; what is wrong with one is its own answer."""
-        roll, trust = self.roll()
-        return await asyncio.to_thread(lambda: [self._read_one(one, roll, trust) for one in came])
+        return await by_newest(self._read_one, came, self.roll, self.renew)
 
-    def _read_one(self, came: _Came, roll: Registry, trust: seal.Trust) -> SignedReceipt | Exception:
+    def _read_one(self, came: _Came, roll: Roll) -> SignedReceipt | Exception:
+        offices, trust = roll
         try:
             signed = receipts.read_receipt(came.xml, trust, at=came.at, axis=self.voice.organ_id)
             said = signed.receipt
-            office = roll.find(said.issuer)
+            office = offices.find(said.issuer)
             if office is None or office.code != came.submitter or said.addressee != came.submitter:
                 raise refuse("RCT.INVALID", f"{said.issuer} ≠ {came.submitter}")
             if said.status_code in business.OF_ORIGINATOR:

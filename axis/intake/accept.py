@@ -17,11 +17,12 @@ from hashlib import sha256
 from types import MappingProxyType
 from uuid import uuid4
 
-from axis import clock, seal
+from axis import clock
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
+from axis.dispatch.newest import Renew, Roll, as_it_is, by_newest
 from axis.edxml import AttachmentRef
 from axis.edxml.values import local_date
 from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
@@ -33,7 +34,6 @@ from axis.intake.notary import Original, says_the_same
 from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
 from axis.receipts import Level, Verdict
 from axis.receipts.voice import Voice
-from axis.registry import Registry
 from axis.routing import Link
 from axis.spool import Spool
 from axis.telemetry import events, metrics
@@ -104,12 +104,13 @@ class Intake:
 
     ledger: Ledger
     spool: Spool
-    roll: Callable[[], tuple[Registry, seal.Trust]]  # The offices as known now.
+    roll: Callable[[], Roll]  # The offices as known now.
     voice: Voice  # In whose name the axis answers.
     lifetimes: Sequence[timedelta]  # By priority.
     deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
+    renew: Renew = as_it_is
     now: Callable[[], datetime] = clock.now
     _examining: Batches[_Came, Examined] = field(init=False)
     _committing: Batches[_Examined, tuple[Custody, CustodyAnswer]] = field(init=False)
@@ -218,9 +219,17 @@ class Intake:
 
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes in one thread; what is wrong with one is its own answer."""
-        roll, trust = self.roll()
-        axis = self.voice.organ_id
-        return await asyncio.to_thread(lambda: [_judged(one, roll, trust, self.now(), axis) for one in came])
+        return await by_newest(self._judged, came, self.roll, self.renew)
+
+    def _judged(self, came: _Came, roll: Roll) -> Examined | Exception:
+        offices, trust = roll
+        notary = self.voice.organ_id if came.is_notarised else None
+        try:
+            return examine(
+                came.sealed, submitter=came.submitter, roll=offices, trust=trust, at=self.now(), notary=notary
+            )
+        except AxisError as error:
+            return error
 
     async def _require_attachments(self, examined: Examined, submitter: str) -> None:
         """Refuse an envelope whose files are not here, or not the submitter's to send."""
@@ -356,11 +365,3 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
-
-
-def _judged(came: _Came, roll: Registry, trust: seal.Trust, at: datetime, axis: str) -> Examined | Exception:
-    notary = axis if came.is_notarised else None
-    try:
-        return examine(came.sealed, submitter=came.submitter, roll=roll, trust=trust, at=at, notary=notary)
-    except AxisError as error:
-        return error

@@ -1,6 +1,6 @@
 """Each fault with each seed: nothing lost, nothing doubled, everything heard of.
 
-`make fault` runs all of them and prints a table; `make fault F=F09` one, with
+`make fault` runs all of them, two at a time, and prints a table; `make fault F=F09` one, with
 `SEEDS=1,2,3` other seeds than its own. `make test` runs those that say `always`.
 """
 

@@ -259,3 +259,53 @@ async def test_ledger_remembers_the_codes_of_a_roll(home: House) -> None:
     await home.ledger.load_registry(smaller.to_rows(), smaller.version, AT)
     kept = Registry.from_rows(await home.ledger.registry_rows())
     assert kept.retired[COMMUNE] == COMMUNE
+
+
+# --- a roll that has changed a moment ago -----------------------------------------------------
+
+
+async def test_key_that_was_loaded_a_moment_ago_is_believed(home: House) -> None:
+    """The process has not taken the roll over yet; a no would stand for ever."""
+    rolls = [(home.roll, home.province.trust())]
+    home.province.register(SENDER)  # Its signer has the new key from here on.
+
+    async def renew() -> None:
+        rolls.append((home.roll, home.province.trust()))
+
+    envelope = home.seal(home.document())
+    behind = replace(home.intake, roll=lambda: rolls[-1])
+    with pytest.raises(Rejected) as caught:
+        await behind.accept(envelope, submitter=SENDER, via="amqp")
+    assert caught.value.code == "SIG.VALUE"
+    answer = await replace(behind, renew=renew).accept(envelope, submitter=SENDER, via="amqp")
+    assert (await home.row(answer.envelope_id)).state == "queued"
+
+
+async def test_so_is_that_of_an_addressee(home: House) -> None:
+    answer = await home.accept(home.seal(home.document()))
+    await home.attempt()
+    rolls = [(home.roll, home.province.trust())]
+    home.province.register(COMMUNE)
+
+    async def renew() -> None:
+        rolls.append((home.roll, home.province.trust()))
+
+    home.answers = replace(home.answers, roll=lambda: rolls[-1])
+    with pytest.raises(Refusal) as caught:
+        await home.say(Registered("125"), await home.row(answer.envelope_id))
+    assert caught.value.code == "SIG.VALUE"
+    home.answers = replace(home.answers, renew=renew)
+    await home.say(Registered("125"), await home.row(answer.envelope_id))
+    assert (await home.row(answer.envelope_id)).state == "delivered"
+
+
+async def test_ledger_that_cannot_say_whether_the_roll_has_changed_refuses_nobody(home: House) -> None:
+    async def renew() -> None:
+        raise TransientError("SYS.LEDGER")
+
+    home.province.register(SENDER)
+    trust = home.province.trust()
+    home.province.register(SENDER)
+    intake = replace(home.intake, roll=lambda: (home.roll, trust), renew=renew)
+    with pytest.raises(TransientError):
+        await intake.accept(home.seal(home.document()), submitter=SENDER, via="amqp")

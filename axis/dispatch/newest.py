@@ -1,0 +1,50 @@
+"""Newest: nobody is refused by a roll that has changed.
+
+A process takes a new roll over within seconds. An office whose key was loaded a
+moment ago, or that was, may use it at once; a signed no to what it sends would
+stand for ever. So before one is said the ledger is asked whether the roll has
+changed, and what would be refused is judged again by the new one.
+
+Spec: docs/protocol/intake.md 4; docs/protocol/receipts.md.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from axis import seal
+from axis.errors import Refusal
+from axis.registry import Registry
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Roll = tuple[Registry, seal.Trust]
+Renew = Callable[[], Awaitable[object]]  # Takes over what the roll is by now.
+
+
+async def as_it_is() -> None:
+    """Take over nothing: the roll is that of the caller."""
+
+
+async def by_newest(
+    judge: Callable[[T, Roll], R | Exception], came: Sequence[T], roll: Callable[[], Roll], renew: Renew
+) -> list[R | Exception]:
+    """Judge in one thread what came together; what would be refused, by the roll of this moment.
+
+    Raises:
+        TransientError: Whether the roll has changed cannot be known now.
+    """
+    known = roll()
+    judged = await asyncio.to_thread(lambda: [judge(one, known) for one in came])
+    refused = [number for number, one in enumerate(judged) if isinstance(one, Refusal)]
+    if not refused:
+        return judged
+    await renew()
+    newest = roll()
+    if newest is known:
+        return judged
+    again = await asyncio.to_thread(lambda: [judge(came[number], newest) for number in refused])
+    for number, one in zip(refused, again, strict=True):
+        judged[number] = one
+    return judged
