@@ -53,7 +53,7 @@ FAULTS = {
         1,
         Conditions(points=DISPATCH, apart=True, restarted=True, documents=250),
     ),
-    "F04": Fault("an addressee's office: kill -9", processes.kill_addressee, 30, Conditions(documents=400)),
+    "F04": Fault("an addressee's office: kill -9", processes.kill_addressee, 30, Conditions(documents=400), seeds=2),
     "F05": Fault(
         "killed at every point of an attempt",
         points.die_and_be_asked_twice,
@@ -144,6 +144,7 @@ FAULTS = {
         processes.kill_router_or_gateway,
         26,
         Conditions(apart=True, documents=350),
+        seeds=2,
     ),
     "F48": Fault("the sender's office: kill -9", processes.kill_sender, 20, Conditions(documents=250)),
     "F49": Fault("a router and an office: zombies", processes.make_zombies, 1, _THREE),
