@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from axis import receipts, seal
+from axis import receipts
 from axis.batches import Batches
 from axis.deadlines import Clocks, Deadlines
 from axis.dispatch import business
@@ -55,7 +55,7 @@ class Answers:
     """Takes receipts, from offices and from the axis itself, into the ledger."""
 
     ledger: Ledger
-    roll: Callable[[], tuple[Registry, seal.Trust]]
+    roll: Callable[[], Roll]
     voice: Voice
     schedule: RetrySchedule
     lifetimes: Sequence[timedelta]  # By priority; of what is forwarded.

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from axis import seal
-from axis.errors import Refusal
+from axis.errors import PermanentError, Refusal
 from axis.registry import Registry
 
 T = TypeVar("T")
@@ -40,7 +40,10 @@ async def by_newest(
     refused = [number for number, one in enumerate(judged) if isinstance(one, Refusal)]
     if not refused:
         return judged
-    await renew()
+    try:
+        await renew()
+    except PermanentError:
+        return judged  # The trust folder cannot be read: the loop that follows it says so, and what is known counts.
     newest = roll()
     if newest is known:
         return judged

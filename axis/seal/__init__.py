@@ -1,9 +1,9 @@
 """THE SEAL (room 2): who said it, and that nobody changed it.
 
-`seal` and `seal_message` sign for an office; `verify` turns Received into Verified, which is the
-only way for content to reach routing, storage or an addressee. `trust` judges
-certificates, `pki` makes them, `token` and `peer` use the same keys at the
-gateway, and `password` is for systems that have none.
+`seal` and `seal_message` sign for an office; `verify` turns Received into
+Verified, which is the only way for content to reach routing, storage or an
+addressee. `trust` judges certificates, `pki` makes them, `token` and `peer` use
+the same keys at the gateway, and `password` is for systems that have none.
 
 Spec: docs/protocol/envelope.md (the axis profile), docs/protocol/keys.md.
 """

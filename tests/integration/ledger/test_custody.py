@@ -309,3 +309,17 @@ async def test_ledger_that_cannot_say_whether_the_roll_has_changed_refuses_nobod
     intake = replace(home.intake, roll=lambda: (home.roll, trust), renew=renew)
     with pytest.raises(TransientError):
         await intake.accept(home.seal(home.document()), submitter=SENDER, via="amqp")
+
+
+async def test_trust_folder_that_cannot_be_read_makes_nobody_wait(home: House) -> None:
+    """What is known counts then, and what is wrong with an envelope is said."""
+    rolls = [(home.roll, home.province.trust())]
+    home.province.register(SENDER)
+
+    async def renew() -> None:
+        raise PermanentError("CFG.INVALID", "ca.pem")
+
+    intake = replace(home.intake, roll=lambda: rolls[-1], renew=renew)
+    with pytest.raises(Rejected) as caught:
+        await intake.accept(home.seal(home.document()), submitter=SENDER, via="amqp")
+    assert caught.value.code == "SIG.VALUE"
