@@ -1,9 +1,10 @@
 """Form: a receipt that stands, byte for byte, as `issue` writes it.
 
-All do that the axis and its SDK have written, and each is read several times on
-its way. Of such a one the canonical form is at hand, and neither a tree nor a
-schema has more to say about it: a pattern takes out what it says, and writing
-that again must give the same bytes. Whatever stands otherwise is left to `read`.
+Nearly all do that the axis and its SDK have written, and each is read several
+times on its way. Of such a one the canonical form is at hand, and neither a tree
+nor a schema has more to say about it: a pattern takes out what it says, and
+writing that again must give the same bytes. Whatever stands otherwise is left to
+`read`.
 
 Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 """
