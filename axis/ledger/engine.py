@@ -41,13 +41,14 @@ Work = Callable[[sa.Connection], T]
 _BUSY_S = 10
 _SOON_S = 0.02
 _READERS = 4
+_TRUSTED_S = 1.0  # A connection that was used so lately is alive.
 _MOST = 64  # Works that share one transaction.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x61786973  # "axis": one process migrates, the others wait.
 
 
 class _Driver(Protocol):
-    """Runs works in one transaction, in order."""
+    """Runs works in order, in one transaction if they write."""
 
     async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
         """Return what each returned; raise what the first failing one raised, with nothing written."""
@@ -64,7 +65,7 @@ class Database:
         self._commits: Batches[Work[Any], Any] = Batches(partial(self._run, reading=False), most=_MOST)
 
     async def read(self, work: Work[T]) -> T:
-        """Run work that writes nothing.
+        """Run work that writes nothing. Each of its questions sees what was committed when it was asked.
 
         Raises:
             TransientError: SYS.LEDGER
@@ -204,15 +205,41 @@ class _Postgresql:
             pool_size=10,
             max_overflow=10,
             pool_timeout=30,
-            pool_pre_ping=True,
         )
+        # Each statement sees what is committed when it begins, in a transaction or without one, as PostgreSQL isolates them
+        # where nothing is said; without one, a question is one message to the server and back.
+        self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        sa.event.listen(self._engine.sync_engine, "checkin", _note_time)
+        sa.event.listen(self._engine.sync_engine, "checkout", partial(_require_alive, self._engine.dialect))
 
     async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
-        async with self._engine.connect() as connection, connection.begin():
+        async with (self._asking if reading else self._engine).connect() as connection, connection.begin():
             return await connection.run_sync(lambda plain: [work(plain) for work in works])
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _note_time(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _require_alive(dialect: sa.Dialect, connection: Any, record: Any, _fairy: Any) -> None:
+    """Ask whether a connection is alive that nobody used for a while: the server may have gone, and come again.
+
+    To ask each time, as SQLAlchemy offers, takes three messages there and back, more than most work does. A server that
+    goes in between ends the work that was begun, which is transient in either case.
+
+    Raises:
+        sa.exc.InvalidatePoolError: It is not; the pool makes new ones.
+    """
+    used_at = record.info.get("used_at")
+    if used_at is None or time.monotonic() - used_at < _TRUSTED_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise sa.exc.InvalidatePoolError from error
 
 
 _DRIVERS: dict[str, Callable[[str], _Driver]] = {

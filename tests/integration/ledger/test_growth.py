@@ -119,6 +119,6 @@ async def test_postgresql_may_use_the_indexes_too(postgres_url: str) -> None:
         return plans
 
     async with open_database(postgres_url) as opened:
-        plans = await opened.read(work)
+        plans = await opened.write(work)
     for name, plan in zip(("next_at", "expires_at", "remind_at", "due_by"), plans, strict=True):
         assert f"ix_deliveries_{name}" in plan
