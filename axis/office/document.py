@@ -87,31 +87,19 @@ class Attachment:
             TransientError: As `stream`.
             OSError: It cannot be written.
         """
-        partial, file, is_kept = await asyncio.to_thread(self._open_partial, path.parent)
+        partial = await asyncio.to_thread(_Partial.open, path.parent, self.ref)
+        is_kept = partial.is_found_again
         try:
-            with file:
-                seen = await asyncio.to_thread(_Seen.of, file, self.size_bytes)
-                async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=seen.size_bytes):
-                    seen.add(chunk)
-                    await asyncio.to_thread(file.write, chunk)
+            with partial.file:
+                async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=partial.seen.size_bytes):
+                    await asyncio.to_thread(partial.add, chunk)
                 is_kept = False  # Whole, or of no use.
-                self._require_whole(seen)
-                await asyncio.to_thread(flush_to_disk, file)
-                await asyncio.to_thread(partial.replace, path)
-            await asyncio.to_thread(sync_folder, path.parent)
+                self._require_whole(partial.seen)
+                await asyncio.to_thread(partial.become, path)
         finally:
             if not is_kept:
-                partial.unlink(missing_ok=True)
+                partial.path.unlink(missing_ok=True)
         return path
-
-    def _open_partial(self, folder: Path) -> tuple[Path, BinaryIO, bool]:
-        """Open what an earlier attempt has left; where somebody is at it now, a new file, which nobody would find again."""
-        partial = folder / f".{self.sha256[:32]}.part"
-        file = open_alone(partial)
-        if file is not None:
-            return partial, file, self.size_bytes > _LITTLE_BYTES
-        partial = folder / f".{uuid4().hex}.part"
-        return partial, partial.open("x+b"), False
 
 
 class _Seen:
@@ -136,6 +124,45 @@ class _Seen:
         """Take the next bytes into account."""
         self.digest.update(chunk)
         self.size_bytes += len(chunk)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Partial:
+    """A file of which not all has come, in a folder where it is to be saved. Use from one thread at a time."""
+
+    path: Path
+    file: BinaryIO
+    seen: _Seen
+    is_found_again: bool  # What is left of it, the next time; else it is to be removed.
+
+    @classmethod
+    def open(cls, folder: Path, ref: AttachmentRef) -> "_Partial":
+        """Open what an earlier attempt has left; where somebody is at it now, a new file, which nobody would find again.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        path = folder / f".{ref.sha256[:32]}.part"
+        file, is_found_again = open_alone(path), ref.size_bytes > _LITTLE_BYTES
+        if file is None:
+            path, is_found_again = folder / f".{uuid4().hex}.part", False
+            file = path.open("x+b")
+        try:
+            return cls(path=path, file=file, seen=_Seen.of(file, ref.size_bytes), is_found_again=is_found_again)
+        except BaseException:
+            file.close()
+            raise
+
+    def add(self, chunk: bytes) -> None:
+        """Append what has come."""
+        self.file.write(chunk)
+        self.seen.add(chunk)
+
+    def become(self, path: Path) -> None:
+        """Stand under a name, whole and on the disk."""
+        flush_to_disk(self.file)
+        self.path.replace(path)
+        sync_folder(path.parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

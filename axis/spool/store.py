@@ -34,6 +34,9 @@ from axis.errors import PermanentError, Refusal, TransientError, refuse
 T = TypeVar("T")
 
 _CHUNK_BYTES = 1024 * 1024
+_PIECE_BYTES = (
+    256 * 1024
+)  # Of what comes: a change of threads for each piece of the network would cost more than writing it.
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 ABANDONED = timedelta(days=7)
@@ -222,29 +225,24 @@ class Spool:
         # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
         self._require_room(total - (_size_of(part) or 0))
-        file = await asyncio.to_thread(_open_locked, part)
         try:
-            come = os.fstat(file.fileno()).st_size
-            if come > total or offset is None:  # More than the file is: these are not its bytes.
-                file.truncate(0)
-                come = 0
-            if come != (offset or 0):
-                raise refuse("API.OFFSET", str(come))
-            offset = await _write_all(file, come, total, chunks)
-            if offset < total:
-                return offset
-            return await self._finish(part, file, Blob(digest, total))
+            growing = await asyncio.to_thread(_Part.open, part, offset, total)
+            try:
+                last = await _write_all(growing, total, chunks)
+                if last is None:
+                    return growing.size_bytes
+                return await self._finish(part, growing, last, Blob(digest, total))
+            finally:
+                with contextlib.suppress(OSError):  # What was not written above has been reported above.
+                    growing.file.close()
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
-        finally:
-            with contextlib.suppress(OSError):  # What was not written above has been reported above.
-                file.close()
 
-    async def _finish(self, part: Path, file: IO[bytes], blob: Blob) -> Blob:
-        found = await asyncio.to_thread(_digest_of, file)
-        if found != blob.sha256:
-            part.unlink(missing_ok=True)
-        _require_same(found, blob.sha256)
+    async def _finish(self, part: Path, growing: "_Part", last: bytes, blob: Blob) -> Blob:
+        if self._root is not None:
+            await asyncio.to_thread(_finish_durably, part, growing, last, blob, self._root / _key(blob.sha256))
+            return blob
+        await asyncio.to_thread(_require_whole, part, growing, last, blob)
         await self._adopt(part, blob)
         part.unlink(missing_ok=True)
         return blob
@@ -379,35 +377,49 @@ def _require_digest(digest: str) -> None:
 def _move_durably(source: Path, target: Path) -> None:
     """Rename within the disk, or copy across disks; then sync the folder that names it."""
     try:
-        folders = [target.parent] if target.parent.exists() else [target.parent, target.parent.parent]
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folders = [target.parent]
         try:
-            source.rename(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _copy_durably(source, target)
+            _move(source, target)
+        except FileNotFoundError:  # It is the first in its folder.
+            folders.append(target.parent.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _move(source, target)
         for folder in folders:
             private.sync_folder(folder)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
 
 
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_durably(source, target)
+
+
 def _put_durably(content: bytes, digest: str, beside: Path, target: Path) -> None:
-    """Write a file that is not there yet, under the name that its bytes give it."""
+    """Write a file that is not there yet, under the name that its bytes give it.
+
+    Each call of the system lets go of the interpreter and waits for it again, so that there are no more than it takes.
+    """
     _require_same(sha256(content).hexdigest(), digest)
     if _size_of(target) == len(content):
         return
+    is_kept = False
     try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
+        with beside.open("xb", buffering=0) as file:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
             os.fsync(file.fileno())
         _move_durably(beside, target)
+        is_kept = True
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
     finally:
-        beside.unlink(missing_ok=True)
+        if not is_kept:
+            beside.unlink(missing_ok=True)
 
 
 def _copy_durably(source: Path, target: Path) -> None:
@@ -464,35 +476,119 @@ def _open_locked(path: Path) -> IO[bytes]:
     return file
 
 
-async def _write_all(file: IO[bytes], offset: int, total: int, chunks: AsyncIterator[bytes]) -> int:
-    """Write what comes, and put it on the disk; return the offset reached.
+class _Part:
+    """An upload that grows, in the hands of one writer. What is written from the first byte on is hashed on its way."""
+
+    def __init__(self, file: IO[bytes], size_bytes: int) -> None:
+        self.file = file
+        self.size_bytes = size_bytes
+        self._hash = None if size_bytes else sha256()
+        self._error: OSError | None = None
+
+    @classmethod
+    def open(cls, path: Path, offset: int | None, total: int) -> "_Part":
+        """Open a part where it is to go on; None: at its beginning, whatever came before.
+
+        Raises:
+            Refusal: API.OFFSET; it stands elsewhere, or somebody else is writing.
+            TransientError: SYS.SPOOL
+            OSError: It cannot be used.
+        """
+        file = _open_locked(path)
+        try:
+            come = os.fstat(file.fileno()).st_size
+            if come > total or offset is None:  # More than the file is: these are not its bytes.
+                file.truncate(0)
+                come = 0
+            if come != (offset or 0):
+                raise refuse("API.OFFSET", str(come))
+            file.seek(come)
+        except BaseException:
+            file.close()
+            raise
+        return cls(file, come)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; after bytes that could not be written no more are, for they would not follow them."""
+        if self._error is not None:
+            raise self._error
+        try:
+            self.file.write(data)
+        except OSError as error:
+            self._error = error
+            raise
+        if self._hash is not None:
+            self._hash.update(data)
+        self.size_bytes += len(data)
+
+    def write_durably(self, data: bytes) -> None:
+        """Append bytes, and put all of it on the disk."""
+        self.write(data)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def sha256(self) -> str:
+        """Digest of the whole; read once more if some of it came earlier."""
+        return _digest_of(self.file) if self._hash is None else self._hash.hexdigest()
+
+
+async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -> bytes | None:
+    """Write what comes.
+
+    Returns:
+        The last piece, if with it everything has come; None if not, and then what has come is on the disk.
 
     Raises:
         Refusal: ATT.SIZE; more comes than was announced.
         OSError: It cannot be written.
     """
-    file.seek(offset)
-    gathered = bytearray()  # A change of threads for each piece of the network would cost more than writing it.
+    gathered, come = bytearray(), growing.size_bytes
+    before: asyncio.Future[None] | None = None  # The last piece, which is written and hashed while the next one comes.
+    is_whole = False
     try:
         async for chunk in chunks:
-            if offset + len(gathered) + len(chunk) > total:
+            come += len(chunk)
+            if come > total:
                 raise refuse("ATT.SIZE", f"> {total} bytes")
             gathered += chunk
-            if len(gathered) >= _CHUNK_BYTES:
-                piece = bytes(gathered)
-                gathered.clear()  # If it cannot be written now, it must not follow what was written of it.
-                await asyncio.to_thread(file.write, piece)
-                offset += len(piece)
+            if len(gathered) >= _PIECE_BYTES and come < total:
+                await _written(before)
+                before = asyncio.ensure_future(asyncio.to_thread(growing.write, bytes(gathered)))
+                gathered.clear()
+        await _written(before)
+        is_whole = come == total
     finally:
-        # What has arrived stays, whatever cut the line: its owner asks for the offset and goes on.
-        await asyncio.to_thread(_write_durably, file, bytes(gathered))
-    return offset + len(gathered)
+        if not is_whole:
+            with contextlib.suppress(OSError):  # The next write says it again.
+                await _written(before)
+            # What has arrived stays, whatever cut the line: its owner asks for the offset and goes on.
+            await asyncio.to_thread(growing.write_durably, bytes(gathered))
+    return bytes(gathered) if is_whole else None
 
 
-def _write_durably(file: IO[bytes], data: bytes) -> None:
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())
+async def _written(piece: asyncio.Future[None] | None) -> None:
+    """Wait for a write; one that was begun goes on whatever becomes of us, and nothing else may write meanwhile."""
+    if piece is not None:
+        await asyncio.wait([piece])
+        piece.result()
+
+
+def _require_whole(path: Path, growing: _Part, last: bytes, blob: Blob) -> None:
+    """Write the last piece, and compare the whole with its name; what it does not fit is no use to anybody."""
+    growing.write_durably(last)
+    try:
+        _require_same(growing.sha256(), blob.sha256)
+    except Refusal:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _finish_durably(path: Path, growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
+    """Give a part that is complete its place, if it is what it should be."""
+    _require_whole(path, growing, last, blob)
+    if _size_of(target) != blob.size_bytes:
+        _move_durably(path, target)
+    path.unlink(missing_ok=True)
 
 
 def _require_same(found: str, wanted: str) -> None:
@@ -511,7 +607,7 @@ def _size_of(path: Path) -> int | None:
 
 def _read_range(path: Path, start: int, end: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             return os.pread(file.fileno(), end - start, start)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
