@@ -26,7 +26,7 @@ USUAL_MIB, LARGEST_MIB = (1, 64, 512), 2048
 GOAL_TIMES, GOAL_MIB = 3.0, 128.0
 SEVERAL, _EACH_MIB = 4, 256
 _CUT_MIB = 256
-_ROUNDS = {1: 5, 64: 3}  # How often a size is measured; the median counts, and the highest peak.
+_ROUNDS = {1: 9, 64: 3}  # How often a size is measured; the median counts, and the highest peak.
 _WITHIN_S = 600.0
 
 
@@ -76,7 +76,7 @@ async def size(stand: Stand, mib: int) -> Size:
 
 
 def _median(rounds: list[Size], figure: Callable[[Size], float]) -> float:
-    return round(median(map(figure, rounds)), 3)
+    return round(median(map(figure, rounds)), 4)
 
 
 async def _round(stand: Stand, mib: int, number: int) -> Size:
