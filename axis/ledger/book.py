@@ -31,7 +31,7 @@ from axis.ledger import (
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, open_database
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.passwords import PasswordRow
 from axis.ledger.values import (
     Asked,
@@ -293,7 +293,7 @@ class Ledger:
     async def note_refused_receipt(self, *, submitter: str, digest: str, code: str, at: datetime) -> None:
         """Put on record that a receipt was not believed."""
         row = {"envelope_id": None, "addressee": submitter, "event": "receipt.refused", "at": at, "detail": {"digest": digest, "code": code}}  # fmt: skip
-        await self._database.write(lambda c: c.execute(sa.insert(t.events), [row]))
+        await self._database.write(lambda c: insert(c, t.events, [row]))
 
     # --- HTTP for offices -------------------------------------------------------
 
@@ -605,9 +605,9 @@ class Ledger:
                 # Two that load at the same moment would both delete, and then both insert.
                 connection.execute(sa.text(f"LOCK TABLE {t.roll.name} IN EXCLUSIVE MODE"))
             connection.execute(sa.delete(t.roll))
-            connection.execute(sa.insert(t.roll), kept)
+            insert(connection, t.roll, kept)
             connection.execute(sa.delete(t.roll_version))
-            connection.execute(sa.insert(t.roll_version), [{"id": 1, "version": version, "loaded_at": at}])
+            insert(connection, t.roll_version, [{"id": 1, "version": version, "loaded_at": at}])
 
         await self._database.write(work)
 

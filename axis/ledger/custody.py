@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from axis.ledger import tables as t
 from axis.ledger import told
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.values import (
     UNREADABLE,
     Conflict,
@@ -39,8 +39,7 @@ def take(connection: sa.Connection, batch: Sequence[Custody]) -> list[CustodyAns
         (t.outbox, [notice_row(notice, one.accepted_at) for one in fresh for notice in one.notices]),
         (t.events, [row for one in fresh for row in (_event(one), *_held(one))]),
     ):
-        if rows:
-            connection.execute(sa.insert(table), rows)
+        insert(connection, table, rows)
     refused = {one.key: impossible[one.envelope_id] for one in batch if one.envelope_id in impossible}
     kept = {one.envelope_id for one in fresh}
     # The same envelope may be twice in a batch: what the one that was put in is told is true of the other.
@@ -130,7 +129,7 @@ def reject(connection: sa.Connection, rejection: Rejection) -> bytes:
         r.submitter == rejection.submitter, r.sealed_digest == rejection.sealed_digest, r.code == rejection.code
     )
     receipt = rejection.receipt
-    connection.execute(sa.insert(t.receipts), [receipt_row(receipt, "")])
+    insert(connection, t.receipts, [receipt_row(receipt, "")])
     connection.execute(
         insert_once(connection, t.rejections),
         [
@@ -162,7 +161,7 @@ def reject(connection: sa.Connection, rejection: Rejection) -> bytes:
             connection.execute(sa.delete(t.receipts).where(t.receipts.c.digest == receipt.digest))
     if rejection.notice is not None:
         notice = Notice(target=rejection.notice.target, receipt_digest=digest)
-        connection.execute(sa.insert(t.outbox), [notice_row(notice, rejection.at)])
+        insert(connection, t.outbox, [notice_row(notice, rejection.at)])
     return xml
 
 
@@ -172,7 +171,7 @@ def notify_again(connection: sa.Connection, envelope_id: str, target: str, at: d
     digest = (
         connection.execute(sa.select(r.digest).where(r.envelope_id == envelope_id, r.level == "accepted"))
     ).scalar_one()
-    connection.execute(sa.insert(t.outbox), [notice_row(Notice(target=target, receipt_digest=digest), at)])
+    insert(connection, t.outbox, [notice_row(Notice(target=target, receipt_digest=digest), at)])
 
 
 def receipt_row(receipt: ReceiptRow, envelope_id: str) -> Row:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from axis.ledger import tables as t
 from axis.ledger.custody import IS_ITS_OWN, notice_row, receipt_row
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.values import (
     CLOCKS,
     WITHOUT_IT,
@@ -122,7 +122,6 @@ _SENT = (
     )
 )
 _SEALED = sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_(sa.bindparam("ids", expanding=True)))
-_EVENT = sa.insert(t.events)
 
 
 def begin_attempts(connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
@@ -145,8 +144,9 @@ def begin_attempts(connection: sa.Connection, now: datetime, answer_within: time
     if not chosen:
         return []
     connection.execute(_SENT, {"ids": [row.id for row in chosen], "answer_by": now + answer_within, "now": now})
-    connection.execute(
-        _EVENT,
+    insert(
+        connection,
+        t.events,
         [
             {"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.attempted", "at": now, "detail": {"attempt": row.attempts + 1}}
             for row in chosen
@@ -317,16 +317,16 @@ def _has_ended(entry: ReceiptEntry, asked: Asked, rows: Mapping[tuple[str, str],
 
 def _write(connection: sa.Connection, entries: Sequence[tuple[Asked, ReceiptEntry]], moved: Sequence[Row]) -> None:
     """Write down what was decided."""
-    connection.execute(_RECEIPT, [receipt_row(entry.receipt, asked.envelope_id) for asked, entry in entries])
+    insert(connection, t.receipts, [receipt_row(entry.receipt, asked.envelope_id) for asked, entry in entries])
     connection.execute(_MOVE, moved)
     heirs = [_inherited(heir, asked, entry) for asked, entry in entries for heir in entry.heirs]
     if heirs:
         connection.execute(insert_once(connection, t.deliveries), heirs)
     notices = [notice_row(notice, entry.at) for _, entry in entries for notice in entry.notices]
-    if notices:
-        connection.execute(_NOTICE, notices)
-    connection.execute(
-        _EVENT,
+    insert(connection, t.outbox, notices)
+    insert(
+        connection,
+        t.events,
         [
             {
                 "envelope_id": asked.envelope_id,
@@ -361,7 +361,6 @@ def _inherited(heir: Heir, asked: Asked, entry: ReceiptEntry) -> Row:
     }
 
 
-_NOTICE, _RECEIPT = sa.insert(t.outbox), sa.insert(t.receipts)
 _MOVED = (
     "state", "business", "code", "reason", "who_must_act", "next_at", "told_at", "chain_head", "updated_at", *CLOCKS,
 )  # fmt: skip
@@ -442,8 +441,9 @@ def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, no
     row = moved.first()
     if row is None:
         return False
-    connection.execute(
-        sa.insert(t.events),
+    insert(
+        connection,
+        t.events,
         [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.replayed", "at": now, "detail": {"by": by, "reason": reason}}],
     )  # fmt: skip
     return True
@@ -483,8 +483,7 @@ def release(connection: sa.Connection, office: str, now: datetime) -> int:
         {"envelope_id": envelope_id, "addressee": office, "event": "delivery.released", "at": now, "detail": {}}
         for envelope_id in moved
     ]
-    if events:
-        connection.execute(_EVENT, events)
+    insert(connection, t.events, events)
     return len(events)
 
 

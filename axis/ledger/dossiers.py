@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from axis.contents.dossier import DossierStatus, move
 from axis.contents.moves import Move
 from axis.ledger import tables as t
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.values import Custody, DossierSaid, DossierStepRow
 
 _s, _d = t.dossier_steps.c, t.dossiers.c
@@ -36,7 +36,7 @@ def take_step(connection: sa.Connection, one: Custody, said: DossierSaid) -> int
         if came is not Move.LATE:
             connection.execute(sa.update(t.dossiers).where(here).values(status=said.status, at=at))
     step = {"status": said.status, "move": came.value, "at": at, "due_at": said.due_at, "recorded_at": one.accepted_at}
-    connection.execute(sa.insert(t.dossier_steps), [key | step | {"envelope_id": one.envelope_id}])
+    insert(connection, t.dossier_steps, [key | step | {"envelope_id": one.envelope_id}])
     return None
 
 

@@ -18,7 +18,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.values import AttachmentRow, InboxItem
 
 _MOST = 1000  # Numbered in one commit.
@@ -72,7 +72,7 @@ def number(connection: sa.Connection, office: str, now: datetime) -> None:
         {"delivery_id": row.id, "office": office, "number": at, "attempt": row.attempts}
         for at, row in enumerate(found, first)
     ]
-    connection.execute(sa.insert(t.inbox_numbers), rows)
+    insert(connection, t.inbox_numbers, rows)
     connection.execute(sa.update(t.inboxes).where(_i.office == office).values(last=rows[-1]["number"]))
 
 

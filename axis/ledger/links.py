@@ -14,6 +14,7 @@ from axis.edxml import BusinessType, Kind
 from axis.ledger import deliveries
 from axis.ledger import tables as t
 from axis.ledger.deliveries import UNJUDGED, released
+from axis.ledger.insert import insert
 from axis.ledger.values import CLOCKS, DeliveryRow, DueLink, Relation
 from axis.routing import ANSWERS, LinkKind
 
@@ -151,8 +152,9 @@ def take_status(
             return False
     detail = {"status": status_code, "by": by}
     event = "status.late" if clocks is None else "status.taken"
-    connection.execute(
-        sa.insert(t.events),
+    insert(
+        connection,
+        t.events,
         [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": event, "at": at, "detail": detail}],
     )
     return True

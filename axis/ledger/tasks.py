@@ -27,7 +27,7 @@ from axis.contents import TaskStatus
 from axis.contents.moves import Move
 from axis.contents.task import Speaker, move
 from axis.ledger import tables as t
-from axis.ledger.insert import insert_once
+from axis.ledger.insert import insert, insert_once
 from axis.ledger.values import Custody, GivenTask, Impossible, TaskSaid, TaskStepRow
 
 _t, _a, _s = t.tasks.c, t.task_assignees.c, t.task_steps.c
@@ -117,13 +117,13 @@ def record(connection: sa.Connection, one: Custody, said: TaskSaid, steps: Seque
             key | {"assignee": step.assignee, "status": said.status, "at": step.at, "was_given": step.was_given}
             for step in moving
         ]
-        connection.execute(sa.insert(t.task_assignees), rows)
+        insert(connection, t.task_assignees, rows)
     told = {"originator": one.originator, "status": said.status, "recorded_at": one.accepted_at}
     rows = [
         key | told | {"envelope_id": one.envelope_id, "assignee": step.assignee, "at": step.at, "move": step.move.value}
         for step in steps
     ]
-    connection.execute(sa.insert(t.task_steps), rows)
+    insert(connection, t.task_steps, rows)
 
 
 def stands_against(connection: sa.Connection, said: TaskSaid) -> Impossible | None:
