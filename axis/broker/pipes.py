@@ -109,20 +109,22 @@ def _dead_line_is_transient() -> Iterator[None]:
 class _Line:
     """One connection, opened when needed and again after it broke."""
 
-    def __init__(self, url: str, name: str, opened: Callable[[], None]) -> None:
+    def __init__(self, url: str, name: str, opened_again: Callable[[], None]) -> None:
         self._url = URL(url).update_query(heartbeat=_HEARTBEAT_S)
         self._name = name
-        self._opened = opened
+        self._opened_again = opened_again
         self._connection: AbstractConnection | None = None
         self._opening = asyncio.Lock()
 
     async def connection(self) -> AbstractConnection:
         async with self._opening:
             if self._connection is None or not _is_alive(self._connection):
+                was_open = self._connection is not None
                 self._connection = await aio_pika.connect(
                     self._url, timeout=_CONNECT_S, client_properties={"connection_name": self._name}
                 )
-                self._opened()
+                if was_open:
+                    self._opened_again()
             return self._connection
 
     async def close(self) -> None:
@@ -309,10 +311,11 @@ class Broker:
         """
         doing = ""
         self._declared = wanted
-        self._doubt.clear()  # What is found missing from here on is looked after the next time.
         try:
             with _true_cancellation():
-                async with (await self._publishing.connection()).channel() as channel:
+                connection = await self._publishing.connection()
+                self._doubt.clear()  # What is found missing from here on is looked after the next time.
+                async with connection.channel() as channel:
                     for name in wanted.exchanges:
                         doing = f"exchange {name}"
                         await channel.declare_exchange(name, aio_pika.ExchangeType.DIRECT, durable=True)

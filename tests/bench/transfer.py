@@ -6,7 +6,6 @@ The order says which way, which file and for whom. Nothing is cleared up: who
 ordered it looks at the file.
 """
 
-import asyncio
 import json
 import os
 import sys

@@ -118,7 +118,6 @@ async def test_silence_of_an_office_that_misses_a_queue_makes_it_again(
     pipes: Broker, rabbitmq: PrivateNode, office: str, urgent: bool
 ) -> None:
     """It reads both or neither, and to one of them nobody may publish for days."""
-    await pipes.mend()  # The new connections were one reason for doubt.
     connection = await aio_pika.connect(rabbitmq.url)
     async with connection, connection.channel() as channel:
         await channel.queue_delete(topology.inbox(office, urgent))

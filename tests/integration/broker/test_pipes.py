@@ -129,7 +129,6 @@ async def test_queue_that_somebody_deleted_is_made_again_and_read_again(
     consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
     await _deliver(pipes, office, b"<before/>")
     await _until(lambda: len(arrived) == 1)
-    await pipes.mend()  # The new connections were one reason for doubt.
     assert not await pipes.mend()
     await _delete(rabbitmq, topology.inbox(office))
     with pytest.raises(TransientError):
@@ -149,7 +148,6 @@ async def test_reader_of_a_deleted_queue_notices_by_itself(pipes: Broker, rabbit
 
     consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
     await _until_read(rabbitmq, topology.inbox(office))
-    await pipes.mend()
     await _delete(rabbitmq, topology.inbox(office))
     async with asyncio.timeout(_SOON_S):
         while not await pipes.mend():  # noqa: ASYNC110 - The broker tells the reader, who doubts then.
@@ -158,8 +156,27 @@ async def test_reader_of_a_deleted_queue_notices_by_itself(pipes: Broker, rabbit
     await consumer.stop()
 
 
+async def test_line_that_broke_is_a_reason_for_doubt_and_a_new_one_is_none(
+    pipes: Broker, rabbitmq: PrivateNode, office: str
+) -> None:
+    """A broker that was away may have lost its store; one that has just been told what there is has not."""
+
+    async def take(_messages: Sequence[Incoming]) -> None:
+        pass
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    await _deliver(pipes, office, b"<before/>")
+    assert not await pipes.mend()
+    await rabbitmq.ctl("close_all_connections", "as if it had been away")
+    async with asyncio.timeout(_SOON_S):
+        while not await pipes.mend():  # noqa: ASYNC110 - The reader comes back, and doubts then.
+            await asyncio.sleep(0.1)
+    await _deliver(pipes, office, b"<after/>")
+    await consumer.stop()
+
+
 async def test_what_nobody_was_ever_to_take_is_no_reason_for_doubt(pipes: Broker) -> None:
-    await pipes.mend()
     with pytest.raises(TransientError):
         await pipes.publish(topology.DELIVER, "nobody", b"<x/>", type="envelope")
     assert not await pipes.mend()

@@ -249,20 +249,21 @@ async def test_upload_that_fills_the_disk_is_transient_and_goes_on_later(store: 
 
 async def test_upload_that_is_given_up_at_any_moment_goes_on(store: Spool) -> None:
     """Whoever ends us while a piece is being written finds no other piece in its place."""
-    for moment in range(40):
+    for moment in range(36):
         content = CONTENT + moment.to_bytes()
-        digest, taken = sha256(content).hexdigest(), 0
+        digest, reached = sha256(content).hexdigest(), asyncio.Event()
 
-        async def all_at_once(content: bytes = content) -> AsyncIterator[bytes]:
-            nonlocal taken
-            for start in range(0, len(content), 70_000):
-                taken += 1
+        async def all_at_once(
+            content: bytes = content, last: int = moment // 2, reached: asyncio.Event = reached
+        ) -> AsyncIterator[bytes]:
+            for number, start in enumerate(range(0, len(content), 70_000)):
+                if number == last:
+                    reached.set()
                 yield content[start : start + 70_000]
                 await asyncio.sleep(0)
 
         given_up = asyncio.create_task(store.append(OFFICE, digest, offset=0, total=len(content), chunks=all_at_once()))
-        while taken <= moment // 2 and not given_up.done():
-            await asyncio.sleep(0)
+        await reached.wait()
         await asyncio.sleep(0.0001 * (moment % 2))
         given_up.cancel()
         await asyncio.wait([given_up])
