@@ -225,26 +225,26 @@ class Spool:
         # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
         self._require_room(total - (_size_of(part) or 0))
+        growing = _Part(part)
         try:
-            growing = await asyncio.to_thread(_Part.open, part, offset, total)
-            try:
-                last = await _write_all(growing, total, chunks)
-                if last is None:
-                    return growing.size_bytes
-                return await self._finish(part, growing, last, Blob(digest, total))
-            finally:
-                with contextlib.suppress(OSError):  # What was not written above has been reported above.
-                    growing.file.close()
+            await _to_its_end(growing.open, offset, total)
+            last = await _write_all(growing, total, chunks)
+            if last is None:
+                return growing.size_bytes
+            return await self._finish(growing, last, Blob(digest, total))
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
+        finally:
+            with contextlib.suppress(OSError):  # What was not written above has been reported above.
+                growing.close()
 
-    async def _finish(self, part: Path, growing: "_Part", last: bytes, blob: Blob) -> Blob:
+    async def _finish(self, growing: "_Part", last: bytes, blob: Blob) -> Blob:
         if self._root is not None:
-            await asyncio.to_thread(_finish_durably, part, growing, last, blob, self._root / _key(blob.sha256))
+            await _to_its_end(_finish_durably, growing, last, blob, self._root / _key(blob.sha256))
             return blob
-        await asyncio.to_thread(_require_whole, part, growing, last, blob)
-        await self._adopt(part, blob)
-        part.unlink(missing_ok=True)
+        await _to_its_end(growing.end, last, blob)
+        await self._adopt(growing.path, blob)
+        growing.path.unlink(missing_ok=True)
         return blob
 
     async def unfinished(self, owner: str, digest: str) -> int | None:
@@ -479,41 +479,42 @@ def _open_locked(path: Path) -> IO[bytes]:
 class _Part:
     """An upload that grows, in the hands of one writer. What is written from the first byte on is hashed on its way."""
 
-    def __init__(self, file: IO[bytes], size_bytes: int) -> None:
-        self.file = file
-        self.size_bytes = size_bytes
-        self._hash = None if size_bytes else sha256()
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._file: IO[bytes] | None = None
+        self._hash: Any = None  # None: some of it came earlier.
         self._error: OSError | None = None
 
-    @classmethod
-    def open(cls, path: Path, offset: int | None, total: int) -> "_Part":
-        """Open a part where it is to go on; None: at its beginning, whatever came before.
+    def open(self, offset: int | None, total: int) -> None:
+        """Go on at an offset; None: at the beginning, whatever came before.
 
         Raises:
             Refusal: API.OFFSET; it stands elsewhere, or somebody else is writing.
             TransientError: SYS.SPOOL
             OSError: It cannot be used.
         """
-        file = _open_locked(path)
-        try:
-            come = os.fstat(file.fileno()).st_size
-            if come > total or offset is None:  # More than the file is: these are not its bytes.
-                file.truncate(0)
-                come = 0
-            if come != (offset or 0):
-                raise refuse("API.OFFSET", str(come))
-            file.seek(come)
-        except BaseException:
-            file.close()
-            raise
-        return cls(file, come)
+        self._file = _open_locked(self.path)
+        come = os.fstat(self._file.fileno()).st_size
+        if come > total or offset is None:  # More than the file is: these are not its bytes.
+            self._file.truncate(0)
+            come = 0
+        if come != (offset or 0):
+            raise refuse("API.OFFSET", str(come))
+        self._file.seek(come)
+        self.size_bytes = come
+        self._hash = None if come else sha256()
 
     def write(self, data: bytes) -> None:
-        """Append bytes; after bytes that could not be written no more are, for they would not follow them."""
+        """Append bytes; after bytes that could not be written no more are, for they would not follow them.
+
+        Raises:
+            OSError: They cannot be written.
+        """
         if self._error is not None:
             raise self._error
         try:
-            self.file.write(data)
+            self._open_file.write(data)
         except OSError as error:
             self._error = error
             raise
@@ -524,12 +525,32 @@ class _Part:
     def write_durably(self, data: bytes) -> None:
         """Append bytes, and put all of it on the disk."""
         self.write(data)
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        self._open_file.flush()
+        os.fsync(self._open_file.fileno())
 
-    def sha256(self) -> str:
-        """Digest of the whole; read once more if some of it came earlier."""
-        return _digest_of(self.file) if self._hash is None else self._hash.hexdigest()
+    def end(self, last: bytes, blob: Blob) -> None:
+        """Append the last bytes, and compare the whole with what it should be; what is not that is no use to anybody.
+
+        Raises:
+            Refusal: ATT.DIGEST; it is gone.
+            OSError: They cannot be written.
+        """
+        self.write_durably(last)
+        found = _digest_of(self._open_file) if self._hash is None else self._hash.hexdigest()
+        if found != blob.sha256:
+            self.path.unlink(missing_ok=True)
+        _require_same(found, blob.sha256)
+
+    def close(self) -> None:
+        """Let go of it; what has come stays."""
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def _open_file(self) -> IO[bytes]:
+        if self._file is None:
+            raise AssertionError("a part is opened before it is written to")
+        return self._file
 
 
 async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -567,28 +588,30 @@ async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -
 
 
 async def _written(piece: asyncio.Future[None] | None) -> None:
-    """Wait for a write; one that was begun goes on whatever becomes of us, and nothing else may write meanwhile."""
+    """Wait for a write that was begun; to wait for it ends it as little as to be ended meanwhile."""
     if piece is not None:
         await asyncio.wait([piece])
         piece.result()
 
 
-def _require_whole(path: Path, growing: _Part, last: bytes, blob: Blob) -> None:
-    """Write the last piece, and compare the whole with its name; what it does not fit is no use to anybody."""
-    growing.write_durably(last)
+async def _to_its_end(call: Callable[..., None], *given: Any) -> None:
+    """Do something in a thread. Whoever ends us waits until that has ended: until then its file is nobody else's."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *given))
     try:
-        _require_same(growing.sha256(), blob.sha256)
-    except Refusal:
-        path.unlink(missing_ok=True)
+        await asyncio.wait([running])
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        running.exception()  # Nobody else asks for it.
         raise
+    running.result()
 
 
-def _finish_durably(path: Path, growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
+def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
     """Give a part that is complete its place, if it is what it should be."""
-    _require_whole(path, growing, last, blob)
+    growing.end(last, blob)
     if _size_of(target) != blob.size_bytes:
-        _move_durably(path, target)
-    path.unlink(missing_ok=True)
+        _move_durably(growing.path, target)
+    growing.path.unlink(missing_ok=True)
 
 
 def _require_same(found: str, wanted: str) -> None:
