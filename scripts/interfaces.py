@@ -118,7 +118,7 @@ def asyncapi(office: str) -> dict[str, Any]:
             "title": "Document axis",
             "version": "1",
             "description": f"What the office {office} (for example) publishes and reads over AMQP 0-9-1, and what it is "
-            "told by webhooks. docs/protocol/broker.md and webhooks.md say what each is for.",
+            "told by webhooks. docs/protocol/broker.md and webhooks.md say what each is for. A large body is packed (broker.md 8).",
         },
         "defaultContentType": "application/xml",
         "channels": {

@@ -30,6 +30,8 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as Line
 from yarl import URL
 
+from axis.broker import topology
+from axis.broker.packing import Packed, pack, unpack
 from axis.broker.topology import Topology
 from axis.cancelling import ends_when_told
 from axis.errors import PermanentError, TransientError
@@ -177,7 +179,7 @@ class Broker:
         self,
         exchange: str,
         routing_key: str,
-        body: bytes,
+        body: bytes | Packed,
         *,
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: Headers | None = None,
@@ -186,12 +188,23 @@ class Broker:
     ) -> None:
         """Publish one message, and return once the broker has it on disk.
 
+        Args:
+            exchange: Where to,
+            routing_key: and with which key.
+            body: Bytes, which are packed if they are many; or what was packed before, for several messages.
+            type: What kind of message it is.
+            headers: Of the message.
+            user_id: The account that publishes, to be shown to the reader.
+            timeout: Seconds until its fate is called unknown.
+
         Raises:
             TransientError: SYS.BROKER; it is not there, or nobody knows.
         """
+        packed = body if isinstance(body, Packed) else await pack(body)
         properties = spec.Basic.Properties(
             message_type=type,
             content_type=_CONTENT_TYPES.get(type, "application/xml"),
+            content_encoding=packed.encoding,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=uuid4().hex,
             headers=headers,
@@ -203,7 +216,7 @@ class Broker:
                     line = await self._publisher()
                     # Straight to the protocol: the layer above it does nothing for a publish that this function does not.
                     await line.basic_publish(
-                        body,
+                        packed.body,
                         exchange=exchange,
                         routing_key=routing_key,
                         properties=properties,
@@ -588,7 +601,7 @@ def _incoming(message: DeliveredMessage) -> Incoming:
     headers: Headers = dict(properties.headers or {})
     delivered_before = headers.get("x-delivery-count", 0)
     return Incoming(
-        body=message.body,
+        body=_body(message),
         type=properties.message_type or "",
         headers=headers,
         exchange=message.exchange or "",
@@ -597,6 +610,14 @@ def _incoming(message: DeliveredMessage) -> Incoming:
         delivery_count=delivered_before if isinstance(delivered_before, int) else 0,
         died_in=_died_in(headers),
     )
+
+
+def _body(message: DeliveredMessage) -> bytes:
+    """Return a body unpacked. One that cannot be is left for whoever reads it to refuse: it is no envelope."""
+    try:
+        return unpack(message.body, message.header.properties.content_encoding, topology.MOST_BYTES)
+    except ValueError:
+        return message.body
 
 
 def _died_in(headers: Headers) -> str:

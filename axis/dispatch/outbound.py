@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from axis.broker import Broker, topology
+from axis.broker import Broker, Packed, pack, topology
 from axis.clock import Clock
 from axis.errors import AxisError, TransientError
 from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
@@ -30,8 +30,9 @@ from axis.telemetry import events, metrics
 
 T = TypeVar("T")
 
-_AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; a circular to all communes is 0.8 MB for each of them.
+_AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; what is large is packed once for all its addressees.
 _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
+_Leaving = tuple[Attempt, Packed | None]  # With its message; none for an office that asks.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 
 
@@ -119,21 +120,24 @@ class Outbound:
 
     async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
         failed: list[int] = []
-        for some in _portions(attempts):
-            failed += [bad for bad in await asyncio.gather(*map(self._publish, some)) if bad is not None]
+        leaving = {one.envelope_id: one.sealed for one in attempts if not self.asks(one.addressee)}
+        packed = {envelope_id: await pack(sealed) for envelope_id, sealed in leaving.items()}
+        for some in _portions([(one, packed.get(one.envelope_id)) for one in attempts]):
+            publishing = (self._publish(one, body) for one, body in some)
+            failed += [bad for bad in await asyncio.gather(*publishing) if bad is not None]
         if failed:
             await self.ledger.put_back(failed, self.now() + _SOON, "SYS.BROKER", "")
 
-    async def _publish(self, attempt: Attempt) -> int | None:
+    async def _publish(self, attempt: Attempt, body: Packed | None) -> int | None:
         """Publish one attempt; return the delivery's id if that failed."""
-        if self.asks(attempt.addressee):
+        if body is None or self.asks(attempt.addressee):
             _tell_attempted(attempt)
             return None
         try:
             await self.broker.publish(
                 topology.DELIVER,
                 topology.deliver_key(attempt.addressee, topology.is_urgent(attempt.priority)),
-                attempt.sealed,
+                body,
                 type="envelope",
                 headers={
                     "envelope-id": attempt.envelope_id,
@@ -211,15 +215,16 @@ def _tell_attempted(attempt: Attempt) -> None:
     events.delivery_attempted(envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no)
 
 
-def _portions(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
+def _portions(attempts: Sequence[_Leaving]) -> Iterator[list[_Leaving]]:
     """Divide a round into what may be on its way at once; no portion is empty."""
-    portion: list[Attempt] = []
+    portion: list[_Leaving] = []
     size_bytes = 0
-    for attempt in attempts:
-        if portion and size_bytes + len(attempt.sealed) > _AT_ONCE_BYTES:
+    for attempt, body in attempts:
+        its_bytes = 0 if body is None else len(body.body)
+        if portion and size_bytes + its_bytes > _AT_ONCE_BYTES:
             yield portion
             portion, size_bytes = [], 0
-        portion.append(attempt)
-        size_bytes += len(attempt.sealed)
+        portion.append((attempt, body))
+        size_bytes += its_bytes
     if portion:
         yield portion

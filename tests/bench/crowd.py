@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from axis import clock, edxml
 from axis.broker import topology
+from axis.broker.packing import unpack
 from axis.office.answers import Delivered
 from axis.office.speech import About, say
 from axis.receipts.voice import Voice
@@ -67,7 +68,7 @@ class Crowd:
     def _about(self, message: AbstractIncomingMessage) -> About:
         envelope_id = str(message.headers["envelope-id"])
         if envelope_id not in self._abouts:
-            received = edxml.parse(message.body)
+            received = edxml.parse(unpack(message.body, message.content_encoding, topology.MOST_BYTES))
             self._abouts[envelope_id] = About(
                 envelope_id=envelope_id,
                 envelope_digest=str(message.headers["envelope-digest"]),

@@ -12,7 +12,7 @@ import aio_pika
 import pytest
 
 from axis import Document, Draft, Office, OfficeSettings, Organization, Priority, Registered, clock, edxml, seal
-from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.broker import Broker, Incoming, Packed, PrivateNode, topology
 from axis.dispatch.outbound import Outbound
 from axis.errors import TransientError
 from axis.ledger import Attempt, DeliveryRow
@@ -154,9 +154,9 @@ async def test_express_document_that_came_last_is_the_first_that_an_office_is_ha
         ring=lambda: None,
         now=clock.now,
     )
-    for number in range(200):
-        assert await outbound._publish(_attempt(number, office, Priority.ORDINARY, key)) is None
-    assert await outbound._publish(_attempt(200, office, Priority.EXPRESS, key)) is None
+    for number in range(201):
+        attempt = _attempt(number, office, Priority.EXPRESS if number == 200 else Priority.ORDINARY, key)
+        assert await outbound._publish(attempt, Packed(attempt.sealed)) is None
 
     handed: list[str] = []
     system = Office(lambda: settings)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gzip
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -229,17 +231,58 @@ async def test_many_publish_at_once_and_each_knows_its_own_fate(pipes: Broker, o
 
 
 async def test_message_arrives_with_its_headers(pipes: Broker, office: str) -> None:
+    await _deliver(pipes, office, b"<x/>")
+    arrived = await _all_of(pipes, office, 1)
+    assert (arrived[0].body, arrived[0].type, arrived[0].headers["envelope-id"]) == (b"<x/>", "envelope", "e1")
+    assert await pipes.depth(topology.inbox(office)) == 0
+
+
+_CIRCULAR = (
+    b"<edXML>" + b"".join(b"<To><OrganId>H56.%d</OrganId></To>" % number for number in range(3000)) + b"</edXML>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_packed"),
+    [(_CIRCULAR, True), (_CIRCULAR[:1000], False), (os.urandom(100_000), False)],
+    ids=["large", "small", "does not become smaller"],
+)
+async def test_large_body_travels_packed_and_arrives_as_it_was(
+    rabbitmq: PrivateNode, pipes: Broker, office: str, body: bytes, is_packed: bool
+) -> None:
+    await _deliver(pipes, office, body)
+    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(topology.inbox(office))
+        message = await queue.get()
+        assert (message.content_encoding == "gzip", len(message.body) < len(body) / 5) == (is_packed, is_packed)
+        await message.nack()
+    (arrived,) = await _all_of(pipes, office, 1)
+    assert arrived.body == body
+
+
+async def test_body_that_is_not_packed_as_it_says_arrives_as_it_is(
+    rabbitmq: PrivateNode, pipes: Broker, office: str
+) -> None:
+    """Whoever reads it refuses it: it is no envelope. What would be too large is not even unpacked."""
+    bomb = gzip.compress(b" " * (topology.MOST_BYTES + 1))
+    bodies = {b"<x/>": "gzip", bomb: "gzip", gzip.compress(b"<x/>"): "br", gzip.compress(b"<y/>") + b"z": "gzip"}
+    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
+        exchange = await channel.get_exchange(topology.DELIVER)
+        for body, encoding in bodies.items():
+            await exchange.publish(aio_pika.Message(body, content_encoding=encoding), topology.deliver_key(office))
+    assert [one.body for one in await _all_of(pipes, office, len(bodies))] == list(bodies)
+
+
+async def _all_of(pipes: Broker, office: str, count: int) -> list[Incoming]:
     arrived: list[Incoming] = []
 
     async def take(messages: Sequence[Incoming]) -> None:
         arrived.extend(messages)
 
-    await _deliver(pipes, office, b"<x/>")
     consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=10, prefetch=10)
-    await _until(lambda: bool(arrived))
+    await _until(lambda: len(arrived) == count)
     await consumer.stop()
-    assert (arrived[0].body, arrived[0].type, arrived[0].headers["envelope-id"]) == (b"<x/>", "envelope", "e1")
-    assert await pipes.depth(topology.inbox(office)) == 0
+    return arrived
 
 
 @pytest.mark.parametrize(("exchange", "key"), [("office.nobody", "submit"), (topology.DELIVER, "nobody")])
