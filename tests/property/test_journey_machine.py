@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from axis import audit, edxml
-from axis.broker import Broker, Incoming, topology
+from axis.broker import Broker, Incoming, Packed, pack, topology
+from axis.broker.packing import unpack
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Priority
@@ -72,7 +73,7 @@ class Carrier:
         self,
         exchange: str,
         routing_key: str,
-        body: bytes,
+        body: bytes | Packed,
         *,
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: dict[str, Any] | None = None,
@@ -82,10 +83,11 @@ class Carrier:
         if self.says_no:
             self.says_no -= 1
             raise TransientError("SYS.BROKER")
+        packed = body if isinstance(body, Packed) else await pack(body)
         queue = _INBOX_OF[routing_key] if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
         self.queues[queue].append(
             Incoming(
-                body=body,
+                body=unpack(packed.body, packed.encoding, topology.MOST_BYTES),
                 type=type,
                 headers=headers or {},
                 exchange=exchange,
