@@ -4,12 +4,64 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any, Self
 
 from axis.edxml import AttachmentRef, Document, Organization
 from tests.bench.journal import word
 
+_FIRST = [
+    "Bá",
+    "Cẩm",
+    "Đông",
+    "Hà",
+    "Hàm",
+    "Hậu",
+    "Hoằng",
+    "Kim",
+    "Lam",
+    "Mường",
+    "Nga",
+    "Ngọc",
+    "Như",
+    "Phú",
+    "Quan",
+    "Quảng",
+    "Sơn",
+    "Tân",
+    "Thạch",
+    "Thiệu",
+    "Thọ",
+    "Triệu",
+    "Vĩnh",
+    "Yên",
+]
+_LAST = [
+    "Bình",
+    "Cường",
+    "Giang",
+    "Hải",
+    "Hạnh",
+    "Hòa",
+    "Khánh",
+    "Lâm",
+    "Lập",
+    "Lộc",
+    "Minh",
+    "Phong",
+    "Quang",
+    "Rồng",
+    "Thắng",
+    "Thành",
+    "Thủy",
+    "Tiên",
+    "Tiến",
+    "Trạch",
+    "Vinh",
+    "Xuân",
+]
 _RANDOM = os.urandom(128 * 1024)  # To draw so much for each document would cost more than to seal it.
 
 
@@ -54,7 +106,7 @@ def letter(originator: str, order: Order, number: int, attachments: tuple[Attach
     """Return a letter of about 4 KB when it is sealed."""
     return Document(
         originator=Organization(originator, "Sở Khoa học và Công nghệ (ví dụ)"),
-        addressees=tuple(Organization(code, "UBND phường Hàm Rồng (ví dụ)") for code in order.addressees),
+        addressees=tuple(map(_commune, order.addressees)),
         document_id=f"{originator},2026/08/25,{order.name}-{number}/TN",
         code_number=str(number),
         code_notation="TN",
@@ -63,6 +115,19 @@ def letter(originator: str, order: Order, number: int, attachments: tuple[Attach
         subject=f"V/v đo lường {order.name} số {number} (ví dụ)",
         signer_name="Nguyễn Văn A (ví dụ)",
         attachments=attachments,
+    )
+
+
+@cache
+def _commune(code: str) -> Organization:
+    """Return a made-up addressee, no two alike: a circular that names one a thousand times would pack too well."""
+    draw = Random(code)
+    first, last = draw.choice(_FIRST), draw.choice(_LAST)
+    return Organization(
+        code,
+        f"UBND {draw.choice(('xã', 'phường'))} {first} {last} (ví dụ)",
+        address=f"Số {draw.randint(1, 400)} đường {draw.choice(_FIRST)} {draw.choice(_LAST)}, {first} {last}",
+        email=f"{code.lower()}@example.vn",
     )
 
 
