@@ -30,7 +30,7 @@ from axis.ledger import (
 )
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
-from axis.ledger.engine import Database, open_database
+from axis.ledger.engine import Database, keep_others_out, open_database
 from axis.ledger.insert import insert, insert_once
 from axis.ledger.passwords import PasswordRow
 from axis.ledger.values import (
@@ -601,9 +601,7 @@ class Ledger:
         kept = list(rows)
 
         def work(connection: sa.Connection) -> None:
-            if connection.dialect.name == "postgresql":
-                # Two that load at the same moment would both delete, and then both insert.
-                connection.execute(sa.text(f"LOCK TABLE {t.roll.name} IN EXCLUSIVE MODE"))
+            keep_others_out(connection, t.roll)  # Two at the same moment would both delete, and then both insert.
             connection.execute(sa.delete(t.roll))
             insert(connection, t.roll, kept)
             connection.execute(sa.delete(t.roll_version))

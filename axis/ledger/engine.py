@@ -124,6 +124,15 @@ def _is_about_data(error: DBAPIError) -> bool:
     return code.startswith("22") or (error.orig is not None and isinstance(error.orig.__cause__, ValueError))
 
 
+def keep_others_out(connection: sa.Connection, table: sa.Table) -> None:
+    """Let nobody else write to a table until this transaction ends: what it finds there must be all that there is.
+
+    On SQLite there is one writer in any case.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))
+
+
 # --- SQLite -----------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
+from axis.ledger.engine import keep_others_out
 from axis.ledger.insert import insert
 
 _p = t.passwords.c
@@ -47,6 +48,7 @@ def listed(connection: sa.Connection, office: str | None) -> list[PasswordRow]:
 
 def add(connection: sa.Connection, office: str, digest: str, now: datetime, others_end_at: datetime) -> None:
     """Add a password of an office; those that it has end at a time, if they do not before."""
+    keep_others_out(connection, t.passwords)  # Two at the same moment would not end each other.
     _end(connection, others_end_at, _p.office == office)
     insert(connection, t.passwords, [{"office": office, "digest": digest, "made_at": now}])
 

@@ -1,6 +1,8 @@
 """The book itself, without the rooms around it: what each of its methods promises, on each kind of ledger."""
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -736,3 +738,12 @@ async def test_what_waits_is_counted_and_what_was_sent_is_listed_by_its_time(boo
     assert [len(await book.sent_by(SENDER, "document", *span, 10)) for span in spans] == [2, 0]
     assert len(await book.sent_by(SENDER, "document", *spans[0], 1)) == 1
     assert await book.sent_by(COMMUNE, "document", *spans[0], 10) == []
+
+
+async def test_of_passwords_made_at_the_same_moment_one_is_left(book: Ledger, ledger_url: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        operators = [await stack.enter_async_context(Ledger.open(ledger_url)) for _ in range(6)]
+        for _ in range(3):
+            made = (one.add_password(COMMUNE, _hex(secrets.token_hex(4)), AT, AT) for one in operators)
+            await asyncio.gather(*made)
+            assert sum(row.ends_at is None for row in await book.passwords(COMMUNE)) == 1
