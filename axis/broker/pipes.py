@@ -31,6 +31,7 @@ from aiormq.channel import Channel as Line
 from yarl import URL
 
 from axis.broker import topology
+from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
 from axis.broker.topology import Topology
 from axis.cancelling import ends_when_told
@@ -48,6 +49,8 @@ _READERS_TOLD_S = 1.0
 
 # What a line that is down, or going down, may raise.
 _LINE_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
+
+expect_any_properties()
 
 Headers = dict[str, Any]
 
@@ -305,7 +308,7 @@ class Broker:
                         message = await line.basic_get(queue)
                     if not isinstance(message.delivery, spec.Basic.GetOk):
                         break  # A reader was faster.
-                    incoming = _incoming(message)
+                    (incoming,) = await _unpacked([message])
                     if is_meant(incoming):
                         taken.append(incoming)
                     else:
@@ -322,7 +325,7 @@ class Broker:
             PermanentError: CFG.INVALID; something is there with other arguments.
             TransientError: SYS.BROKER
         """
-        doing = ""
+        doing, is_done = "", False
         self._declared = wanted
         try:
             with _true_cancellation():
@@ -339,11 +342,14 @@ class Broker:
                         doing = f"binding of {binding.queue}"
                         bound = await channel.get_queue(binding.queue, ensure=False)
                         await bound.bind(binding.exchange, binding.key)
+            is_done = True
         except ChannelPreconditionFailed as error:
             raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments: {error}") from error
         except _LINE_ERRORS as error:
-            self._doubt.set()
             raise TransientError("SYS.BROKER") from error
+        finally:
+            if not is_done:
+                self._doubt.set()
 
     async def mend(self) -> bool:
         """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
@@ -540,7 +546,7 @@ class _Arrivals:
 
 async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arrivals) -> None:
     while messages := await arrivals.next(max_batch):
-        incoming = [_incoming(message) for message in messages]
+        incoming = await _unpacked(messages)
         try:
             await callback(incoming)
         except Exception as error:
@@ -555,7 +561,7 @@ async def _each_alone(callback: Callback, at_once: int, arrivals: _Arrivals) -> 
     free = asyncio.Semaphore(at_once)
 
     async def one(message: DeliveredMessage) -> None:
-        incoming = _incoming(message)
+        (incoming,) = await _unpacked([message])
         try:
             await callback(incoming)
         except Exception as error:
@@ -594,6 +600,13 @@ def _tag(message: DeliveredMessage) -> int:
     if tag is None:
         raise AssertionError("a message that was consumed has a delivery tag")
     return tag
+
+
+async def _unpacked(messages: Sequence[DeliveredMessage]) -> list[Incoming]:
+    """Return messages as they were published: where one is packed, in a thread."""
+    if any(message.header.properties.content_encoding for message in messages):
+        return await asyncio.to_thread(lambda: list(map(_incoming, messages)))
+    return list(map(_incoming, messages))
 
 
 def _incoming(message: DeliveredMessage) -> Incoming:

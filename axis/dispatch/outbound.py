@@ -120,9 +120,11 @@ class Outbound:
 
     async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
         failed: list[int] = []
-        leaving = {one.envelope_id: one.sealed for one in attempts if not self.asks(one.addressee)}
-        packed = {envelope_id: await pack(sealed) for envelope_id, sealed in leaving.items()}
-        for some in _portions([(one, packed.get(one.envelope_id)) for one in attempts]):
+        asking = {one.addressee for one in attempts if self.asks(one.addressee)}
+        sealed = {one.envelope_id: one.sealed for one in attempts if one.addressee not in asking}
+        packed = {envelope_id: await pack(octets) for envelope_id, octets in sealed.items()}
+        leaving = [(one, None if one.addressee in asking else packed[one.envelope_id]) for one in attempts]
+        for some in _portions(leaving):
             publishing = (self._publish(one, body) for one, body in some)
             failed += [bad for bad in await asyncio.gather(*publishing) if bad is not None]
         if failed:
@@ -130,7 +132,7 @@ class Outbound:
 
     async def _publish(self, attempt: Attempt, body: Packed | None) -> int | None:
         """Publish one attempt; return the delivery's id if that failed."""
-        if body is None or self.asks(attempt.addressee):
+        if body is None:
             _tell_attempted(attempt)
             return None
         try:

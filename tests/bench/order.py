@@ -126,7 +126,6 @@ def _commune(code: str) -> Organization:
     return Organization(
         code,
         f"UBND {draw.choice(('xã', 'phường'))} {first} {last} (ví dụ)",
-        address=f"Số {draw.randint(1, 400)} đường {draw.choice(_FIRST)} {draw.choice(_LAST)}, {first} {last}",
         email=f"{code.lower()}@example.vn",
     )
 

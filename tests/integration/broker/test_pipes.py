@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import os
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from uuid import uuid4
 import aio_pika
 import pytest
 from aio_pika.exceptions import AMQPError
+from aiormq import spec
 
 from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
 from axis.broker import pipes as broker_pipes
@@ -271,6 +273,56 @@ async def test_body_that_is_not_packed_as_it_says_arrives_as_it_is(
         for body, encoding in bodies.items():
             await exchange.publish(aio_pika.Message(body, content_encoding=encoding), topology.deliver_key(office))
     assert [one.body for one in await _all_of(pipes, office, len(bodies))] == list(bodies)
+
+
+class _Raw(spec.Basic.Properties):
+    """Properties in bytes that no client library writes: the bit of one, and its value."""
+
+    def __init__(self, bit: int, value: bytes) -> None:
+        super().__init__()
+        self._bytes = struct.pack(">H", 1 << bit) + value
+
+    def marshal(self) -> bytes:
+        return self._bytes
+
+
+def _nested(depth: int) -> bytes:
+    table = b""
+    for _ in range(depth):
+        table = b"\x01aF" + struct.pack(">I", len(table)) + table
+    return struct.pack(">I", len(table)) + table
+
+
+@pytest.mark.parametrize(
+    ("bit", "value"),
+    [
+        (15, b"\x03\xff\xfe\xfd"),
+        (14, b"\x05\xff\xffip."),
+        (5, b"\x01\xff"),
+        (13, b"\0\0\0\x04\x01\xfft\x01"),
+        (13, _nested(5_000)),
+        (6, b"\xff" * 8),
+    ],
+    ids=["content type", "content encoding", "type", "name of a header", "nested headers", "time"],
+)
+async def test_message_whose_properties_cannot_be_read_arrives_without_any(
+    rabbitmq: PrivateNode, pipes: Broker, office: str, bit: int, value: bytes
+) -> None:
+    """And what came before and after it arrives as ever: the line holds."""
+    await _deliver(pipes, office, b"<before/>")
+    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
+        line = await channel.get_underlay_channel()
+        await line.basic_publish(
+            b"<odd/>",
+            exchange=topology.DELIVER,
+            routing_key=topology.deliver_key(office),
+            properties=_Raw(bit, value),
+        )
+    await _deliver(pipes, office, b"<after/>")
+    arrived = await _all_of(pipes, office, 3)
+    assert [one.body for one in arrived] == [b"<before/>", b"<odd/>", b"<after/>"]
+    assert [one.delivery_count for one in arrived] == [0, 0, 0]
+    assert [one.type for one in arrived] == ["envelope", "", "envelope"]
 
 
 async def _all_of(pipes: Broker, office: str, count: int) -> list[Incoming]:
