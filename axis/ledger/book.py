@@ -551,7 +551,7 @@ class Ledger:
     async def stories(self, *, whole: bool = False) -> AsyncIterator[stories.Story]:
         """Yield what the book says of each envelope, by id; `whole`: with the bytes of envelopes and receipts."""
         after = ""
-        while page := await self._database.read(
+        while page := await self._database.look(
             partial(stories.stories, envelopes=_ENVELOPE, after=after, whole=whole)
         ):
             for one in page:

@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -47,10 +48,18 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x61786973  # "axis": one process migrates, the others wait.
 
 
-class _Driver(Protocol):
-    """Runs works in order, in one transaction if they write."""
+class _Kind(Enum):
+    """What works do, and what they may see."""
 
-    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+    WRITES = "writes"  # All of them in one transaction.
+    ASKS = "asks"  # Each question sees what is committed when it is asked.
+    LOOKS = "looks"  # All questions see the same moment.
+
+
+class _Driver(Protocol):
+    """Runs works in order."""
+
+    async def run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
         """Return what each returned; raise what the first failing one raised, with nothing written."""
 
     async def close(self) -> None:
@@ -62,7 +71,7 @@ class Database:
 
     def __init__(self, driver: _Driver) -> None:
         self._driver = driver
-        self._commits: Batches[Work[Any], Any] = Batches(partial(self._run, reading=False), most=_MOST)
+        self._commits: Batches[Work[Any], Any] = Batches(partial(self._run, kind=_Kind.WRITES), most=_MOST)
 
     async def read(self, work: Work[T]) -> T:
         """Run work that writes nothing. Each of its questions sees what was committed when it was asked.
@@ -70,7 +79,16 @@ class Database:
         Raises:
             TransientError: SYS.LEDGER
         """
-        (result,) = await self._run([work], reading=True)
+        (result,) = await self._run([work], _Kind.ASKS)
+        return result  # type: ignore[no-any-return]
+
+    async def look(self, work: Work[T]) -> T:
+        """Run work that writes nothing, and all of whose questions see the same moment.
+
+        Raises:
+            TransientError: SYS.LEDGER
+        """
+        (result,) = await self._run([work], _Kind.LOOKS)
         return result  # type: ignore[no-any-return]
 
     async def write(self, work: Work[T]) -> T:
@@ -82,9 +100,9 @@ class Database:
         result: T = await self._commits.add(work)
         return result
 
-    async def _run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
+    async def _run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
         try:
-            return await self._driver.run(works, reading=reading)
+            return await self._driver.run(works, kind)
         except (IntegrityError, ProgrammingError):
             raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:
@@ -127,7 +145,8 @@ def _is_about_data(error: DBAPIError) -> bool:
 def keep_others_out(connection: sa.Connection, table: sa.Table) -> None:
     """Let nobody else write to a table until this transaction ends: what it finds there must be all that there is.
 
-    On SQLite there is one writer in any case.
+    On SQLite there is one writer in any case. Where two transactions have written to the table before they ask for
+    this, PostgreSQL ends one of them, with nothing done.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))
@@ -152,9 +171,10 @@ class _Sqlite:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger reader")
 
-    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
-        thread = self._readers if reading else self._writer
-        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, reading))
+    async def run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
+        writing = kind is _Kind.WRITES
+        thread = self._writer if writing else self._readers
+        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, not writing))
 
     def _transact(self, works: Sequence[Work[Any]], reading: bool) -> list[Any]:
         with self._engine.connect().execution_options(axis_reading=reading) as connection, connection.begin():
@@ -217,12 +237,16 @@ class _Postgresql:
         )
         # Each statement sees what is committed when it begins, in a transaction or without one, as PostgreSQL isolates them
         # where nothing is said; without one, a question is one message to the server and back.
-        self._asking = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engines = {
+            _Kind.WRITES: self._engine,
+            _Kind.ASKS: self._engine.execution_options(isolation_level="AUTOCOMMIT"),
+            _Kind.LOOKS: self._engine.execution_options(isolation_level="REPEATABLE READ"),
+        }
         sa.event.listen(self._engine.sync_engine, "checkin", _note_time)
         sa.event.listen(self._engine.sync_engine, "checkout", partial(_require_alive, self._engine.dialect))
 
-    async def run(self, works: Sequence[Work[Any]], *, reading: bool) -> list[Any]:
-        async with (self._asking if reading else self._engine).connect() as connection, connection.begin():
+    async def run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
+        async with self._engines[kind].connect() as connection, connection.begin():
             return await connection.run_sync(lambda plain: [work(plain) for work in works])
 
     async def close(self) -> None:

@@ -58,12 +58,11 @@ def stories(connection: sa.Connection, envelopes: sa.Select[Any], after: str, *,
     """Return the stories of a page of envelopes.
 
     Args:
-        connection: At the beginning of its transaction.
+        connection: All of whose questions see the same moment; see `Database.look`.
         envelopes: Selects envelope rows.
         after: Id of the last envelope of the page before; "" for the first page.
         whole: With the bytes of envelopes and receipts.
     """
-    _see_one_moment(connection)
     more = (_e.sealed_digest, *((_e.sealed,) if whole else ()))
     heads = connection.execute(
         envelopes.add_columns(*more).where(_e.id > after).order_by(_e.id).limit(_ENVELOPES)
@@ -107,12 +106,6 @@ def uploads(connection: sa.Connection, after: tuple[str, str]) -> list[tuple[str
         .limit(_ROWS)
     )
     return [(row.office, row.sha256, row.size_bytes) for row in found]
-
-
-def _see_one_moment(connection: sa.Connection) -> None:
-    """Let every statement of this transaction see the same book; SQLite does so by itself."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def _files() -> sa.Select[Any]:
