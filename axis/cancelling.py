@@ -4,12 +4,18 @@ A library that catches a cancellation - while it closes something, or because it
 answer came in the same moment - and then returns as if nothing had been, leaves
 a loop that goes on for ever, and whoever waits for its end waits with it.
 
+What runs in a thread cannot be told to end. Where it has a file in its hands,
+whoever waits for it waits until it has let go, also when told to end.
+
 Spec: Python, `asyncio.Task.cancelling`: requests that nobody has taken back with `uncancel`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -33,3 +39,22 @@ def ends_when_told() -> Iterator[None]:
         raise
     if is_told():
         raise asyncio.CancelledError
+
+
+async def to_its_end(call: Callable[..., T], *given: Any, undo: Callable[[T], object] | None = None) -> T:
+    """Do something in a thread, and wait for its end even where we are told to end.
+
+    Args:
+        call: What to do.
+        given: With what.
+        undo: Called with what it returned, where nobody waits for that any more.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(call, *given))
+    try:
+        await asyncio.wait([running])
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if running.exception() is None and undo is not None:
+            undo(running.result())
+        raise
+    return running.result()

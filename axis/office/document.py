@@ -5,7 +5,6 @@ at the axis until they are asked for; what is read or saved has been compared
 with the digest that was signed, and a file appears under its name only whole.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from axis import contents, edxml
+from axis.cancelling import to_its_end
 from axis.contents import Content
 from axis.edxml import AttachmentRef, BusinessType, Organization, Priority
 from axis.errors import TransientError, refuse
@@ -87,15 +87,15 @@ class Attachment:
             TransientError: As `stream`.
             OSError: It cannot be written.
         """
-        partial = await asyncio.to_thread(_Partial.open, path.parent, self.ref)
+        partial = await to_its_end(_Partial.open, path.parent, self.ref, undo=_Partial.let_go)
         is_kept = partial.is_found_again
         try:
             with partial.file:
                 async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=partial.seen.size_bytes):
-                    await asyncio.to_thread(partial.add, chunk)
+                    await to_its_end(partial.add, chunk)
                 is_kept = False  # Whole, or of no use.
                 self._require_whole(partial.seen)
-                await asyncio.to_thread(partial.become, path)
+                await to_its_end(partial.become, path)
         finally:
             if not is_kept:
                 partial.path.unlink(missing_ok=True)
@@ -152,6 +152,12 @@ class _Partial:
         except BaseException:
             file.close()
             raise
+
+    def let_go(self) -> None:
+        """Leave it to the next attempt, or to nobody."""
+        self.file.close()
+        if not self.is_found_again:
+            self.path.unlink(missing_ok=True)
 
     def add(self, chunk: bytes) -> None:
         """Append what has come."""

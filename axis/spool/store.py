@@ -29,6 +29,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
 from axis import private
+from axis.cancelling import to_its_end
 from axis.errors import PermanentError, Refusal, TransientError, refuse
 
 T = TypeVar("T")
@@ -227,7 +228,7 @@ class Spool:
         self._require_room(total - (_size_of(part) or 0))
         growing = _Part(part)
         try:
-            await _to_its_end(growing.open, offset, total)
+            await to_its_end(growing.open, offset, total)
             last = await _write_all(growing, total, chunks)
             if last is None:
                 return growing.size_bytes
@@ -240,9 +241,9 @@ class Spool:
 
     async def _finish(self, growing: "_Part", last: bytes, blob: Blob) -> Blob:
         if self._root is not None:
-            await _to_its_end(_finish_durably, growing, last, blob, self._root / _key(blob.sha256))
+            await to_its_end(_finish_durably, growing, last, blob, self._root / _key(blob.sha256))
             return blob
-        await _to_its_end(growing.end, last, blob)
+        await to_its_end(growing.end, last, blob)
         await self._adopt(growing.path, blob)
         growing.path.unlink(missing_ok=True)
         return blob
@@ -397,6 +398,7 @@ def _move(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         _copy_durably(source, target)
+        source.unlink()
 
 
 def _put_durably(content: bytes, digest: str, beside: Path, target: Path) -> None:
@@ -592,18 +594,6 @@ async def _written(piece: asyncio.Future[None] | None) -> None:
     if piece is not None:
         await asyncio.wait([piece])
         piece.result()
-
-
-async def _to_its_end(call: Callable[..., None], *given: Any) -> None:
-    """Do something in a thread. Whoever ends us waits until that has ended: until then its file is nobody else's."""
-    running = asyncio.ensure_future(asyncio.to_thread(call, *given))
-    try:
-        await asyncio.wait([running])
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        running.exception()  # Nobody else asks for it.
-        raise
-    running.result()
 
 
 def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: Path) -> None:

@@ -1,6 +1,7 @@
 """The spool on a local folder: a blob is there whole or not at all, and an upload goes on where it was cut."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import resource
@@ -425,3 +426,28 @@ async def test_upload_that_goes_on_needs_room_for_the_rest_alone(
         assert await store.append(OFFICE, DIGEST, offset=at, total=len(CONTENT), chunks=rest) == Blob(
             DIGEST, len(CONTENT)
         )
+
+
+async def test_spool_on_another_disk_leaves_nothing_in_staging(
+    store: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def across(self: Path, target: Path) -> Path:
+        if self.parent.name == "staging":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+    small, staged = CONTENT[:5000], store.stage()
+    assert await store.put(sha256(small).hexdigest(), small) == Blob(sha256(small).hexdigest(), 5000)
+    await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+    staged.write(CONTENT[:6000])
+    kept = await store.commit(staged)
+    for digest, content in (
+        (sha256(small).hexdigest(), small),
+        (DIGEST, CONTENT),
+        (kept.sha256, CONTENT[:6000]),
+    ):
+        assert await _read(store, digest) == content
+    assert list((tmp_path / "staging").iterdir()) == []

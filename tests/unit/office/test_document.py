@@ -3,14 +3,18 @@
 import asyncio
 import fcntl
 import random
+import threading
+import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from axis.edxml import AttachmentRef
 from axis.errors import TransientError
+from axis.office import document
 from axis.office.document import Attachment
 
 _LARGE = 5 * 1024 * 1024
@@ -86,3 +90,28 @@ async def test_nothing_is_left_where_nobody_would_find_it_again(tmp_path: Path) 
         with pytest.raises(TransientError):
             await file.save(tmp_path / "a.pdf")
         assert [one.name for one in tmp_path.iterdir()] == [f".{file.sha256[:32]}.part"]
+
+
+async def test_save_that_is_ended_puts_nothing_else_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ended while the disk takes its time, and the next one begins at once, and is cut."""
+    file, thin = _file(_LARGE)
+    begun, flush = threading.Event(), document.flush_to_disk
+
+    def slowly(opened: BinaryIO) -> None:
+        begun.set()
+        time.sleep(0.3)
+        flush(opened)
+
+    monkeypatch.setattr(document, "flush_to_disk", slowly)
+    saving = asyncio.create_task(file.save(tmp_path / "a.pdf"))
+    await asyncio.to_thread(begun.wait)
+    saving.cancel()
+    await asyncio.wait([saving])
+    assert saving.cancelled()
+    thin.cut_after = 2_000_000
+    with pytest.raises(TransientError):
+        await file.save(tmp_path / "a.pdf")
+    await asyncio.sleep(0.5)
+    assert (tmp_path / "a.pdf").read_bytes() == thin.content
