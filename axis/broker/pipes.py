@@ -35,7 +35,9 @@ from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
 from axis.broker.topology import Topology
 from axis.cancelling import ends_when_told
+from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.errors import PermanentError, TransientError
+from axis.receipts.bundle import RECEIPT, RECEIPTS
 from axis.telemetry import events
 
 _HEARTBEAT_S = 15
@@ -627,8 +629,10 @@ def _incoming(message: DeliveredMessage) -> Incoming:
 
 def _body(message: DeliveredMessage) -> bytes:
     """Return a body unpacked. One that cannot be is left for whoever reads it to refuse: it is no envelope."""
+    properties = message.header.properties
+    most_bytes = topology.MOST_BYTES if properties.message_type in (RECEIPT, RECEIPTS) else MAX_ENVELOPE_BYTES
     try:
-        return unpack(message.body, message.header.properties.content_encoding, topology.MOST_BYTES)
+        return unpack(message.body, properties.content_encoding, most_bytes)
     except ValueError:
         return message.body
 
