@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+import aio_pika
 import aiohttp
+from aiormq import spec
 
 from axis import clock, edxml, seal
 from axis.broker import Broker, Incoming, topology
@@ -53,6 +55,21 @@ async def be_hostile(trial: Trial, draw: random.Random) -> None:
                 trial.hostile += 1
             trial.done["hostile envelopes"] += 1
             await asyncio.sleep(draw.uniform(0, 0.2))
+    async with await aio_pika.connect(account) as connection, connection.channel() as channel:
+        line = await channel.get_underlay_channel()
+        for number in range(_EACH_KIND):
+            exchange, odd = topology.office_exchange(FLOODER), b"<odd>%d</odd>" % number
+            await line.basic_publish(odd, exchange=exchange, routing_key="submit", properties=_Odd())
+            trial.hostile += 1
+            trial.done["messages with odd properties"] += 1
+            await asyncio.sleep(draw.uniform(0, 0.2))
+
+
+class _Odd(spec.Basic.Properties):
+    """A content-encoding that is no UTF-8, which no client library writes."""
+
+    def marshal(self) -> bytes:
+        return b"\x40\x00\x05\xff\xffip."
 
 
 async def _refused(trial: Trial, http: aiohttp.ClientSession, envelope: bytes) -> bool:
