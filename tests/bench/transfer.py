@@ -24,8 +24,6 @@ from axis.office.gateway import GatewayClient
 from axis.seal import SigningKey
 from tests.bench.meters import MIB, forget_peak, memory_bytes
 
-_BEFORE = 4  # Files that go before, and are not counted.
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
@@ -38,6 +36,7 @@ class Transfer:
     office: str
     trust: str
     gateway_url: str
+    before: int  # Files that are carried first, and are not counted: in an office everything has been done before.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ async def _carry(transfer: Transfer) -> Carried:
     trust = Path(transfer.trust)
     key = SigningKey.load(trust / "keys" / f"{transfer.office}.key.pem", trust / "certs" / f"{transfer.office}.pem")
     async with GatewayClient.connect(transfer.gateway_url, office=transfer.office, key=key, now=clock.now) as client:
-        for _ in range(_BEFORE):
+        for _ in range(transfer.before):
             await _carry_little(client)
         forget_peak(os.getpid())
         held, began = memory_bytes(os.getpid(), "VmRSS"), time.perf_counter()
@@ -66,7 +65,7 @@ async def _carry(transfer: Transfer) -> Carried:
 
 
 async def _carry_little(client: GatewayClient) -> None:
-    """Bring and fetch a file, so that the line is open and everything has been done before, as in an office."""
+    """Bring and fetch a file of 1 MiB."""
     content = os.urandom(MIB)
     digest = sha256(content).hexdigest()
     with tempfile.TemporaryDirectory(dir=Path("var")) as folder:
