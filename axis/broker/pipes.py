@@ -7,8 +7,9 @@ a TransientError and its fate unknown. Every publish has a message id of its
 own: the client library matches returns to publishes by it.
 
 A broker may come back without its store, and a person may delete a queue. So
-what was declared is in doubt after every new connection, after a message that
-nobody took, and when a queue to be read is gone; `mend` declares it again.
+what was declared is in doubt after a connection that had to be opened again,
+after a message that nobody took, when a queue to be read is gone, and where
+declaring it was broken off; `mend` declares it again.
 
 Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
 """

@@ -172,9 +172,9 @@ class _Sqlite:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger reader")
 
     async def run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
-        writing = kind is _Kind.WRITES
-        thread = self._writer if writing else self._readers
-        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, not writing))
+        reading = kind is not _Kind.WRITES
+        thread = self._readers if reading else self._writer
+        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, reading))
 
     def _transact(self, works: Sequence[Work[Any]], reading: bool) -> list[Any]:
         with self._engine.connect().execution_options(axis_reading=reading) as connection, connection.begin():

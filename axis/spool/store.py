@@ -35,9 +35,8 @@ from axis.errors import PermanentError, Refusal, TransientError, refuse
 T = TypeVar("T")
 
 _CHUNK_BYTES = 1024 * 1024
-_PIECE_BYTES = (
-    256 * 1024
-)  # Of what comes: a change of threads for each piece of the network would cost more than writing it.
+# Of what comes: a change of threads for each piece of the network would cost more than writing it.
+_PIECE_BYTES = 256 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 ABANDONED = timedelta(days=7)
@@ -190,10 +189,10 @@ class Spool:
         return blob
 
     async def _adopt(self, path: Path, blob: Blob) -> None:
-        if await self.exists(blob.sha256) == blob.size_bytes:
-            return
         if self._root is not None:
-            await asyncio.to_thread(_move_durably, path, self._root / _key(blob.sha256))
+            await asyncio.to_thread(_give_place, path, blob, self._root / _key(blob.sha256))
+            return
+        if await self.exists(blob.sha256) == blob.size_bytes:
             return
         with contextlib.suppress(AlreadyExistsError):
             await _told(lambda: obstore.put_async(self._store, _key(blob.sha256), path, chunk_size=_PART_BYTES))
@@ -373,6 +372,12 @@ def _key(digest: str) -> str:
 def _require_digest(digest: str) -> None:
     if _DIGEST.fullmatch(digest) is None:
         raise PermanentError("API.NOT_FOUND")
+
+
+def _give_place(path: Path, blob: Blob, target: Path) -> None:
+    """Move a file that has been checked to its place, if nothing stands there yet."""
+    if _size_of(target) != blob.size_bytes:
+        _move_durably(path, target)
 
 
 def _move_durably(source: Path, target: Path) -> None:
@@ -599,8 +604,7 @@ async def _written(piece: asyncio.Future[None] | None) -> None:
 def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
     """Give a part that is complete its place, if it is what it should be."""
     growing.end(last, blob)
-    if _size_of(target) != blob.size_bytes:
-        _move_durably(growing.path, target)
+    _give_place(growing.path, blob, target)
     growing.path.unlink(missing_ok=True)
 
 

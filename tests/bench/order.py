@@ -12,56 +12,14 @@ from typing import Any, Self
 from axis.edxml import AttachmentRef, Document, Organization
 from tests.bench.journal import word
 
-_FIRST = [
-    "Bá",
-    "Cẩm",
-    "Đông",
-    "Hà",
-    "Hàm",
-    "Hậu",
-    "Hoằng",
-    "Kim",
-    "Lam",
-    "Mường",
-    "Nga",
-    "Ngọc",
-    "Như",
-    "Phú",
-    "Quan",
-    "Quảng",
-    "Sơn",
-    "Tân",
-    "Thạch",
-    "Thiệu",
-    "Thọ",
-    "Triệu",
-    "Vĩnh",
-    "Yên",
-]
-_LAST = [
-    "Bình",
-    "Cường",
-    "Giang",
-    "Hải",
-    "Hạnh",
-    "Hòa",
-    "Khánh",
-    "Lâm",
-    "Lập",
-    "Lộc",
-    "Minh",
-    "Phong",
-    "Quang",
-    "Rồng",
-    "Thắng",
-    "Thành",
-    "Thủy",
-    "Tiên",
-    "Tiến",
-    "Trạch",
-    "Vinh",
-    "Xuân",
-]
+_FIRST = (
+    "Bá", "Cẩm", "Đông", "Hà", "Hàm", "Hậu", "Hoằng", "Kim", "Lam", "Mường", "Nga", "Ngọc", "Như", "Phú", "Quan", "Quảng",
+    "Sơn", "Tân", "Thạch", "Thiệu", "Thọ", "Triệu", "Vĩnh", "Yên",
+)  # fmt: skip
+_LAST = (
+    "Bình", "Cường", "Giang", "Hải", "Hạnh", "Hòa", "Khánh", "Lâm", "Lập", "Lộc", "Minh", "Phong", "Quang", "Rồng", "Thắng",
+    "Thành", "Thủy", "Tiên", "Tiến", "Trạch", "Vinh", "Xuân",
+)  # fmt: skip
 _RANDOM = os.urandom(128 * 1024)  # To draw so much for each document would cost more than to seal it.
 
 
