@@ -1,7 +1,7 @@
 """Packing: a large message travels as gzip.
 
 The sealed header of a circular names every addressee, and each of them gets all
-of it: to 3,321 communes that is a megabyte for each, which is text that repeats
+of it: to 3,321 communes that is 0.9 MB for each, which is text that repeats
 itself. What is sealed is not touched: packed is the message, not the envelope.
 
 Spec: docs/protocol/broker.md 8; RFC 1952 (gzip); RFC 9110 8.4.1 (content codings); docs/adr/0028.

@@ -326,6 +326,10 @@ from tests.integration.spool.test_store import CONTENT, DIGEST, OFFICE
 async def pieces():
     yield CONTENT[:900_000]
     yield CONTENT[900_000:1_200_000]
+    yield CONTENT[1_200_000:1_250_000]
+    (part,) = Path("{tmp_path}/staging").iterdir()
+    while part.stat().st_size < 1_200_000:
+        await asyncio.sleep(0.01)
     print("going", flush=True)
     await asyncio.sleep(60)
 
@@ -343,7 +347,7 @@ asyncio.run(main())
     async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging") as store:
         assert await store.exists(DIGEST) is None
         offset = await store.upload_offset(OFFICE, DIGEST)
-        assert 900_000 <= offset <= 1_200_000  # The last piece was being written.
+        assert offset == 1_200_000
         done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
         assert done == Blob(DIGEST, len(CONTENT))
 
