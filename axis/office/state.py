@@ -5,7 +5,7 @@
     said         receipts of ours, byte for byte, with the time they were published
     heard        receipts of others about what we sent, until the handler took them
     submissions  what we sent, until the axis accepted or rejected it
-    files        the attachments of a submission until it ends: small ones here, large ones in folders
+    files        the attachments of a submission until it ends: small ones in segments, large ones in folders
 
 What a method writes is on the disk when it returns, in one thread; methods that
 are called at the same moment share one transaction, and one sync of the disk.
@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ from axis.batches import Batches
 from axis.errors import PermanentError, TransientError
 from axis.office import copies
 from axis.office.copies import FINAL, Carries, Copy, MayOrder, OrderState
+from axis.office.segments import Place, Segments
 from axis.office.speech import About
 from axis.receipts import Level, SignedReceipt
 
@@ -99,6 +101,10 @@ _SCHEMA = (
     CREATE INDEX orders_target ON orders (target);
     CREATE INDEX orders_open ON orders (envelope_id) WHERE state = 'open';
     CREATE INDEX submissions_document ON submissions (document_id);
+    """,
+    """
+    ALTER TABLE files ADD COLUMN segment INTEGER;
+    ALTER TABLE files ADD COLUMN start INTEGER;
     """,
 )  # One script for each version of the schema; a new version adds one.
 
@@ -273,6 +279,7 @@ class State:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self.folder = folder
+        self._segments = Segments(folder / "small", partial(_needed_segments, connection))
         self._connection = connection
         self._thread = thread
         self._commits: Batches[Callable[[sqlite3.Connection], Any], Any] = Batches(self._run, most=_MOST)
@@ -293,7 +300,7 @@ class State:
                 yield state
             finally:
                 await state._commits.finish()
-                await loop.run_in_executor(thread, connection.close)
+                await loop.run_in_executor(thread, state._close)
 
     async def _commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work in a transaction, with what else is ready; what it wrote is on the disk when this returns."""
@@ -301,7 +308,29 @@ class State:
         return result
 
     async def _run(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _transact, self._connection, works)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, works)
+
+    def _transact(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        db = self._connection
+        try:
+            self._segments.turn_over()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                results = [work(db) for work in works]
+                self._segments.sync()
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except (sqlite3.OperationalError, OSError) as error:
+            # Disk full, locked, unreadable: it may be mended while we wait.
+            raise TransientError("SYS.STATE") from error
+        return results
+
+    def _close(self) -> None:
+        self._segments.close()
+        self._connection.close()
 
     # --- what came -------------------------------------------------------------------
 
@@ -641,13 +670,21 @@ class State:
             )
             row = db.execute("SELECT id FROM submissions WHERE sealed_digest = ?", (sealed_digest,)).fetchone()
             db.executemany(
-                "INSERT INTO files (submission_id, sha256, size_bytes, folder, content) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET uploaded_at = NULL, folder = excluded.folder, content = excluded.content",
-                [(row["id"], one.sha256, one.size_bytes, one.folder, one.content) for one in files],
+                "INSERT INTO files (submission_id, sha256, size_bytes, folder, segment, start) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET uploaded_at = NULL, folder = excluded.folder, content = NULL,"
+                " segment = excluded.segment, start = excluded.start",
+                [(row["id"], one.sha256, one.size_bytes, one.folder, *self._place(one)) for one in files],
             )
             return str(row["id"])
 
         return await self._commit(work)
+
+    def _place(self, file: FileRow) -> tuple[int | None, int | None]:
+        """Put a small file where it waits; a large one lies in its folder."""
+        if file.content is None:
+            return None, None
+        place = self._segments.put(file.content)
+        return place.segment, place.offset
 
     async def due(self, now: datetime, limit: int, *, besides: Collection[str] = ()) -> list[Due]:
         """Return submissions that must be published, for the first time or again, urgent ones first.
@@ -670,7 +707,7 @@ class State:
                     urgent=bool(row["urgent"]),
                     failures=row["failures"],
                     publishes=row["publishes"],
-                    files=_waiting_files(db, row["id"]),
+                    files=_waiting_files(db, row["id"], self._segments),
                 )
                 for row in rows
             ]
@@ -872,13 +909,27 @@ def _last_said(db: sqlite3.Connection, envelope_id: str, attempt: int) -> tuple[
     return tuple(row["xml"] for row in rows)
 
 
-def _waiting_files(db: sqlite3.Connection, submission_id: str) -> tuple[FileRow, ...]:
+def _waiting_files(db: sqlite3.Connection, submission_id: str, segments: Segments) -> tuple[FileRow, ...]:
     rows = db.execute(
-        "SELECT sha256, size_bytes, folder, content FROM files WHERE submission_id = ? AND uploaded_at IS NULL"
-        " ORDER BY rowid",
+        "SELECT sha256, size_bytes, folder, content, segment, start FROM files"
+        " WHERE submission_id = ? AND uploaded_at IS NULL ORDER BY rowid",
         (submission_id,),
     )
-    return tuple(FileRow(**dict(row)) for row in rows)
+    return tuple(_file_row(row, segments) for row in rows)
+
+
+def _file_row(row: sqlite3.Row, segments: Segments) -> FileRow:
+    """Return a file with its content if that is small. One whose segment cannot be read is missing, as a large one would be."""
+    content = row["content"]  # An earlier version kept it here.
+    if row["segment"] is not None:
+        with contextlib.suppress(OSError):
+            content = segments.read(Place(row["segment"], row["start"]), row["size_bytes"])
+    return FileRow(sha256=row["sha256"], size_bytes=row["size_bytes"], folder=row["folder"], content=content)
+
+
+def _needed_segments(db: sqlite3.Connection) -> list[int]:
+    rows = db.execute("SELECT DISTINCT segment FROM files WHERE segment IS NOT NULL AND uploaded_at IS NULL")
+    return [row["segment"] for row in rows]
 
 
 def _text(at: datetime) -> str:
@@ -918,19 +969,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
     return db
-
-
-def _transact(db: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            results = [work(db) for work in works]
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-    except sqlite3.OperationalError as error:
-        # Disk full, locked, unreadable: it may be mended while we wait.
-        raise TransientError("SYS.STATE") from error
-    return results

@@ -803,7 +803,8 @@ async def test_order_about_what_came_before_orders_were_known(tmp_path: Path) ->
     db.executescript(
         "DROP TABLE orders; DROP INDEX envelopes_document; DROP INDEX submissions_document;"
         " ALTER TABLE envelopes DROP COLUMN kind; ALTER TABLE envelopes DROP COLUMN code;"
-        " ALTER TABLE envelopes DROP COLUMN previous; PRAGMA user_version = 3;"
+        " ALTER TABLE envelopes DROP COLUMN previous; ALTER TABLE files DROP COLUMN segment;"
+        " ALTER TABLE files DROP COLUMN start; PRAGMA user_version = 3;"
     )
     db.close()
     async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:
