@@ -11,7 +11,7 @@ what was declared is in doubt after a connection that had to be opened again,
 after a message that nobody took, when a queue to be read is gone, and where
 declaring it was broken off; `mend` declares it again.
 
-Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues".
+Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues", "Sender-selected Distribution".
 """
 
 import asyncio
@@ -190,6 +190,7 @@ class Broker:
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: Headers | None = None,
         user_id: str | None = None,
+        also: Sequence[str] = (),
         timeout: float = _PUBLISH_S,
     ) -> None:
         """Publish one message, and return once the broker has it on disk.
@@ -201,6 +202,8 @@ class Broker:
             type: What kind of message it is.
             headers: Of the message.
             user_id: The account that publishes, to be shown to the reader.
+            also: Further routing keys. The message goes wherever one of all its keys leads to; it is returned if none
+                leads anywhere, and refused if a single queue refuses it, though the others have it.
             timeout: Seconds until its fate is called unknown.
 
         Raises:
@@ -213,7 +216,7 @@ class Broker:
             content_encoding=packed.encoding,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=uuid4().hex,
-            headers=headers,
+            headers={**(headers or {}), "BCC": list(also)} if also else headers,  # The broker takes it off again.
             user_id=user_id,
         )
         try:

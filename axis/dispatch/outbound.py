@@ -9,10 +9,13 @@ What a commit makes due is begun in that same commit (`along`): an envelope that
 has just come in is on its way when its acceptance is on the disk. What is due
 by the clock is found by a look from time to time (`go_round`).
 
+A circular reaches many of its addressees by one publish: what costs is to bring a
+message to the broker, not to have it put into one more inbox.
+
 An office that asks the gateway gets nothing from the broker: an attempt is on
 record, and with it the delivery is in the inbox that the office is shown.
 
-Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019.
+Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030.
 """
 
 import asyncio
@@ -32,7 +35,8 @@ T = TypeVar("T")
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; what is large is packed once for all its addressees.
 _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
-_Leaving = tuple[Attempt, Packed | None]  # With its message; none for an office that asks.
+_CIRCULAR = 16  # So many attempts at one envelope, begun together and all alike, are published at once.
+_Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 
 
@@ -119,46 +123,50 @@ class Outbound:
         await asyncio.gather(self._send_attempts(attempts), self._send_notices(notices))
 
     async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
-        failed: list[int] = []
         asking = {one.addressee for one in attempts if self.asks(one.addressee)}
-        sealed = {one.envelope_id: one.sealed for one in attempts if one.addressee not in asking}
-        packed = {envelope_id: await pack(octets) for envelope_id, octets in sealed.items()}
-        leaving = [(one, None if one.addressee in asking else packed[one.envelope_id]) for one in attempts]
+        leaving = await _packed([one for one in attempts if one.addressee not in asking])
+        failed: list[int] = []
         for some in _portions(leaving):
-            publishing = (self._publish(one, body) for one, body in some)
-            failed += [bad for bad in await asyncio.gather(*publishing) if bad is not None]
+            for bad in await asyncio.gather(*(self._publish(alike, body) for alike, body in some)):
+                failed += bad
         if failed:
             await self.ledger.put_back(failed, self.now() + _SOON, "SYS.BROKER", "")
+        for one in attempts:
+            if one.addressee in asking:
+                _tell_attempted(one)
 
-    async def _publish(self, attempt: Attempt, body: Packed | None) -> int | None:
-        """Publish one attempt; return the delivery's id if that failed."""
-        if body is None:
-            _tell_attempted(attempt)
-            return None
+    async def _publish(self, attempts: Sequence[Attempt], body: Packed) -> list[int]:
+        """Publish what makes some attempts that are alike; return the ids of the deliveries for which that failed."""
+        first, *others = attempts
         try:
             await self.broker.publish(
                 topology.DELIVER,
-                topology.deliver_key(attempt.addressee, topology.is_urgent(attempt.priority)),
+                _key(first),
                 body,
                 type="envelope",
                 headers={
-                    "envelope-id": attempt.envelope_id,
-                    "envelope-digest": attempt.digest,
-                    "attempt": attempt.attempt_no,
-                    "previous-receipt": attempt.chain_head,
+                    "envelope-id": first.envelope_id,
+                    "envelope-digest": first.digest,
+                    "attempt": first.attempt_no,
+                    "previous-receipt": first.chain_head,
                 },
+                also=[_key(one) for one in others],
             )
         except TransientError as error:
+            if others:  # An inbox that takes nothing says no for all of them; most have it now, and know it again.
+                alone = await asyncio.gather(*(self._publish([one], body) for one in attempts))
+                return [delivery_id for bad in alone for delivery_id in bad]
             metrics.ATTEMPTS.labels("unpublished").inc()
             events.delivery_unpublished(
-                envelope_id=attempt.envelope_id,
-                addressee=attempt.addressee,
-                attempt=attempt.attempt_no,
+                envelope_id=first.envelope_id,
+                addressee=first.addressee,
+                attempt=first.attempt_no,
                 code=error.code,
             )
-            return attempt.delivery_id
-        _tell_attempted(attempt)
-        return None
+            return [first.delivery_id]
+        for one in attempts:
+            _tell_attempted(one)
+        return []
 
     async def _send_notices(self, notices: Sequence[DueNotice]) -> None:
         """Publish receipts to the offices that wait for them, those of one office together."""
@@ -217,16 +225,39 @@ def _tell_attempted(attempt: Attempt) -> None:
     events.delivery_attempted(envelope_id=attempt.envelope_id, addressee=attempt.addressee, attempt=attempt.attempt_no)
 
 
-def _portions(attempts: Sequence[_Leaving]) -> Iterator[list[_Leaving]]:
+def _key(attempt: Attempt) -> str:
+    return topology.deliver_key(attempt.addressee, topology.is_urgent(attempt.priority))
+
+
+async def _packed(attempts: Sequence[Attempt]) -> list[_Leaving]:
+    """Return a round as the messages that make it."""
+    sealed = {one.envelope_id: one.sealed for one in attempts}
+    packed = {envelope_id: await pack(octets) for envelope_id, octets in sealed.items()}
+    return [(alike, packed[alike[0].envelope_id]) for alike in _alike(attempts)]
+
+
+def _alike(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, ...]]:
+    """Put those attempts together that one publish can make; few are made each for itself."""
+    same: dict[tuple[str, int, str, bool], list[Attempt]] = {}
+    for one in attempts:
+        what = (one.envelope_id, one.attempt_no, one.chain_head, topology.is_urgent(one.priority))
+        same.setdefault(what, []).append(one)
+    for some in same.values():
+        if len(some) >= _CIRCULAR:
+            yield tuple(some)
+        else:
+            yield from ((one,) for one in some)
+
+
+def _portions(leaving: Sequence[_Leaving]) -> Iterator[list[_Leaving]]:
     """Divide a round into what may be on its way at once; no portion is empty."""
     portion: list[_Leaving] = []
     size_bytes = 0
-    for attempt, body in attempts:
-        its_bytes = 0 if body is None else len(body.body)
-        if portion and size_bytes + its_bytes > _AT_ONCE_BYTES:
+    for alike, body in leaving:
+        if portion and size_bytes + len(body.body) > _AT_ONCE_BYTES:
             yield portion
             portion, size_bytes = [], 0
-        portion.append((attempt, body))
-        size_bytes += its_bytes
+        portion.append((alike, body))
+        size_bytes += len(body.body)
     if portion:
         yield portion

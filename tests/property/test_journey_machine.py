@@ -78,8 +78,10 @@ class Carrier:
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: dict[str, Any] | None = None,
         user_id: str | None = None,
+        also: Sequence[str] = (),
     ) -> None:
         """Take a message, or not, or take it and not say so."""
+        assert not also  # So few attempts are made each for itself.
         if self.says_no:
             self.says_no -= 1
             raise TransientError("SYS.BROKER")

@@ -156,7 +156,7 @@ async def test_express_document_that_came_last_is_the_first_that_an_office_is_ha
     )
     for number in range(201):
         attempt = _attempt(number, office, Priority.EXPRESS if number == 200 else Priority.ORDINARY, key)
-        assert await outbound._publish(attempt, Packed(attempt.sealed)) is None
+        assert await outbound._publish([attempt], Packed(attempt.sealed)) == []
 
     handed: list[str] = []
     system = Office(lambda: settings)

@@ -1,9 +1,12 @@
 """A round of attempts goes out in portions that fit into memory."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from axis.broker import Packed
+from axis.broker.topology import is_urgent
 from axis.dispatch import outbound
 from axis.ledger import Attempt
 
@@ -27,11 +30,37 @@ def _attempt(number: int) -> Attempt:
     )
 )
 def test_every_attempt_goes_once_in_its_turn_and_no_portion_is_too_large(sizes: list[int]) -> None:
-    leaving = [(_attempt(number), Packed(bytes(size))) for number, size in enumerate(sizes)]
-    portions = list(outbound._portions([*leaving, (_attempt(len(sizes)), None)]))
-    assert [one.delivery_id for portion in portions for one, _ in portion] == list(range(len(sizes) + 1))
+    leaving = [((_attempt(number),), Packed(bytes(size))) for number, size in enumerate(sizes)]
+    portions = list(outbound._portions(leaving))
+    assert [alike[0].delivery_id for portion in portions for alike, _ in portion] == list(range(len(sizes)))
     for portion in portions:
-        bodies = [body.body for _, body in portion if body is not None]
-        assert len(bodies) <= 1 or sum(map(len, bodies)) <= outbound._AT_ONCE_BYTES
-    small_enough = sum(sizes) <= outbound._AT_ONCE_BYTES
-    assert len(portions) == 1 if small_enough else len(portions) > 1 or len(sizes) == 1
+        assert len(portion) == 1 or sum(len(body.body) for _, body in portion) <= outbound._AT_ONCE_BYTES
+    assert (
+        len(portions) == min(len(sizes), 1)
+        if sum(sizes) <= outbound._AT_ONCE_BYTES
+        else len(portions) > 1 or len(sizes) == 1
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(1, 2), st.sampled_from("hk"), st.integers(0, 3)), max_size=120
+    )
+)
+def test_attempts_that_one_publish_makes_are_alike_and_each_is_made_once(
+    rounds: list[tuple[str, int, str, int]],
+) -> None:
+    attempts = [
+        replace(_attempt(number), envelope_id=envelope, attempt_no=count, chain_head=head, priority=priority)
+        for number, (envelope, count, head, priority) in enumerate(rounds)
+    ]
+    together = list(outbound._alike(attempts))
+    assert sorted(one.delivery_id for some in together for one in some) == list(range(len(rounds)))
+    kinds = [
+        {(one.envelope_id, one.attempt_no, one.chain_head, is_urgent(one.priority)) for one in some}
+        for some in together
+    ]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert all(len(some) == 1 or len(some) >= outbound._CIRCULAR for some in together)
+    of_many = [kind.pop() for some, kind in zip(together, kinds, strict=True) if len(some) > 1]
+    assert len(of_many) == len(set(of_many))
