@@ -36,6 +36,8 @@ _STOP_S = 30.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DESCRIPTORS_OF_AN_OFFICE = 3  # Its connection, and a file of each of its two queues while what is in it is read.
 _HANDLES, _TICK_MS = 1_000_000, 60_000  # See `_environment`.
+_LOG_BYTES = (64 * 1024 * 1024, 256 * 1024 * 1024)  # Of the log that all queues share: least and most.
+_LOG_OF_MEMORY = 1 / 32
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
 
 
@@ -187,10 +189,9 @@ class PrivateNode:
             f"default_user = {_USER}\n"
             f"default_pass = {place.password}\n"
             f"max_message_size = {topology.MOST_BYTES}\n"
-            # Thousands of quorum queues hold 200 KiB each at rest; the log that they share is kept in memory until it is
-            # full, and is 512 MiB where nothing is said.
+            # Thousands of quorum queues hold 200 KiB each at rest.
             "vm_memory_high_watermark.relative = 0.4\n"
-            "raft.wal_max_size_bytes = 67108864\n"
+            f"raft.wal_max_size_bytes = {_log_bytes()}\n"
             "disk_free_limit.absolute = 200MB\n"
             "log.file.level = warning\n"
             "log.console = false\n".encode(),
@@ -247,6 +248,17 @@ class PrivateNode:
             except TransientError:
                 return False
         return True
+
+
+def _log_bytes() -> int:
+    """Return how long the log of the queues may become before each of them takes its part out of it.
+
+    It is in memory meanwhile, twice at the worst, and 512 MiB where nothing is said. The less often it is full, the better:
+    it costs each queue with anything in it a file of its own, which a circular to thousands has to wait for.
+    """
+    least, most = _LOG_BYTES
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(least, min(most, int(memory * _LOG_OF_MEMORY)))
 
 
 def _runs(pid: int) -> bool:

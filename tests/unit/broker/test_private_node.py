@@ -1,5 +1,6 @@
-"""A private node's ports are its own, also while it is away."""
+"""A private node's ports are its own, also while it is away; its log fits the machine."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,12 @@ def test_machine_that_says_nothing_useful_is_taken_for_a_usual_one(
         given.write_text(told, encoding="ascii")
     monkeypatch.setattr(private_node, "_GIVEN", given)
     assert all(10_240 <= port < 32_768 for port in free_ports(3))
+
+
+@pytest.mark.parametrize(("gib", "mib"), [(1, 64), (4, 128), (24, 256)])
+def test_log_of_the_queues_takes_a_small_part_of_the_memory(
+    gib: int, mib: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": gib * 1024**3 // 4096}
+    monkeypatch.setattr(os, "sysconf", told.__getitem__)
+    assert private_node._log_bytes() == mib * 1024**2
