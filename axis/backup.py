@@ -13,7 +13,8 @@ was broken off has restored nothing that counts.
 Private keys are no part of it: they are kept where they were made.
 
 Limits: an attachment that an earlier backup brought is not read again before a
-restore, only its size is looked at.
+restore, only its size is looked at. A restore reads all of them, and what is in
+the spool already.
 """
 
 import asyncio
@@ -132,6 +133,7 @@ class Restored:
     gap: timedelta  # What was accepted in it, the ledger does not know.
     resumed: ledgers.Resumed
     brought: int  # Files that were not in the spool.
+    replaced: tuple[str, ...]  # Digests of files that were in the spool, damaged.
     trust_placed: tuple[str, ...]
     trust_kept: tuple[str, ...]  # Was there, and was left as it is.
 
@@ -339,7 +341,7 @@ async def restore(source: Path, place: Place, *, now: datetime, shown: Shown) ->
     await asyncio.to_thread(_require_parts, source, manifest)
     with shown("tệp đính kèm / attachments", sum(manifest.files.values())) as told:
         async with Spool.open(place.spool_url, place.staging) as spool:
-            brought = await _bring(source / _FILES, manifest.files, spool, told)
+            brought, replaced = await _bring(source / _FILES, manifest.files, spool, told)
     try:
         placed, kept = await asyncio.to_thread(_place_trust, source, manifest, place)
     except OSError as error:
@@ -350,6 +352,7 @@ async def restore(source: Path, place: Place, *, now: datetime, shown: Shown) ->
         gap=now - manifest.made_at,
         resumed=resumed,
         brought=brought,
+        replaced=replaced,
         trust_placed=placed,
         trust_kept=kept,
     )
@@ -407,22 +410,38 @@ def _require_parts(source: Path, manifest: Manifest) -> None:
             raise _does_not_hold(f"{_FILES}/{digest}")
 
 
-async def _bring(folder: Path, files: dict[str, int], spool: Spool, told: Callable[[int], None]) -> int:
-    """Put files into the spool, each under the digest that it must have; return how many were not there."""
-    brought = come = 0
+async def _bring(
+    folder: Path, files: dict[str, int], spool: Spool, told: Callable[[int], None]
+) -> tuple[int, tuple[str, ...]]:
+    """Put files into the spool, each under the digest that it must have; one that is whole there stays.
+
+    Returns:
+        How many were not there; the digests of those that were there, damaged.
+    """
+    brought, replaced, come = 0, list[str](), 0
     for digest, size in sorted(files.items()):
         file = _stored(folder, digest)
         try:
-            if await spool.exists(digest) != size:
+            there = await spool.exists(digest)
+            if there == size and await _is_whole(spool, digest, size):
+                if await asyncio.to_thread(_digest_of, file) != digest:
+                    raise _does_not_hold(f"{_FILES}/{digest}")
+            else:
                 await _put(file, digest, spool)
-                brought += 1
-            elif await asyncio.to_thread(_digest_of, file) != digest:
-                raise _does_not_hold(f"{_FILES}/{digest}")
+                brought += there is None
+                replaced += [] if there is None else [digest]
         except OSError as error:
             raise _cannot(file, error) from error
         come += size
         told(come)
-    return brought
+    return brought, tuple(replaced)
+
+
+async def _is_whole(spool: Spool, digest: str, size: int) -> bool:
+    found = sha256()
+    async for chunk in spool.stream(digest, size=size):
+        await asyncio.to_thread(found.update, chunk)
+    return found.hexdigest() == digest
 
 
 async def _put(file: Path, digest: str, spool: Spool) -> None:

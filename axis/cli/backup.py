@@ -161,6 +161,7 @@ def _restored_as_dict(source: Path, done: backups.Restored) -> dict[str, Any]:
         **_held(done.manifest),
         "gap_s": done.gap.total_seconds(),
         "brought": done.brought,
+        "replaced": list(done.replaced),
         "trust": {"placed": list(done.trust_placed), "kept": list(done.trust_kept)},
         "put_back": resumed.put_back,
         "overdue": resumed.overdue,
@@ -178,6 +179,14 @@ def _tell_restored(source: Path, done: backups.Restored) -> None:
     )
     _tell_held(held)
     output.console.print(f"  {len(held.files)} attachments, of them brought into the spool: {done.brought}")
+    for digest in done.replaced[:_MOST_SHOWN]:
+        output.console.print(
+            f"  Hỏng, đã thay / Damaged in the spool, replaced by the backup's copy: {digest}",
+            markup=False,
+            style="yellow",
+        )
+    if len(done.replaced) > _MOST_SHOWN:
+        output.console.print(f"  … {len(done.replaced)} in all; --json names each", style="yellow")
     output.console.print(
         f"  {len(done.trust_placed)} files put into the trust folder; {len(done.trust_kept)} were there and were left as they are"
     )

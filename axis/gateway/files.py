@@ -123,9 +123,9 @@ class Files:
 
     async def _upload(self, call: _Call) -> None:
         if call.method == "HEAD":
-            come = await self._own_size(call)
+            come = await self._spool.unfinished(call.office, call.digest)
             if come is None:
-                come = await self._spool.upload_offset(call.office, call.digest)
+                come = await self._own_size(call) or 0
             await call.answer(200, {"Upload-Offset": str(come)})
             return
         is_piece = call.method == "PATCH"
@@ -135,9 +135,8 @@ class Files:
             raise refuse("ENV.ENCODING", "Content-Encoding")  # Its size could not be known before it is unpacked.
         if length > self._most_bytes:
             raise refuse("ATT.SIZE", f"{length} > {self._most_bytes} bytes")
-        there = await self._own_size(call)
-        if there is not None:
-            await call.answer(201, {"Upload-Offset": str(there)})
+        if await self._own_size(call) == length:  # One of another size was damaged: what comes takes its place.
+            await call.answer(201, {"Upload-Offset": str(length)})
             return
         result = await (self._piece(call, offset, length) if offset is not None else self._whole(call, length))
         if isinstance(result, Blob):

@@ -115,7 +115,7 @@ class GatewayClient:
         cuts = 0
         while True:
             try:
-                offset = await self._offset(sha256)
+                offset = await self._offset(sha256, size_bytes)
                 if offset is None:
                     told(size_bytes)
                     return
@@ -144,9 +144,10 @@ class GatewayClient:
             return False
         return True
 
-    async def _offset(self, sha256: str) -> int | None:
-        """Return how much of an upload has come; None if the file is in the spool."""
-        if (await self._ask("HEAD", f"/v1/attachments/{sha256}")).is_good:
+    async def _offset(self, sha256: str, size_bytes: int) -> int | None:
+        """Return how much of an upload has come; None if the file is in the spool, in its size."""
+        there = await self._ask("HEAD", f"/v1/attachments/{sha256}")
+        if there.is_good and there.headers.get("Content-Length") == str(size_bytes):
             return None
         answer = await self._ask("HEAD", f"/v1/uploads/{sha256}")
         _require_good(answer)

@@ -1,8 +1,11 @@
-"""Store: a local folder or an S3 bucket, written once and read in ranges.
+"""Store: a local folder or an S3 bucket, written whole and read in ranges.
 
 Locally a finished file is synced and renamed, which costs nothing however
 large it is; obstore's own local writer copies and does not sync. The bucket
 goes through obstore.
+
+What comes again, and has been checked, takes the place of what stands there:
+that may have been damaged meanwhile, and to find out would be to read it.
 
 Limits: the staging folder is on this machine, so that an upload that was cut
 can be resumed only where it began.
@@ -25,7 +28,7 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from axis import private
@@ -157,7 +160,7 @@ class Spool:
             raise TransientError("SYS.SPOOL") from error
 
     async def commit(self, staged: Staged) -> Blob:
-        """Give a staged file its place in the spool; it may be there already.
+        """Give a staged file its place in the spool; what stands there is replaced.
 
         Raises:
             TransientError: SYS.SPOOL
@@ -169,7 +172,7 @@ class Spool:
         return blob
 
     async def put(self, digest: str, content: bytes) -> Blob:
-        """Give a small file that is here as a whole its place in the spool, in one change of threads.
+        """Give a small file that is here as a whole its place in the spool, in one change of threads; as `commit` does.
 
         Raises:
             Refusal: ATT.DIGEST
@@ -184,24 +187,16 @@ class Spool:
             return blob
         found = await asyncio.to_thread(lambda: sha256(content).hexdigest())
         _require_same(found, digest)
-        with contextlib.suppress(AlreadyExistsError):
-            await _told(lambda: obstore.put_async(self._store, _key(digest), content))
+        await _told(lambda: obstore.put_async(self._store, _key(digest), content))
         return blob
 
     async def _adopt(self, path: Path, blob: Blob) -> None:
         if self._root is not None:
-            await asyncio.to_thread(_give_place, path, blob, self._root / _key(blob.sha256))
+            await asyncio.to_thread(_give_place, path, self._root / _key(blob.sha256))
             return
-        if await self.exists(blob.sha256) == blob.size_bytes:
-            return
-        with contextlib.suppress(AlreadyExistsError):
-            await _told(lambda: obstore.put_async(self._store, _key(blob.sha256), path, chunk_size=_PART_BYTES))
+        await _told(lambda: obstore.put_async(self._store, _key(blob.sha256), path, chunk_size=_PART_BYTES))
 
     # --- uploads that may be cut and resumed -------------------------------------
-
-    async def upload_offset(self, owner: str, digest: str) -> int:
-        """Return how many bytes of an unfinished upload its owner has brought so far."""
-        return _size_of(self._part(owner, digest)) or 0
 
     async def append(
         self, owner: str, digest: str, *, offset: int | None, total: int, chunks: AsyncIterator[bytes]
@@ -359,7 +354,7 @@ async def _told(call: Callable[[], Awaitable[T]]) -> T:
     """Await a store's answer; what it cannot do now is transient."""
     try:
         return await call()
-    except (FileNotFoundError, AlreadyExistsError):
+    except FileNotFoundError:
         raise
     except (BaseError, OSError) as error:
         raise TransientError("SYS.SPOOL") from error
@@ -374,10 +369,9 @@ def _require_digest(digest: str) -> None:
         raise PermanentError("API.NOT_FOUND")
 
 
-def _give_place(path: Path, blob: Blob, target: Path) -> None:
-    """Move a file that has been checked to its place, if nothing stands there yet."""
-    if _size_of(target) != blob.size_bytes:
-        _move_durably(path, target)
+def _give_place(path: Path, target: Path) -> None:
+    """Move a file that has been checked to its place, whatever stands there."""
+    _move_durably(path, target)
 
 
 def _move_durably(source: Path, target: Path) -> None:
@@ -407,13 +401,11 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _put_durably(content: bytes, digest: str, beside: Path, target: Path) -> None:
-    """Write a file that is not there yet, under the name that its bytes give it.
+    """Write a file under the name that its bytes give it.
 
     Each call of the system lets go of the interpreter and waits for it again, so that there are no more than it takes.
     """
     _require_same(sha256(content).hexdigest(), digest)
-    if _size_of(target) == len(content):
-        return
     is_kept = False
     try:
         with beside.open("xb", buffering=0) as file:
@@ -604,7 +596,7 @@ async def _written(piece: asyncio.Future[None] | None) -> None:
 def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
     """Give a part that is complete its place, if it is what it should be."""
     growing.end(last, blob)
-    _give_place(growing.path, blob, target)
+    _give_place(growing.path, target)
     growing.path.unlink(missing_ok=True)
 
 

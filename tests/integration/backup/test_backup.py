@@ -477,6 +477,39 @@ async def test_trust_that_is_there_is_left_as_it_is(home: House, here: Place, th
         assert (there.trust / name).read_bytes() == (here.trust / name).read_bytes()
 
 
+# --- where a spool has survived -----------------------------------------------------------------------
+
+
+def _in_spool(place: Place, digest: str) -> Path:
+    return Path(place.spool_url.removeprefix("file://")) / "sha256" / digest[:2] / digest
+
+
+@pytest.mark.parametrize("harm", [_flip, lambda file: os.truncate(file, 100)], ids=["altered", "truncated"])
+async def test_file_that_is_damaged_in_a_spool_that_survived_is_replaced_and_told(
+    home: House, here: Place, there: Place, target: Path, harm: Callable[[Path], object]
+) -> None:
+    damaged, _ = await _accepted(home), await _accepted(home)
+    (row,) = await home.ledger.attachments_of(damaged)
+    whole = await _files(here, home.ledger)
+    await _back_up(home, target, here)
+    harm(_in_spool(here, row.sha256))
+    done = await _restore(home, target, replace(there, spool_url=here.spool_url, staging=here.staging))
+    assert (done.brought, done.replaced) == (0, (row.sha256,))
+    assert await _files(here, home.ledger) == whole
+
+
+async def test_file_that_is_whole_nowhere_keeps_an_axis_from_being_restored(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    (row,) = await home.ledger.attachments_of(await _accepted(home))
+    await _back_up(home, target, here)
+    _flip(_in_spool(here, row.sha256))
+    _flip(_attachment(target))
+    with pytest.raises(PermanentError, match=row.sha256):
+        await _restore(home, target, replace(there, spool_url=here.spool_url, staging=here.staging))
+    assert await _is_empty(there)
+
+
 # --- what is in it and what is not -----------------------------------------------------------------------
 
 

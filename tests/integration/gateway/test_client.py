@@ -13,7 +13,7 @@ import pytest
 from axis.errors import PermanentError, TransientError
 from axis.office import gateway
 from axis.office.gateway import GatewayClient
-from tests.house import SENDER, House
+from tests.house import COMMUNE, SENDER, House
 from tests.integration.gateway.conftest import MOST_BYTES
 
 _CUT_AFTER = 300_000
@@ -77,6 +77,38 @@ async def test_file_goes_up_and_comes_down(
         assert await _fetch(client, digest, size_bytes) == digest
     assert told[-1] == size_bytes
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize("at_one_go", [100_000, 1024 * 1024])
+@pytest.mark.parametrize("left", [None, b"", b"half"], ids=["moved away", "emptied", "truncated"])
+async def test_file_that_the_spool_has_lost_or_cut_is_whole_when_its_office_brings_it_again(
+    url: str, home: House, tmp_path: Path, left: bytes | None, at_one_go: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_AT_ONE_GO", at_one_go)
+    monkeypatch.setattr(gateway, "_PAUSE_FIRST_S", 0.01)
+    path, digest = _file(tmp_path, 300_000)
+    async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now) as client:
+        await client.upload(path, digest, 300_000)
+        (kept,) = (tmp_path / "spool").rglob(digest)
+        kept.unlink()
+        if left is not None:
+            kept.write_bytes(left)
+        await client.upload(path, digest, 300_000)
+        assert await _fetch(client, digest, 300_000) == digest
+
+
+@pytest.mark.parametrize("size_bytes", [1000, 300_000])
+async def test_file_that_was_altered_in_the_spool_is_whole_when_another_office_has_brought_it(
+    url: str, home: House, tmp_path: Path, size_bytes: int
+) -> None:
+    path, digest = _file(tmp_path, size_bytes)
+    for office in (SENDER, COMMUNE):
+        async with GatewayClient.connect(url, office=office, key=home.province.signer(office), now=home.now) as client:
+            await client.upload(path, digest, size_bytes)
+        (kept,) = (tmp_path / "spool").rglob(digest)
+        if office == SENDER:
+            kept.write_bytes(bytes(size_bytes))
+    assert kept.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("at_one_go", [100_000, 1024 * 1024])

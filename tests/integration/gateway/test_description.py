@@ -109,6 +109,7 @@ async def known(home: House) -> Known:
         bodies={
             "application/xml": home.seal(home.document(), {"125.pdf": PDF}),
             "PATCH /v1/uploads/{digest}": b"",
+            "PUT /v1/uploads/{digest}": PDF,
             "PUT /v1/webhooks/{webhook_id}": {"url": url},
             "POST /v1/webhooks/{webhook_id}/replay": {"after": ""},
             "POST /v1/inbox/{envelope_id}/confirmation": said[0].xml,

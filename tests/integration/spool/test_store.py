@@ -7,13 +7,14 @@ import os
 import resource
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from obstore.store import LocalStore
 
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.spool import Blob, Spool
@@ -67,6 +68,40 @@ async def test_same_content_is_kept_once(store: Spool) -> None:
     assert await store.used_bytes() == len(CONTENT)
 
 
+async def _as_one(store: Spool, content: bytes) -> None:
+    await store.put(sha256(content).hexdigest(), content)
+
+
+async def _in_pieces(store: Spool, content: bytes) -> None:
+    digest = sha256(content).hexdigest()
+    await store.append(OFFICE, digest, offset=0, total=len(content), chunks=_pieces(content))
+
+
+async def _staged(store: Spool, content: bytes) -> None:
+    staged = store.stage()
+    staged.write(content)
+    await store.commit(staged)
+
+
+@pytest.mark.parametrize("damaged", [CONTENT[::-1], CONTENT[:1000], b""], ids=["altered", "truncated", "emptied"])
+@pytest.mark.parametrize("bring", [_as_one, _in_pieces, _staged])
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+async def test_blob_that_was_damaged_is_whole_when_it_has_come_again(
+    tmp_path: Path, kind: str, bring: Callable[[Spool, bytes], Awaitable[None]], damaged: bytes
+) -> None:
+    (tmp_path / "staging").mkdir()
+    root = tmp_path / "spool"
+    # A bucket on a disk: obstore does there what it does with any other.
+    store = Spool(LocalStore(root, mkdir=True), root if kind == "folder" else None, tmp_path / "staging", 0)
+    await bring(store, CONTENT)
+    (file,) = root.rglob(DIGEST)
+    file.write_bytes(damaged)
+    await bring(store, CONTENT)
+    assert await _read(store, DIGEST) == CONTENT
+    assert await store.used_bytes() == len(CONTENT)
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
 async def test_ranges_are_read_exactly(store: Spool) -> None:
     staged = store.stage()
     staged.write(CONTENT)
@@ -80,11 +115,11 @@ async def test_ranges_are_read_exactly(store: Spool) -> None:
 async def test_upload_goes_on_where_it_was_cut(store: Spool) -> None:
     with pytest.raises(TransientError):
         await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT, cut_after=300_000))
-    offset = await store.upload_offset(OFFICE, DIGEST)
+    offset = await store.unfinished(OFFICE, DIGEST)
     assert offset == 300_000
     done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
     assert done == Blob(DIGEST, len(CONTENT))
-    assert await store.upload_offset(OFFICE, DIGEST) == 0
+    assert await store.unfinished(OFFICE, DIGEST) is None
     assert await _read(store, DIGEST) == CONTENT
 
 
@@ -93,7 +128,7 @@ async def test_upload_survives_a_restart(tmp_path: Path) -> None:
     async with Spool.open(*places) as first:
         assert await first.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:7])) == 7
     async with Spool.open(*places) as second:
-        assert await second.upload_offset(OFFICE, DIGEST) == 7
+        assert await second.unfinished(OFFICE, DIGEST) == 7
 
 
 async def test_upload_that_nobody_looked_at_as_a_whole_is_finished_by_an_empty_piece(
@@ -101,7 +136,7 @@ async def test_upload_that_nobody_looked_at_as_a_whole_is_finished_by_an_empty_p
 ) -> None:
     """The process may die between the last byte and the look."""
     await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT) + 1, chunks=_pieces(CONTENT))
-    assert await store.upload_offset(OFFICE, DIGEST) == len(CONTENT)
+    assert await store.unfinished(OFFICE, DIGEST) == len(CONTENT)
     assert await store.exists(DIGEST) is None
     done = await store.append(OFFICE, DIGEST, offset=len(CONTENT), total=len(CONTENT), chunks=_pieces(b""))
     assert done == Blob(DIGEST, len(CONTENT))
@@ -122,7 +157,7 @@ async def test_upload_of_another_file_is_refused_and_begins_anew(store: Spool) -
         await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(other))
     assert caught.value.code == "ATT.DIGEST"
     assert await store.exists(DIGEST) is None
-    assert await store.upload_offset(OFFICE, DIGEST) == 0
+    assert await store.unfinished(OFFICE, DIGEST) is None
     assert await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT)) == Blob(
         DIGEST, len(CONTENT)
     )
@@ -142,7 +177,7 @@ async def test_upload_that_grew_beyond_its_file_begins_anew(store: Spool) -> Non
 
 async def test_uploads_of_two_offices_do_not_meet(store: Spool) -> None:
     await store.append("H56.VP", DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT[:100]))
-    assert await store.upload_offset(OFFICE, DIGEST) == 0
+    assert await store.unfinished(OFFICE, DIGEST) is None
 
 
 async def test_only_one_writes_an_upload_at_a_time(store: Spool) -> None:
@@ -174,8 +209,8 @@ async def test_what_nobody_goes_on_with_is_removed_after_days(store: Spool, tmp_
             days_ago = (now - timedelta(days=8)).timestamp()
             os.utime(path, (days_ago, days_ago))
     assert await store.tidy(now) == 2
-    assert await store.upload_offset(OFFICE, old) == 0
-    assert await store.upload_offset(OFFICE, fresh) == 4
+    assert await store.unfinished(OFFICE, old) is None
+    assert await store.unfinished(OFFICE, fresh) == 4
     left.discard()
 
 
@@ -242,7 +277,8 @@ async def test_upload_that_fills_the_disk_is_transient_and_goes_on_later(store: 
     with _small_disk(room), pytest.raises(TransientError) as caught:
         await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
     assert caught.value.code == "SYS.SPOOL"
-    offset = await store.upload_offset(OFFICE, DIGEST)
+    offset = await store.unfinished(OFFICE, DIGEST)
+    assert offset is not None
     assert offset <= room
     done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
     assert done == Blob(DIGEST, len(CONTENT))
@@ -268,7 +304,7 @@ async def test_upload_that_is_given_up_at_any_moment_goes_on(store: Spool) -> No
         await asyncio.sleep(0.0001 * (moment % 2))
         given_up.cancel()
         await asyncio.wait([given_up])
-        offset = await store.upload_offset(OFFICE, digest)
+        offset = await store.unfinished(OFFICE, digest)
         if await store.exists(digest) is None:
             rest = _pieces(content[offset:])
             assert await store.append(OFFICE, digest, offset=offset, total=len(content), chunks=rest) == Blob(
@@ -346,7 +382,7 @@ asyncio.run(main())
     await child.wait()
     async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging") as store:
         assert await store.exists(DIGEST) is None
-        offset = await store.upload_offset(OFFICE, DIGEST)
+        offset = await store.unfinished(OFFICE, DIGEST)
         assert offset == 1_200_000
         done = await store.append(OFFICE, DIGEST, offset=offset, total=len(CONTENT), chunks=_pieces(CONTENT[offset:]))
         assert done == Blob(DIGEST, len(CONTENT))
@@ -363,7 +399,7 @@ async def test_folder_that_is_none_is_transient(store: Spool, tmp_path: Path) ->
         for call in (
             lambda: store.ping(),
             lambda: store.commit(staged),
-            lambda: store.upload_offset(OFFICE, DIGEST),
+            lambda: store.unfinished(OFFICE, DIGEST),
             lambda: store.append(OFFICE, DIGEST, offset=0, total=1, chunks=_pieces(b"")),
         ):
             with pytest.raises(TransientError) as caught:
