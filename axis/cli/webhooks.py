@@ -13,7 +13,7 @@ from axis.webhooks import state, trial
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks of offices: list, test.")
 
-_SECRETS = ("secret", "old_secret")
+_NOT_SHOWN = ("secret", "old_secret", "cursor")  # The cursor is shown as the place.
 
 
 @app.command("list")
@@ -26,8 +26,8 @@ def list_them(json: options.Json = False, data: options.Data = None) -> None:
     async def read() -> list[dict[str, Any]]:
         async with ledgers.opened(data) as book:
             return [
-                {name: value for name, value in asdict(row).items() if name not in _SECRETS}
-                | {"place": row.place.written, "state": state(row)}
+                {name: value for name, value in asdict(row).items() if name not in _NOT_SHOWN}
+                | {"place": row.cursor, "state": state(row)}
                 for row in await book.webhooks()
             ]
 

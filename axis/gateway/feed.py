@@ -3,10 +3,11 @@
 Receipts are read by the same cursors as events: a receipt is in the feed where
 the event stands that put it on record.
 
-Spec: docs/protocol/gateway.md 12; docs/adr/0019.
+Spec: docs/protocol/gateway.md 12; docs/adr/0019, docs/adr/0034.
 """
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,11 +16,11 @@ from pydantic import BaseModel, StringConstraints
 from axis import clock
 from axis.gateway.inbox import Wait
 from axis.gateway.rooms import AllRooms, EnvelopeIdText, Office, Rooms
-from axis.ledger import Place, Stretch
+from axis.ledger import Stretch
 
 router = APIRouter()
 
-KEPT = timedelta(days=30)  # How far back a reader without a cursor begins.
+_FACTS = ("cursor", "event", "at", "envelope_id", "originator", "document_id", "addressee")
 # Of what is kept with an event; who replayed it is nobody's business.
 _SHOWN = ("attempt", "digest", "state", "code", "verified")
 
@@ -84,15 +85,12 @@ async def read_events(
     return {
         "events": [
             {
-                "cursor": Place(row["tx"], row["seq"]).written,
-                **{
-                    name: row[name] for name in ("event", "at", "envelope_id", "originator", "document_id", "addressee")
-                },
+                **{name: row[name] for name in _FACTS},
                 **{name: row["detail"][name] for name in _SHOWN if name in row["detail"]},
             }
             for row in found.rows
         ],
-        "cursor": found.until.written,
+        "cursor": found.cursor,
         "more": not found.is_end,
     }
 
@@ -115,12 +113,12 @@ async def read_receipts(
         return {"receipts": await rooms.ledger.receipts_known(office, envelope)}
     found = await _news(request, rooms, office, after, limit, wait)
     said = await rooms.ledger.receipts_in(
-        Stretch(tuple(row for row in found.rows if row["originator"] == office), found.until, found.is_end)
+        replace(found, rows=tuple(row for row in found.rows if row["originator"] == office))
     )
     return {
         "receipts": [
             {
-                "cursor": Place(row["tx"], row["seq"]).written,
+                "cursor": row["cursor"],
                 "envelope_id": envelope_id,
                 "digest": one.digest,
                 "level": one.level,
@@ -133,26 +131,23 @@ async def read_receipts(
             for row in found.rows
             for envelope_id, one in said.get(row["seq"], ())
         ],
-        "cursor": found.until.written,
+        "cursor": found.cursor,
         "more": not found.is_end,
     }
 
 
 async def _news(request: Request, rooms: AllRooms, office: str, after: str, limit: int, wait: int) -> Stretch:
     """Return the next stretch that holds anything; an empty one only at the end of the feed."""
-    place = Place.read(after)
+    place = await rooms.ledger.feed_place(after, clock.now())
+    latest = Stretch((), place, after, is_end=False)
 
     async def look() -> Stretch | None:
-        nonlocal place
+        nonlocal latest
         while True:
-            now = clock.now()
-            found = await rooms.ledger.events_for(office, place, now - KEPT, limit, now=now)
-            is_young = found.until < place  # This book has never come so far: it is read from its beginning.
-            place = found.until
-            if found.rows:
-                return found
-            if found.is_end and not is_young:
+            latest = await rooms.ledger.events_for(office, latest.until, limit, now=clock.now())
+            if latest.rows:
+                return latest
+            if latest.is_end:
                 return None
 
-    found = await rooms.watch.news(office, look, wait_s=wait, receive=request.receive)
-    return found or Stretch((), place, is_end=True)
+    return await rooms.watch.news(office, look, wait_s=wait, receive=request.receive) or latest

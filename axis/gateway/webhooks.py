@@ -15,7 +15,7 @@ from axis import clock
 from axis.errors import PermanentError, refuse
 from axis.gateway import asked, bodies
 from axis.gateway.rooms import AllRooms, Office, Rooms
-from axis.ledger import Place, WebhookRow
+from axis.ledger import WebhookRow
 from axis.webhooks import Allowed, Doing, Kind, make_secret, state
 
 router = APIRouter()
@@ -105,7 +105,7 @@ def _shown(row: WebhookRow) -> dict[str, Any]:
         next_at=row.next_at if row.failures and row.disabled_at is None else None,
         disabled_at=row.disabled_at,
         told_at=row.told_at,
-        cursor=row.place.written,
+        cursor=row.cursor,
         made_at=row.made_at,
         old_secret_until=row.old_until,
     ).model_dump(mode="json")
@@ -171,7 +171,7 @@ async def renew_secret(webhook_id: WebhookId, rooms: Rooms, office: Office, term
 async def replay(webhook_id: WebhookId, request: Request, rooms: Rooms, office: Office) -> JSONResponse:
     """Tell everything behind a cursor again, in order; a webhook that was disabled is on again."""
     begin = await asked.read(request, From)
-    if not await rooms.ledger.set_webhook_back(office, webhook_id, Place.read(begin.after), clock.now()):
+    if not await rooms.ledger.set_webhook_back(office, webhook_id, begin.after, clock.now()):
         raise PermanentError("API.NOT_FOUND")
     return JSONResponse(_shown(await _own(rooms, office, webhook_id)))
 

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from axis.errors import PermanentError, TransientError
 from axis.ledger import audit as audits
-from axis.ledger import passwords
+from axis.ledger import feed, passwords
 from axis.ledger import tables as t
 from axis.ledger.engine import migrate, open_database
 
@@ -45,10 +45,7 @@ _PAGES = 1024  # Copied before we say how far we are.
 _BESIDE = ("", "-wal", "-shm", "-journal")  # What SQLite keeps beside a database; an old one spoils a new database.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Events that a restored book tells to webhooks again: in which order the last ones were told is not known any more.
-_AGAIN = 1000
-
-_a, _d, _ev, _u, _w = t.envelope_attachments.c, t.deliveries.c, t.events.c, t.uploads.c, t.webhooks.c
+_a, _d, _ev, _u = t.envelope_attachments.c, t.deliveries.c, t.events.c, t.uploads.c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +213,7 @@ def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resum
         sa.update(t.deliveries).where(_d.state == "sent").values(state="queued", next_at=now)
     ).rowcount
     detail = {"made_at": made_at.isoformat(), "put_back": put_back, "overdue": overdue, "prolonged": prolonged}
-    # Transactions are numbered anew where it is restored: what is in it came before all of them.
-    connection.execute(sa.update(t.events).values(tx=0))
-    connection.execute(sa.update(t.webhooks).values(tx=0, seq=sa.case((_w.seq > _AGAIN, _w.seq - _AGAIN), else_=0)))
+    feed.begin_life(connection)
     connection.execute(sa.insert(t.events), [{"event": "ledger.restored", "at": now, "detail": detail}])
     return Resumed(
         put_back=put_back,

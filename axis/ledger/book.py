@@ -347,11 +347,17 @@ class Ledger:
         """Return the offices that what has happened since concerns, and how far that goes."""
         return await self._database.read(lambda c: feed.concerned(c, after))
 
-    async def events_for(
-        self, office: str, after: feed.Place, since: datetime, limit: int, *, now: datetime
-    ) -> feed.Stretch:
-        """Return what concerns an office behind a place; from the beginning it begins with `since`."""
-        return await self._database.read(lambda c: feed.events(c, office, after, since, limit, now))
+    async def feed_place(self, cursor: str, now: datetime) -> feed.Place:
+        """Return the place that a reader's cursor means.
+
+        Raises:
+            Refusal: API.PARAMETER
+        """
+        return await self._database.read(lambda c: feed.find(c, cursor, now))
+
+    async def events_for(self, office: str, after: feed.Place, limit: int, *, now: datetime) -> feed.Stretch:
+        """Return what concerns an office behind a place."""
+        return await self._database.read(lambda c: feed.events(c, office, after, limit, now))
 
     async def receipts_in(self, found: feed.Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:
         """Return the receipts that events are about, each with its envelope's id, by the number of the event."""
@@ -422,9 +428,15 @@ class Ledger:
         """Give a webhook a new secret; False if there is none."""
         return await self._database.write(lambda c: hooks.renew_secret(c, office, webhook_id, secret, old_until))
 
-    async def set_webhook_back(self, office: str, webhook_id: str, place: feed.Place, now: datetime) -> bool:
-        """Tell a webhook everything behind a place again; False if there is none."""
-        return await self._database.write(lambda c: hooks.set_back(c, office, webhook_id, place, now))
+    async def set_webhook_back(self, office: str, webhook_id: str, cursor: str, now: datetime) -> bool:
+        """Tell a webhook everything behind a cursor again; False if there is none.
+
+        Raises:
+            Refusal: API.PARAMETER
+        """
+        return await self._database.write(
+            lambda c: hooks.set_back(c, office, webhook_id, feed.find(c, cursor, now), now)
+        )
 
     async def webhook_told(self, webhook: WebhookRow, place: feed.Place, at: datetime) -> bool:
         """Note how far a webhook has been told; False if it stood elsewhere meanwhile."""

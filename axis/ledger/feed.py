@@ -7,16 +7,24 @@ transactions, and what is shown ends before the oldest one that is still at
 work: whatever comes later has a higher number. On SQLite writers stand in a
 row, every transaction counts as 0, and the number decides.
 
+A book that is restored begins a new life, in which transactions and events are
+numbered anew. What came with it keeps its order, before transaction 0. A reader
+does not hold a place but a cursor: the moment and the number of the last event
+that it has seen. Both together are those of no other event in any life. Where
+the book holds that event, the reader goes on behind it; where it does not, the
+reader remembers a life that is lost, and begins a while before that moment:
+it reads again what it knows, and passes by nothing.
+
 An office is shown what concerns it. One look reads a bounded stretch of the
 book and says how far it came, so that an office with little news does not make
 the axis read a year of it at once.
 
-Spec: docs/protocol/gateway.md 12; PostgreSQL, "System Information Functions" (pg_snapshot_xmin).
+Spec: docs/protocol/gateway.md 12; docs/adr/0034; PostgreSQL, "System Information Functions" (pg_snapshot_xmin).
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, Self
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,45 +34,93 @@ from axis.ledger import tables as t
 from axis.ledger.values import ReceiptRow, Row
 
 STRETCH = 5000  # Events that one look goes over.
+KEPT = timedelta(days=30)  # How far back a reader without a cursor begins.
+
+# How far before the last event of a lost life its reader begins again: clocks may differ, and what was numbered first may
+# have been committed last.
+_AGAIN = timedelta(days=2)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Cursors of earlier versions name a transaction where ours name a moment, in microseconds: none has come so far.
+_FIRST_MOMENT = 10**15
 _MOST_NUMBER = 2**63 - 1
 
 _ev, _e, _r, _d = t.events.c, t.envelopes.c, t.receipts.c, t.deliveries.c
 
 
 class Place(NamedTuple):
-    """A place in the feed; what stands behind it is news."""
+    """A place in the feed of one book; what stands behind it is news."""
 
     tx: int
     seq: int
 
-    @classmethod
-    def read(cls, cursor: str) -> Self:
-        """Read what `written` wrote; "" is the beginning.
 
-        Raises:
-            Refusal: API.PARAMETER
-        """
-        tx, _, seq = (cursor or "0-0").partition("-")
-        if not all(text.isascii() and text.isdigit() and int(text[:20]) <= _MOST_NUMBER for text in (tx, seq)):
-            raise refuse("API.PARAMETER", "after")
-        return cls(int(tx), int(seq))
-
-    @property
-    def written(self) -> str:
-        """As a cursor."""
-        return f"{self.tx}-{self.seq}"
-
-
-BEGINNING = Place(0, 0)
+BEGINNING = Place(0, 0)  # Of this life of the book; what a restore has brought stands before it.
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """What one look has found, and how far it came."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # Each with its `cursor`.
     until: Place
+    cursor: str  # Of that place.
     is_end: bool  # There was nothing more when it was read.
+
+
+def cursor(seq: int, at: datetime) -> str:
+    """Return by what a reader asks for what stands behind an event."""
+    return f"{_counted(at)}-{seq}"
+
+
+def _counted(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def find(connection: sa.Connection, asked: str, now: datetime) -> Place:
+    """Return the place that a cursor means in this book; "" means thirty days ago.
+
+    Raises:
+        Refusal: API.PARAMETER
+    """
+    if not asked:
+        return _since(connection, now - KEPT)
+    moment, seq = _read(asked)
+    event = connection.execute(sa.select(_ev.tx, _ev.at).where(_ev.seq == seq)).first()
+    if moment < _FIRST_MOMENT:
+        # It means an event of the first life, if the book has not been restored since; else nobody knows of which.
+        is_known = event is not None and event.tx == moment and not _was_restored(connection)
+        return Place(moment, seq) if is_known else _since(connection, now - KEPT)
+    if event is not None and cursor(seq, event.at) == asked:
+        return Place(event.tx, seq)
+    return _since(connection, _EPOCH + min(moment, _counted(now)) * _MICROSECOND - _AGAIN)
+
+
+def _read(asked: str) -> tuple[int, int]:
+    first, _, seq = asked.partition("-")
+    if not all(text.isascii() and text.isdigit() and int(text[:20]) <= _MOST_NUMBER for text in (first, seq)):
+        raise refuse("API.PARAMETER", "after")
+    return int(first), int(seq)
+
+
+def cursor_of(connection: sa.Connection, place: Place) -> str:
+    """Return the cursor of a place; "" if no event stands there, as in a book in which nothing has happened."""
+    at = connection.execute(sa.select(_ev.at).where(_ev.seq == place.seq)).scalar()
+    return "" if at is None else cursor(place.seq, at)
+
+
+def begin_life(connection: sa.Connection) -> None:
+    """Put all that has happened before transaction 0, in its order, with the places of webhooks in it.
+
+    Where a book is restored transactions are numbered anew, and may be numbered lower.
+    """
+    last = connection.execute(sa.select(sa.func.max(_ev.tx))).scalar() or 0
+    connection.execute(sa.update(t.events).values(tx=_ev.tx - (last + 1)))
+    connection.execute(sa.update(t.webhooks).values(tx=t.webhooks.c.tx - (last + 1)))
+
+
+def _was_restored(connection: sa.Connection) -> bool:
+    return (connection.execute(sa.select(sa.func.min(_ev.tx))).scalar() or 0) < 0
 
 
 def _behind(place: Place, connection: sa.Connection) -> sa.ColumnElement[bool]:
@@ -99,15 +155,20 @@ def concerned(connection: sa.Connection, after: Place) -> tuple[set[str], Place]
     return offices, Place(found[-1].tx, found[-1].seq) if found else after
 
 
-def events(connection: sa.Connection, office: str, after: Place, since: datetime, limit: int, now: datetime) -> Stretch:
+def events(connection: sa.Connection, office: str, after: Place, limit: int, now: datetime) -> Stretch:
     """Return what concerns an office behind a place: what it sent, and what was sent to it and is its to see."""
-    stretch = _stretch(connection, after, since)
-    page = stretch.limit(STRETCH).subquery()
+    page = (
+        sa.select(_ev.tx, _ev.seq, _ev.envelope_id, _ev.addressee, _ev.event, _ev.at, _ev.detail)
+        .where(_behind(after, connection))
+        .order_by(_ev.tx, _ev.seq)
+        .limit(STRETCH)
+        .subquery()
+    )
     last = connection.execute(
-        sa.select(page.c.tx, page.c.seq).order_by(page.c.tx.desc(), page.c.seq.desc()).limit(1)
+        sa.select(page.c.tx, page.c.seq, page.c.at).order_by(page.c.tx.desc(), page.c.seq.desc()).limit(1)
     ).first()
     if last is None:
-        return Stretch((), _known(connection, after), is_end=True)
+        return Stretch((), after, cursor_of(connection, after), is_end=True)
     found = connection.execute(
         sa.select(page, _e.originator, _e.document_id)
         .outerjoin(t.envelopes, _e.id == page.c.envelope_id)
@@ -125,22 +186,24 @@ def events(connection: sa.Connection, office: str, after: Place, since: datetime
         .order_by(page.c.tx, page.c.seq)
         .limit(limit)
     )
-    rows = tuple(dict(row._mapping) for row in found)
+    rows = tuple({**row._mapping, "cursor": cursor(row.seq, row.at)} for row in found)
+    ends = [(Place(row["tx"], row["seq"]), row["cursor"]) for row in rows[-1:]]
     if len(rows) == limit:
-        return Stretch(rows, Place(rows[-1]["tx"], rows[-1]["seq"]), is_end=False)
+        return Stretch(rows, *ends[0], is_end=False)
     whole = connection.execute(sa.select(sa.func.count()).select_from(page)).scalar_one()
     # Each statement sees what was committed before it: what the second one found beyond the first is not told again.
-    until = max([Place(last.tx, last.seq), *(Place(row["tx"], row["seq"]) for row in rows[-1:])])
-    return Stretch(rows, until, is_end=whole < STRETCH)
+    until = max([(Place(last.tx, last.seq), cursor(last.seq, last.at)), *ends])
+    return Stretch(rows, *until, is_end=whole < STRETCH)
 
 
-def _stretch(connection: sa.Connection, after: Place, since: datetime) -> sa.Select[Any]:
-    oldest = _oldest(connection, since) if after == BEGINNING else 0
-    return (
-        sa.select(_ev.tx, _ev.seq, _ev.envelope_id, _ev.addressee, _ev.event, _ev.at, _ev.detail)
-        .where(_behind(after, connection), _ev.seq > oldest)
-        .order_by(_ev.tx, _ev.seq)
-    )
+def _since(connection: sa.Connection, moment: datetime) -> Place:
+    """Return a place behind which everything stands that has happened since a moment."""
+    number = _oldest(connection, moment)
+    if number == 0:
+        first = connection.execute(sa.select(sa.func.min(_ev.tx))).scalar()
+        return BEGINNING if first is None else Place(first, 0)
+    before = connection.execute(sa.select(_ev.tx, _ev.seq).where(_ev.seq >= number).order_by(_ev.seq).limit(1)).one()
+    return Place(before.tx, before.seq)
 
 
 def _oldest(connection: sa.Connection, since: datetime) -> int:
@@ -157,15 +220,6 @@ def _oldest(connection: sa.Connection, since: datetime) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _known(connection: sa.Connection, after: Place) -> Place:
-    """Return a place where nothing is behind it; the beginning if this book has never come so far.
-
-    A book that was restored is younger than what its readers remember.
-    """
-    newest = connection.execute(sa.select(sa.func.max(_ev.seq))).scalar() or 0
-    return after if after.seq <= newest else BEGINNING
 
 
 def receipts(connection: sa.Connection, found: Stretch) -> dict[int, list[tuple[str, ReceiptRow]]]:

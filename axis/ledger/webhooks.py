@@ -11,14 +11,15 @@ Spec: docs/protocol/webhooks.md; docs/adr/0020.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from axis.ledger import tables as t
-from axis.ledger.feed import Place
+from axis.ledger.feed import Place, cursor
 from axis.ledger.insert import insert_once
 
-_w, _s = t.webhooks.c, t.leases.c
+_w, _s, _ev = t.webhooks.c, t.leases.c, t.events.c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class WebhookRow:
     old_until: datetime | None
     made_at: datetime
     place: Place
+    cursor: str  # Of that place, as it was when the row was read.
     told_at: datetime | None
     failures: int
     failing_since: datetime | None
@@ -59,13 +61,15 @@ class NotTold:
 
 def rows(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[WebhookRow]:
     """Return webhooks, in the order of their names."""
-    found = connection.execute(sa.select(t.webhooks).where(*where).order_by(_w.office, _w.id))
+    query = sa.select(t.webhooks, _ev.at.label("place_at")).outerjoin(t.events, _ev.seq == _w.seq)
+    found = connection.execute(query.where(*where).order_by(_w.office, _w.id))
     return [_row(dict(row._mapping)) for row in found]
 
 
-def _row(fields: dict[str, object]) -> WebhookRow:
-    place = Place(fields.pop("tx"), fields.pop("seq"))  # type: ignore[arg-type]
-    return WebhookRow(**fields | {"place": place, "kinds": tuple(fields["kinds"])})  # type: ignore[arg-type]
+def _row(fields: dict[str, Any]) -> WebhookRow:
+    place, at = Place(fields.pop("tx"), fields.pop("seq")), fields.pop("place_at")
+    said = "" if at is None else cursor(place.seq, at)
+    return WebhookRow(**fields | {"place": place, "cursor": said, "kinds": tuple(fields["kinds"])})
 
 
 def of(connection: sa.Connection, office: str) -> list[WebhookRow]:

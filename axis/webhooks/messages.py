@@ -103,11 +103,11 @@ def messages(event: _Event, office: str, kinds: tuple[str, ...]) -> Iterator[Mes
             continue
         envelope_id = event["envelope_id"]
         yield Message(
-            id=f"{envelope_id}-{event['seq']}-{kind}",
+            id=f"{envelope_id}-{event['cursor']}-{kind}",
             kind=kind,
             at=event["at"],
             data={
-                "cursor": f"{event['tx']}-{event['seq']}",
+                "cursor": event["cursor"],
                 "envelope_id": envelope_id,
                 "addressee": event["addressee"],
                 **said,

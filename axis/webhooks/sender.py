@@ -23,7 +23,6 @@ from axis.webhooks.sending import Post, Told
 
 WORK = "webhooks"
 LEASE = timedelta(seconds=30)
-KEPT = timedelta(days=30)  # How far back a webhook is set that is set to the beginning.
 _STRETCH = 20  # Events between two commits of how far a webhook has been: so many may be told twice.
 _PAUSE_S = 1.0
 _IDLE_COMMIT = timedelta(minutes=1)
@@ -129,8 +128,7 @@ class Sender:
     async def _tell_all(self, webhook: WebhookRow) -> None:
         """Tell a webhook everything that there is for it, in order, until one is not taken."""
         while True:
-            now = self.now()
-            stretch = await self.ledger.events_for(webhook.office, webhook.place, now - KEPT, _STRETCH, now=now)
+            stretch = await self.ledger.events_for(webhook.office, webhook.place, _STRETCH, now=self.now())
             place, has_told = webhook.place, False
             for event in stretch.rows:
                 for message in messages(event, webhook.office, webhook.kinds):

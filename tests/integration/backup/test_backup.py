@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from axis.backup import Place
 from axis.cli.main import root
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Rejected
-from axis.ledger import Ledger
+from axis.ledger import BEGINNING, Ledger
 from axis.ledger import backup as ledgers
 from axis.office.answers import Delivered, Registered
 from axis.office.speech import Failed
@@ -245,6 +245,141 @@ async def test_deliveries_without_an_answer_are_attempted_again(
     async with Ledger.open(there.ledger_url) as book:
         attempts = await book.begin_attempts(home.at, DAY, 100)
         assert {(one.envelope_id, one.attempt_no) for one in attempts} == {(sent, 2), (queued, 1)}
+
+
+# --- readers of the feed, and what they remember ---------------------------------------------------
+
+
+async def _read_on(ledger: Ledger, cursor: str, now: datetime, *, most: int = 500) -> tuple[list[str], str]:
+    """Let the originator read the feed behind a cursor: the cursors of the events, and the one to go on from."""
+    found = await ledger.events_for(SENDER, await ledger.feed_place(cursor, now), most, now=now)
+    return [row["cursor"] for row in found.rows], found.cursor
+
+
+async def _go_on(home: House, again: House, documents: int) -> None:
+    """Let documents be accepted by a restored axis, an hour later; the clock is that of the house."""
+    home.pass_time(timedelta(hours=1))
+    for _ in range(documents):
+        await _accepted(again)
+
+
+async def test_reader_goes_on_where_it_was_in_what_the_backup_has(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    for _ in range(4):
+        await _accepted(home)
+    whole, _ = await _read_on(home.ledger, "", home.at)
+    read, cursor = await _read_on(home.ledger, "", home.at, most=2)
+    await _back_up(home, target, here)
+    await _restore(home, target, there)
+    async with _opened(home, there) as again:
+        assert (await _read_on(again.ledger, cursor, home.at))[0] == whole[2:]
+        await _go_on(home, again, 2)
+        rest, _ = await _read_on(again.ledger, cursor, home.at)
+        assert (rest[:2], len(rest)) == (whole[2:], 4)
+        assert (await _read_on(again.ledger, rest[-1], home.at))[0] == []
+        await _back_up(home, target.with_name("second"), there)
+    assert read == whole[:2]
+
+
+async def test_reader_that_is_ahead_of_the_backup_passes_by_nothing(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    """Numbers come again in the new life: a place that is known by them alone is one among what its reader has not read."""
+    await _accepted(home)
+    await _back_up(home, target, here)
+    home.pass_time(timedelta(hours=1))
+    for _ in range(3):
+        await _accepted(home)
+    _, cursor = await _read_on(home.ledger, "", home.at)
+    await _restore(home, target, there)
+    async with _opened(home, there) as again:
+        await _go_on(home, again, 6)
+        found, _ = await _read_on(again.ledger, cursor, home.at)
+        assert len(found) == 7
+        assert found == (await _read_on(again.ledger, "", home.at))[0]
+        assert (await _read_on(again.ledger, found[-1], home.at))[0] == []
+
+
+async def test_reader_that_was_away_for_months_passes_by_nothing(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    """Its cursor is honoured however old: what is new to it begins with what it read last, not thirty days ago."""
+    await _accepted(home)
+    await _back_up(home, target, here)
+    home.pass_time(timedelta(hours=1))
+    for _ in range(3):
+        await _accepted(home)
+    _, cursor = await _read_on(home.ledger, "", home.at)
+    await _restore(home, target, there)
+    async with _opened(home, there) as again:
+        await _go_on(home, again, 2)
+        home.pass_time(40 * DAY)
+        await _accepted(again)
+        assert len((await _read_on(again.ledger, cursor, home.at))[0]) == 4
+        assert len((await _read_on(again.ledger, "", home.at))[0]) == 1
+
+
+async def test_cursor_of_an_earlier_version_is_good_until_a_restore(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    """It names a transaction, which in another cluster may not come for years."""
+    for _ in range(3):
+        await _accepted(home)
+    found = await home.ledger.events_for(SENDER, BEGINNING, 500, now=home.at)
+    old = "{tx}-{seq}".format_map(found.rows[1])
+    assert (await _read_on(home.ledger, old, home.at))[0] == [found.rows[2]["cursor"]]
+    await _back_up(home, target, here)
+    await _restore(home, target, there)
+    async with _opened(home, there) as again:
+        await _go_on(home, again, 3)
+        whole, _ = await _read_on(again.ledger, "", home.at)
+        last = found.rows[-1]["seq"]
+        for remembered in (old, f"0-{last}", f"{5_000_000}-{last}", f"0-{last + 2}"):
+            assert (await _read_on(again.ledger, remembered, home.at))[0] == whole
+    assert len(whole) == 6
+
+
+async def test_book_that_was_restored_twice_keeps_its_order(
+    home: House, here: Place, there: Place, target: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    await _accepted(home)
+    await _back_up(home, target, here)
+    await _restore(home, target, there)
+    folder = tmp_path / "third"
+    is_sqlite = here.ledger_url.startswith("sqlite")
+    server = None if is_sqlite else request.getfixturevalue("postgres")
+    third = _place(server.new_database() if server else f"sqlite:///{folder / 'ledger.sqlite'}", folder)
+    async with _opened(home, there) as again:
+        await _go_on(home, again, 2)
+        read, cursor = await _read_on(again.ledger, "", home.at, most=2)
+        whole, _ = await _read_on(again.ledger, "", home.at)
+        await _back_up(home, target, there)
+        await _restore(home, target, third)
+        async with _opened(again, third) as last:
+            await _go_on(home, last, 1)
+            assert (await _read_on(last.ledger, "", home.at))[0][:3] == whole
+            rest, _ = await _read_on(last.ledger, cursor, home.at)
+    assert (read, rest[0], len(rest)) == (whole[:2], whole[2], 2)
+
+
+async def test_webhook_is_told_what_it_had_not_taken_at_the_backup(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    await _accepted(home)
+    url = "https://qlvb.example.vn/"
+    await home.ledger.put_webhook(SENDER, "qlvb", url=url, kinds=[], secret="x", now=home.at, most=9)
+    for _ in range(2):
+        await _accepted(home)
+    await _back_up(home, target, here)
+    await _restore(home, target, there)
+    async with _opened(home, there) as again:
+        await _go_on(home, again, 1)
+        hook = await again.ledger.webhook(SENDER, "qlvb")
+        assert hook is not None
+        whole, _ = await _read_on(again.ledger, "", home.at)
+        found = await again.ledger.events_for(SENDER, hook.place, 500, now=home.at)
+        assert ([row["cursor"] for row in found.rows], hook.cursor) == (whole[1:], whole[0])
 
 
 async def test_passwords_are_good_as_they_were_and_are_counted(

@@ -63,9 +63,7 @@ async def _asked(client: httpx.AsyncClient, home: House, envelope_id: str) -> di
     lists = {
         "inbox": (await client.get("/v1/inbox")).json()["items"],
         "events": (await client.get("/v1/events")).json()["events"],
-        "webhooks": (
-            await home.ledger.events_for(COMMUNE, BEGINNING, home.at - timedelta(days=1), 100, now=home.at)
-        ).rows,
+        "webhooks": (await home.ledger.events_for(COMMUNE, BEGINNING, 100, now=home.at)).rows,
         "look-up": (await client.get("/v1/envelopes", params={"document_id": row.document_id})).json()["envelopes"],
     }
     return found | {name: len(one) for name, one in lists.items()}
