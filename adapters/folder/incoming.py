@@ -20,7 +20,17 @@ from typing import Any
 
 from adapters.folder.enclosed import cancelled, contents_of, event_of, told_of
 from adapters.folder.options import FolderOptions
-from adapters.folder.places import Places, Settling, free_name, move, read_facts, safe_name, write_facts, write_whole
+from adapters.folder.places import (
+    ARRIVED,
+    Places,
+    Settling,
+    free_name,
+    move,
+    read_facts,
+    safe_name,
+    write_facts,
+    write_whole,
+)
 from adapters.letters import VIETNAM, now
 from axis import (
     Agreed,
@@ -37,7 +47,6 @@ from axis import (
     Registered,
 )
 
-_FACTS = "document.json"
 _ANSWERED = "answer.txt"
 _FROZEN = "cho-quyet-dinh.txt"  # An order about the document waits for its answer.
 _WITHDRAWN = "da-thu-hoi.txt"
@@ -119,10 +128,10 @@ class Incoming:
 
     def _finish(self, building: Path, sealed: bytes, facts: dict[str, Any], title: str, page: str) -> Path:
         write_whole(building / "document.edxml", sealed)
-        write_facts(building / _FACTS, facts)
+        write_facts(building / ARRIVED, facts)
         write_whole(building / "van-ban.txt", page.encode())
         target = free_name(self.places.inbox, safe_name(title))
-        # Before the move: a crash between builds it again.
+        # Before the move: a crash between builds it again, also if another has taken the name.
         self.places.remember("inbox", facts["envelope_id"], target)
         return move(building, target)
 
@@ -163,7 +172,7 @@ class Incoming:
             if (folder / _FROZEN).exists():
                 continue  # What a clerk has written there counts when the order is answered, if it is declined.
             written = await asyncio.to_thread(self._written, folder)
-            facts = None if written is None else await asyncio.to_thread(read_facts, folder / _FACTS)
+            facts = None if written is None else await asyncio.to_thread(read_facts, folder / ARRIVED)
             if written is not None and facts is not None:
                 await self._report(folder, facts, *written)
 
@@ -215,7 +224,7 @@ class Incoming:
 
     def _withdraw(self, folder: Path) -> None:
         """Move away a document; one that was an order itself holds up nothing any more."""
-        facts = read_facts(folder / _FACTS) or {}
+        facts = read_facts(folder / ARRIVED) or {}
         for waiting in self._folders(target["envelope_id"] for target in facts.get("targets", ())):
             (waiting / _FROZEN).unlink(missing_ok=True)
         for event in cancelled(folder):
@@ -262,7 +271,17 @@ def _moment() -> str:
 
 def _free(name: str, taken: list[str]) -> str:
     """Return a name that is neither taken nor one of ours."""
-    ours = {"document.edxml", _FACTS, "van-ban.txt", _ANSWERED, _FROZEN, _WITHDRAWN, _CANCELLED, *_ANSWERS, *_DECISIONS}
+    ours = {
+        "document.edxml",
+        ARRIVED,
+        "van-ban.txt",
+        _ANSWERED,
+        _FROZEN,
+        _WITHDRAWN,
+        _CANCELLED,
+        *_ANSWERS,
+        *_DECISIONS,
+    }
     folded = {one.casefold() for one in taken} | ours
     stem, dot, suffix = name.rpartition(".")
     free, number = name, 1

@@ -9,11 +9,13 @@ import asyncio
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from adapters.folder.options import FolderOptions
 from adapters.folder.places import (
+    SUBMITTED,
     Places,
     Settling,
     free_name,
@@ -27,7 +29,6 @@ from adapters.folder.places import (
 from adapters.letters import Letter, now
 from axis import Draft, File, Level, Notice, Office, PermanentError, Refusal, StatusReport, Submission, Violation
 
-_FACTS = ".submission.json"
 _LETTER = "letter.toml"
 _RECALL, _RECALLED = "recall.txt", "recalled.txt"
 _REASON_CHARS = 500  # As the schema allows in BussinessDocReason.
@@ -58,7 +59,7 @@ class Outgoing:
         for path in await asyncio.to_thread(self._settling.settled, self.places.drop):
             await asyncio.to_thread(self._take, path)
         for folder in sorted(self.places.sending.iterdir()):
-            if not (folder / _FACTS).exists():
+            if not (folder / SUBMITTED).exists():
                 # The axis may answer before we have noted which folder it answers: that answer waits.
                 async with self._moving:
                     await self._submit(folder)
@@ -81,7 +82,7 @@ class Outgoing:
         except Refusal as refusal:
             await asyncio.to_thread(self._reject, folder, _told(refusal.violations), None)
         else:
-            await asyncio.to_thread(write_facts, folder / _FACTS, {"submission_id": submission_id})
+            await asyncio.to_thread(write_facts, folder / SUBMITTED, {"submission_id": submission_id})
             await asyncio.to_thread(self.places.remember, "submission", submission_id, folder)
 
     async def _hand_over(self, folder: Path) -> str:
@@ -127,12 +128,12 @@ class Outgoing:
 
     async def _follow_submissions(self) -> None:
         for folder in sorted(self.places.sending.iterdir()):
-            facts = await asyncio.to_thread(read_facts, folder / _FACTS)
+            facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
             if facts is None:
                 continue
             submission = await self.office.submission(facts["submission_id"])
             if submission is None:  # The office's state was lost: hand it over again.
-                (folder / _FACTS).unlink()
+                (folder / SUBMITTED).unlink()
             elif submission.state == "accepted":
                 await asyncio.to_thread(self._keep_sent, folder, submission)
             elif submission.ended:
@@ -141,8 +142,12 @@ class Outgoing:
 
     def _keep_sent(self, folder: Path, submission: Submission) -> None:
         target = free_name(self.places.sent, folder.name)
-        facts = {"submission_id": submission.id, "envelope_id": submission.envelope_id}
-        write_facts(folder / _FACTS, facts)
+        facts = {
+            "submission_id": submission.id,
+            "envelope_id": submission.envelope_id,
+            "document_id": submission.document_id,
+        }
+        write_facts(folder / SUBMITTED, facts)
         self.places.remember("submission", submission.id, target)
         self.places.remember("envelope", submission.envelope_id or "", target)
         self.places.remember("document", submission.document_id, target)
@@ -161,9 +166,11 @@ class Outgoing:
         """Order to give up what a clerk has written a reason for, in the folder of what was sent."""
         for folder in await asyncio.to_thread(self._to_be_recalled):
             reason = await asyncio.to_thread(self._reason, folder)
-            facts = await asyncio.to_thread(read_facts, folder / _FACTS)
+            facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
             if reason and facts is not None:
-                await self._recall(folder, facts["envelope_id"], reason)
+                # The axis may answer before we have noted which folder the order is about: that answer waits.
+                async with self._moving:
+                    await self._recall(folder, facts, reason)
 
     def _to_be_recalled(self) -> list[Path]:
         return [path.parent for path in self.places.sent.glob(f"*/{_RECALL}") if not (path.parent / _RECALLED).exists()]
@@ -174,14 +181,16 @@ class Outgoing:
         written = [path for path in settling.settled(folder) if path.name == _RECALL]
         return " ".join(written[0].read_text(encoding="utf-8-sig", errors="replace").split()) if written else ""
 
-    async def _recall(self, folder: Path, envelope_id: str, reason: str) -> None:
+    async def _recall(self, folder: Path, facts: dict[str, Any], reason: str) -> None:
         """Send the order; what is said about it comes beside the document. After a crash it is sent twice, and means once."""
         try:
-            submission_id = await self.office.recall(envelope_id, reason=reason[:_REASON_CHARS])
+            submission_id = await self.office.recall(facts["envelope_id"], reason=reason[:_REASON_CHARS])
         except PermanentError as error:
             said = str(error)
         else:
-            await asyncio.to_thread(self.places.remember, "submission", submission_id, folder)
+            ordered = facts | {"recalls": [*facts.get("recalls", ()), submission_id]}
+            await asyncio.to_thread(write_facts, folder / SUBMITTED, ordered)
+            await asyncio.to_thread(self.places.remember, "recall", submission_id, folder)
             said = f"đã gửi lệnh thu hồi: {submission_id}"
         self._recalling.pop(folder, None)
         await asyncio.to_thread(write_whole, folder / _RECALLED, f"{said}\n".encode())
@@ -209,9 +218,15 @@ class Outgoing:
 
     def _folder_of(self, notice: Notice) -> Path:
         """Return where a receipt belongs: to its document, or to a folder of its own in receipts/."""
-        ours = None if notice.submission_id is None else self.places.find("submission", notice.submission_id)
-        known = ours or (self.places.find("envelope", notice.envelope_id) if notice.envelope_id else None)
-        return known or self.places.receipts / safe_name(notice.document_id or notice.envelope_id or notice.digest)
+        keys = {
+            "submission": notice.submission_id,
+            "recall": notice.submission_id,
+            "envelope": notice.envelope_id,
+        }
+        found = (self.places.find(kind, key) for kind, key in keys.items() if key)
+        return next(filter(None, found), None) or self.places.receipts / safe_name(
+            notice.document_id or notice.envelope_id or notice.digest
+        )
 
     async def note_status(self, report: StatusReport) -> None:
         """Keep an edXML status message beside the document that it is about."""

@@ -3,6 +3,10 @@
 Everything is written beside its place and renamed into it, on the disk before
 the rename counts. Hidden names (".x") and names of half-written things (".part",
 ".tmp", "~") are nobody's business but their writer's.
+
+Clerks move folders away, and a name that is free again is given again. So what
+is remembered is only where to look: a folder is the one that is meant if the
+facts in it say so.
 """
 
 import fcntl
@@ -21,6 +25,15 @@ _HALF = (".part", ".partial", ".tmp", ".crdownload", ".filepart", "~")
 _UNSAFE = re.compile(r"[^\w .,()+=@-]", re.UNICODE)
 _HIDING = re.compile(r"^[ .]+")
 _NAME_CHARS, _SUFFIX_CHARS = 80, 20
+ARRIVED, SUBMITTED = "document.json", ".submission.json"  # Facts of what has come, and of what is sent.
+# What may be remembered of a folder: in which of its facts, under which name, the key stands, alone or among others.
+_NAMED = {
+    "inbox": (ARRIVED, "envelope_id"),
+    "submission": (SUBMITTED, "submission_id"),
+    "envelope": (SUBMITTED, "envelope_id"),
+    "document": (SUBMITTED, "document_id"),
+    "recall": (SUBMITTED, "recalls"),
+}
 _FOLDERS = ("drop", "sending", "sent", "rejected", "inbox", "withdrawn", "receipts", ".index")
 
 
@@ -53,16 +66,26 @@ class Places:
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def remember(self, kind: str, key: str, folder: Path) -> None:
-        """Note where the folder of a submission, document or envelope is."""
+        """Note where the folder of a submission, document, envelope or recall is; `kind` is a key of _NAMED."""
         write_whole(self.index / f"{kind}-{_key(key)}", str(folder.relative_to(self.root)).encode())
 
     def find(self, kind: str, key: str) -> Path | None:
-        """Return the folder that was remembered, if it is still there."""
+        """Return the folder that was remembered, if it is still there, and no other under its name."""
         try:
             folder = self.root / (self.index / f"{kind}-{_key(key)}").read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        return folder if folder.is_dir() else None
+        facts, name = _NAMED[kind]
+        return folder if folder.is_dir() and _names(folder / facts, name, key) else None
+
+
+def _names(file: Path, name: str, key: str) -> bool:
+    """Tell whether facts say so; what cannot be read says nothing."""
+    try:
+        said = (read_facts(file) or {}).get(name)
+    except ValueError:
+        return False
+    return key in said if isinstance(said, list) else said == key
 
 
 def _key(key: str) -> str:

@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters import folder
-from adapters.folder import outgoing
-from adapters.folder.places import Places, Settling, free_name, safe_name, write_facts
+from adapters.folder import incoming, outgoing
+from adapters.folder.places import Places, Settling, free_name, move, safe_name, write_facts
 from axis import (
     Agreed,
     BusinessType,
@@ -420,9 +420,87 @@ def test_two_keys_are_two_places(tmp_path: Path) -> None:
     places.make()
     for name in ("12-SK-CĐS", "12-SK-CÔS"):
         (places.sent / name).mkdir()
+        write_facts(places.sent / name / ".submission.json", {"document_id": name})
         places.remember("document", name, places.sent / name)
     found = [places.find("document", name) for name in ("12-SK-CĐS", "12-SK-CÔS")]
     assert found == [places.sent / "12-SK-CĐS", places.sent / "12-SK-CÔS"]
+
+
+# --- a name is no identity: clerks archive folders, and names are given again ----------------------
+
+
+@pytest.mark.parametrize(
+    "facts", [b"", b"{}", b'{"envelope_id": "2"}', b'{"envelope_id": null}', b'{"envelope_id": ["1'], ids=str
+)
+def test_folder_that_does_not_say_that_it_is_the_one_is_not(tmp_path: Path, facts: bytes) -> None:
+    places = Places.below(tmp_path)
+    places.make()
+    (places.inbox / "a").mkdir()
+    places.remember("inbox", "1", places.inbox / "a")
+    assert places.find("inbox", "1") is None
+    (places.inbox / "a" / "document.json").write_bytes(facts)
+    assert places.find("inbox", "1") is None
+    write_facts(places.inbox / "a" / "document.json", {"envelope_id": "1"})
+    assert places.find("inbox", "1") == places.inbox / "a"
+
+
+async def test_recall_of_an_archived_document_leaves_its_successor_in_the_name_alone(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    first = await by_clerk.deliver(sent := by_clerk.document())
+    folder = _inbox(tmp_path, "20")
+    folder.rename(tmp_path / "archive")
+    second = await by_clerk.deliver(by_clerk.document(code_number=sent.code_number, subject="Bản đính chính (ví dụ)"))
+    assert _inbox(tmp_path, "20") == folder
+    order = await by_clerk.deliver(by_clerk.order(sent, reason="gửi nhầm nơi nhận"))
+    assert not (folder / "cho-quyet-dinh.txt").exists()
+    (_inbox(tmp_path, "THU HỒI") / "agree.txt").write_text("đồng ý")
+    (folder / "register.txt").write_text("417")
+    await _until((folder / "answer.txt").exists)
+    await _until((_inbox(tmp_path, "THU HỒI") / "answer.txt").exists)
+    assert not list((tmp_path / "withdrawn").iterdir())
+    assert _levels(by_clerk.later(first))[-1] == ("recalled", "15")
+    assert _levels(by_clerk.later(second))[-1] == ("registered", "03")
+    assert _levels(by_clerk.later(order))[-1] == ("progress", "15")
+
+
+async def test_late_receipt_of_an_archived_document_is_not_put_beside_another(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    kept = tmp_path / "sent" / "bao-cao"
+    for number in (1, 2):
+        _drop(tmp_path, "bao-cao", {"letter.toml": _LETTER.replace("= 15", f"= {14 + number}")})
+        await by_clerk.next_sent(number)
+        await _until(lambda: list((kept / "receipts").glob("* accepted *.xml")))
+        if number == 1:
+            kept.rename(tmp_path / "archive")
+    first, second = by_clerk.sent
+    assert first.message is not None
+    await by_clerk.answer(first, Refused("không thuộc thẩm quyền"))
+    await _until(lambda: list((tmp_path / "receipts").glob("*/receipts/* refused *.xml")))
+    await by_clerk.answer(second, Refused("sai nơi nhận"))
+    await _until(lambda: list((kept / "receipts").glob("* refused *.xml")))
+    assert "không thuộc thẩm quyền" not in (kept / "receipts.txt").read_text()
+
+
+async def test_crash_before_the_move_takes_no_folder_that_has_the_name_since(
+    by_clerk: TestAxis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is remembered under a name, and has not been given it: whoever comes between has it."""
+    with monkeypatch.context() as patch:
+
+        def die(source: Path, target: Path) -> Path:
+            patch.setattr(incoming, "move", move)
+            raise OSError(f"killed before {source} became {target}")
+
+        patch.setattr(incoming, "move", die)
+        cut = await by_clerk.deliver(sent := by_clerk.document(subject="Một (ví dụ)"))
+    assert cut.last.level is not Level.DELIVERED
+    await by_clerk.deliver(by_clerk.document(code_number=sent.code_number, subject="Hai (ví dụ)"))
+    again = await by_clerk.again(cut)
+    assert again.last.level is Level.DELIVERED
+    pages = [(path / "van-ban.txt").read_text() for path in (tmp_path / "inbox").glob("2*")]
+    assert sorted("Một (ví dụ)" in page for page in pages) == [False, True]
 
 
 def test_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
