@@ -2,12 +2,12 @@
 
 The invariants have numbers, and every finding names its own:
 
-    I1  no loss        what was accepted ends with a receipt, or waits where it can be seen      ledger, effects
+    I1  no loss        every delivery that is owed ends with a receipt, or waits in sight        ledger, effects
     I2  once           an addressee's system acts once on an envelope                            effects
     I3  receipts       each is there, once, and its issuer has signed it                         ledger
     I4  no phantom     nothing is delivered that was not accepted, or with other content         ledger, effects
     I6  transitions    every delivery came to where it stands by moves that the states allow     history
-    I7  conservation   each addressee has its delivery; no queue is missing, no grave is nobody's ledger, queues
+    I7  conservation   no queue is missing, no grave is nobody's                                 ledger, queues
     I8  files          each file that an envelope names is there, byte for byte                  files
     I9  the record     receipts and envelopes are the bytes that they were, in unbroken chains   evidence
 
