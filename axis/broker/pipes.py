@@ -34,7 +34,7 @@ from yarl import URL
 from axis.broker import topology
 from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
-from axis.broker.topology import Topology
+from axis.broker.topology import Binding, Queue, Topology
 from axis.cancelling import ends_when_told
 from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.errors import PermanentError, TransientError
@@ -46,6 +46,7 @@ _CONNECT_S = 10.0
 _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
+_DIFFERS_MOST = 5  # Of what is there with other arguments, to be told in one line.
 # RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
 # again by then.
 _READERS_TOLD_S = 1.0
@@ -325,37 +326,27 @@ class Broker:
         return taken
 
     async def declare(self, wanted: Topology) -> None:
-        """Make what is missing of a topology.
+        """Make what is missing of a topology, all of it: what is there with other arguments is told afterwards.
 
         Raises:
             PermanentError: CFG.INVALID; something is there with other arguments.
             TransientError: SYS.BROKER
         """
-        doing, is_done = "", False
+        is_done = False
         self._declared = wanted
         try:
             with _true_cancellation():
                 connection = await self._publishing.connection()
                 self._doubt.clear()  # What is found missing from here on is looked after the next time.
-                async with connection.channel() as channel:
-                    for name in wanted.exchanges:
-                        doing = f"exchange {name}"
-                        await channel.declare_exchange(name, aio_pika.ExchangeType.DIRECT, durable=True)
-                    for queue in wanted.queues:
-                        doing = f"queue {queue.name}"
-                        await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
-                    for binding in wanted.bindings:
-                        doing = f"binding of {binding.queue}"
-                        bound = await channel.get_queue(binding.queue, ensure=False)
-                        await bound.bind(binding.exchange, binding.key)
-            is_done = True
-        except ChannelPreconditionFailed as error:
-            raise PermanentError("CFG.INVALID", f"{doing} exists with other arguments: {error}") from error
+                differs = await _make(wanted, connection)
+            is_done = not differs
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
         finally:
             if not is_done:
                 self._doubt.set()
+        if differs:
+            raise PermanentError("CFG.INVALID", "; ".join(differs[:_DIFFERS_MOST]))
 
     async def mend(self) -> bool:
         """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
@@ -402,6 +393,45 @@ class Broker:
         consumer = Consumer(self._consuming, queues, work, self._doubt.set)
         consumer.start()
         return consumer
+
+
+async def _make(wanted: Topology, connection: AbstractConnection) -> list[str]:
+    """Make what is missing of a topology; return what is there with other arguments, each in the words of the broker."""
+    steps, done = list(_steps(wanted)), 0
+    differs: list[str] = []
+    while done < len(steps):
+        # The broker closes a channel that asks for something which is there and differs.
+        async with connection.channel() as channel:
+            for doing, step in steps[done:]:
+                done += 1
+                try:
+                    await step(channel)
+                except ChannelPreconditionFailed as error:
+                    differs.append(f"{doing} exists with other arguments: {error}")
+                    break
+    return differs
+
+
+def _steps(wanted: Topology) -> Iterator[tuple[str, Callable[[AbstractChannel], Awaitable[object]]]]:
+    for name in wanted.exchanges:
+        yield f"exchange {name}", partial(_make_exchange, name)
+    for queue in wanted.queues:
+        yield f"queue {queue.name}", partial(_make_queue, queue)
+    for binding in wanted.bindings:
+        yield f"binding of {binding.queue}", partial(_bind, binding)
+
+
+async def _make_exchange(name: str, channel: AbstractChannel) -> None:
+    await channel.declare_exchange(name, aio_pika.ExchangeType.DIRECT, durable=True)
+
+
+async def _make_queue(queue: Queue, channel: AbstractChannel) -> None:
+    await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
+
+
+async def _bind(binding: Binding, channel: AbstractChannel) -> None:
+    bound = await channel.get_queue(binding.queue, ensure=False)
+    await bound.bind(binding.exchange, binding.key)
 
 
 async def _depth(channel: AbstractChannel, queue: str) -> int | None:

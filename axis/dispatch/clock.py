@@ -95,7 +95,8 @@ class Dispatch:
             asyncio.create_task(keep_doing("dispatch.outbound", self._send, self._bell, self._poll)),
             asyncio.create_task(keep_doing("dispatch.orders", self._orders.go_round, Bell(), self._poll)),
             asyncio.create_task(keep_doing("dispatch.succession", self._succession.go_round, Bell(), _FOLLOW_EVERY)),
-            asyncio.create_task(keep_doing("dispatch.silence", self._tend, Bell(), _TEND_EVERY)),
+            asyncio.create_task(keep_doing("dispatch.deadlines", self._tend, Bell(), _TEND_EVERY)),
+            asyncio.create_task(keep_doing("dispatch.silence", self._look_after, Bell(), _TEND_EVERY)),
         ]
         try:
             yield
@@ -111,17 +112,22 @@ class Dispatch:
         return await self._ledger.due(self._now()) and await self._outbound.go_round()
 
     async def _tend(self) -> bool:
-        """Expire what is over, look after what nobody answered, and remind those who are late."""
+        """Expire what is over, and remind those who are late. All of this is the ledger's, whatever the broker does."""
         now = self._now()
         await self._set_right(now)
         expiring = await self._ledger.expiring(now, _ROWS)
         await asyncio.gather(*(self._answers.expire(row, now) for row in expiring))
+        late = await self._ledger.to_remind(now, _ROWS)
+        await asyncio.gather(*(self._answers.remind(row, now) for row in late))
+        return False
+
+    async def _look_after(self) -> bool:
+        """Tell of what nobody answered, and look for it in the inboxes."""
+        now = self._now()
         unanswered = await self._ledger.unanswered(now, _ROWS)
         if unanswered:
             await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
-        late = await self._ledger.to_remind(now, _ROWS)
-        await asyncio.gather(*(self._answers.remind(row, now) for row in late))
         return False
 
     async def _set_right(self, now: datetime) -> None:

@@ -38,6 +38,7 @@ _SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back 
 _CIRCULAR = 16  # So many attempts at one envelope, begun together and all alike, are published at once.
 _Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
+_LOOK_AGAIN = timedelta(seconds=10)  # For an inbox that is missing: longer than it takes to make one again.
 
 
 def _nobody(_office: str) -> bool:
@@ -199,7 +200,12 @@ class Outbound:
         """Look after deliveries that nobody answered: still in the inbox, they wait on; lost, they go again.
 
         The broker may have lost its store, or an operator purged a queue: an
-        inbox that is empty cannot hold what the ledger says it holds.
+        inbox that is empty cannot hold what the ledger says it holds. One that
+        is missing says nothing, and keeps nobody waiting: it is made again, if
+        the roll still has its office, and is looked at once more.
+
+        Raises:
+            TransientError: SYS.BROKER, SYS.LEDGER
         """
         by_queue: dict[tuple[str, bool], list[DeliveryRow]] = {}
         for row in unanswered:
@@ -212,7 +218,9 @@ class Outbound:
             # Both queues: an office reads both or neither, and that one is missing is noticed by looking at it.
             depth = (await self.broker.depths(topology.inboxes(office)))[topology.inbox(office, urgent)]
             if depth is None:
-                raise TransientError("SYS.BROKER")
+                await self.ledger.extend_wait(ids, now + _LOOK_AGAIN)
+                events.inbox_missing(office=office, unanswered=len(rows))
+                continue
             if depth >= len(rows):
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue

@@ -259,8 +259,8 @@ def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
 
 
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
-    """Return attempts that nobody answered in time."""
-    return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit)
+    """Return attempts that nobody answered in time, first those that have been due for longest."""
+    return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit, first=_d.next_at)
 
 
 def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:

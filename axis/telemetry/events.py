@@ -170,6 +170,11 @@ def inbox_audited(*, office: str, waiting: int, republished: int) -> None:
     _log.warning("inbox.audited", office=office, waiting=waiting, republished=republished)
 
 
+def inbox_missing(*, office: str, unanswered: int) -> None:
+    """An inbox is not there: what nobody has answered cannot be looked for in it. The layout is mended, or the office has gone."""
+    _log.warning("inbox.missing", office=office, unanswered=unanswered)
+
+
 def inbox_searched(*, office: str, taken_out: int) -> None:
     """An inbox was led round, and what an order takes back was taken out of it."""
     _log.info("inbox.searched", office=office, taken_out=taken_out)

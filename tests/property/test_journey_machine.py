@@ -335,6 +335,7 @@ class Machine:
         """Let it be later, and let the loops of both sides do what they do then."""
         self.home.pass_time(span)
         await self.dispatch._tend()
+        await self.dispatch._look_after()
         await self.orders.go_round()
         await self.dispatch._send()
         await self.courier.send_again()

@@ -1,7 +1,6 @@
 """Lanes: urgent envelopes pass ordinary ones in an office's inbox, at a real broker and with a real office."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from axis import Document, Draft, Office, OfficeSettings, Organization, Priority, Registered, clock, edxml, seal
 from axis.broker import Broker, Incoming, Packed, PrivateNode, topology
 from axis.dispatch.outbound import Outbound
-from axis.errors import TransientError
 from axis.ledger import Attempt, DeliveryRow
 from axis.seal import pki
 from tests.province import AT
@@ -129,10 +127,24 @@ async def test_silence_of_an_office_that_misses_a_queue_makes_it_again(
         ring=lambda: None,
         now=clock.now,
     )
-    with contextlib.suppress(TransientError):  # It is the queue of that document.
-        await outbound.audit_inboxes(AT, [_row(1, office, Priority.ORDINARY)])
+    await outbound.audit_inboxes(AT, [_row(1, office, Priority.ORDINARY)])
     assert await pipes.mend()
     assert await pipes.depth(topology.inbox(office, urgent)) == 0
+
+
+async def test_inbox_that_is_missing_keeps_no_other_office_waiting(pipes: Broker, office: str) -> None:
+    """An office that has left the roll, and whose queues are gone with a store: nobody makes them again."""
+    book = _Book()
+    outbound = Outbound(
+        ledger=cast("Any", book),
+        broker=pipes,
+        answer_within=clock.now() - AT,
+        batch=10,
+        ring=lambda: None,
+        now=clock.now,
+    )
+    await outbound.audit_inboxes(AT, [_row(1, f"{office}.GONE", Priority.ORDINARY), _row(2, office, Priority.ORDINARY)])
+    assert (book.waits_on, book.goes_again) == ([1], [2])
 
 
 async def test_express_document_that_came_last_is_the_first_that_an_office_is_handed(

@@ -52,6 +52,21 @@ async def test_queue_with_other_arguments_is_a_wrong_setting(pipes: Broker, rabb
     assert "but current is" in told  # and what differs, in the words of the broker.
 
 
+async def test_what_is_missing_behind_a_queue_with_other_arguments_is_made(
+    pipes: Broker, rabbitmq: PrivateNode
+) -> None:
+    wrong, *missing = (f"H56.{uuid4().hex[:8]}" for _ in range(3))
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        await channel.declare_queue(topology.inbox(wrong), durable=True)
+    with pytest.raises(PermanentError) as caught:
+        await pipes.declare(topology.province([wrong, *missing]))
+    assert topology.inbox(wrong) in str(caught.value)
+    for office in missing:
+        await _deliver(pipes, office, b"<x/>")
+        assert await pipes.depth(topology.inbox(office)) == 1
+
+
 async def _declare(pipes: Broker, office: str) -> None:
     await pipes.declare(topology.province([office]))
 
