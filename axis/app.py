@@ -139,10 +139,9 @@ class Rooms:
         """Return what decides on the mail of closed offices."""
         return Succession(ledger=self.ledger, answers=answers, roll=self.roll, now=clock.now)
 
-    def asks(self, office: str) -> bool:
-        """Tell whether an office asks the gateway for what is sent to it."""
-        found = self.roll()[0].find(office)
-        return found is not None and found.channel is registry.Channel.HTTP
+    def asking(self) -> frozenset[str]:
+        """Return the offices that ask the gateway for what is sent to them."""
+        return self.roll()[0].asking
 
     async def ready(self) -> dict[str, str]:
         """Return what can be used now, room by room."""
@@ -226,7 +225,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             batch=settings.dispatch.batch,
             ring=bell.ring,
             now=clock.now,
-            asks=rooms.asks,
+            asking=rooms.asking,
         )
         await rooms.ledger.take_up_again(clock.now(), outbound.most_at_once)
         answers = rooms.answers(outbound.along)

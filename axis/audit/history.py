@@ -1,7 +1,8 @@
 """History: each delivery is led through its events once more, by the table of states.
 
-A put back - an attempt that was not published, or whose message was lost - is
-the one move that leaves no event: what was sent may stand as queued.
+A put back - of an attempt whose message may be in an inbox, or was lost there -
+is the one move that leaves no event: what was sent may stand as queued. An
+attempt that reached no inbox was none: the next one has its number.
 """
 
 from collections import Counter, defaultdict
@@ -60,6 +61,10 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
             if event.detail["attempt"] != attempts + 1:
                 yield f"attempt {event.detail['attempt']} follows attempt {attempts}"
             state, attempts = State.SENT, int(event.detail["attempt"])
+        elif event.event == "delivery.unpublished":
+            if state is not State.SENT or event.detail["attempt"] != attempts:
+                yield f"attempt {event.detail['attempt']} was not published, while {state} after attempt {attempts}"
+            state, attempts = State.QUEUED, attempts - 1
         elif event.event == "delivery.replayed":
             if state is not State.DEAD:
                 yield f"replayed while {state}"

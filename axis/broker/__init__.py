@@ -9,7 +9,7 @@ Spec: AMQP 0-9-1; docs/protocol/broker.md.
 """
 
 from axis.broker.packing import Packed, pack
-from axis.broker.pipes import Broker, Consumer, Incoming
+from axis.broker.pipes import Broker, Consumer, Incoming, NotPublished
 from axis.broker.private_node import PrivateNode, require_descriptors
 
-__all__ = ["Broker", "Consumer", "Incoming", "Packed", "PrivateNode", "pack", "require_descriptors"]
+__all__ = ["Broker", "Consumer", "Incoming", "NotPublished", "Packed", "PrivateNode", "pack", "require_descriptors"]

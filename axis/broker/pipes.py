@@ -2,8 +2,9 @@
 
 Publishing and consuming use separate connections, because a broker that runs
 short of memory stops reading from publishers. A publish succeeds when the
-broker has confirmed it; anything else - returned, refused, timed out, cut - is
-a TransientError and its fate unknown. Every publish has a message id of its
+broker has confirmed it; anything else is a TransientError. Returned, refused by
+its queue, or with no line to go over: it certainly is nowhere (NotPublished).
+Timed out or cut: its fate is unknown. Every publish has a message id of its
 own: the client library matches returns to publishes by it.
 
 A broker may come back without its store, and a person may delete a queue. So
@@ -25,7 +26,13 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, PublishError
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as Line
@@ -46,6 +53,7 @@ _CONNECT_S = 10.0
 _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
+_NOWHERE = ""  # A routing key of nobody.
 _DIFFERS_MOST = 5  # Of what is there with other arguments, to be told in one line.
 # RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
 # again by then.
@@ -83,6 +91,14 @@ class Incoming:
     def give_back(self) -> None:
         """Return it to the queue; that counts towards the delivery limit."""
         self.returned = True
+
+
+class NotPublished(TransientError):
+    """A message is in no queue, and will be in none: it was returned, or refused by its queue, or never left."""
+
+    def __init__(self, *, was_answered: bool) -> None:
+        super().__init__("SYS.BROKER")
+        self.was_answered = was_answered  # The broker is there, and has said no.
 
 
 Callback = Callable[[Incoming], Awaitable[None]]
@@ -182,6 +198,14 @@ class Broker:
             async with asyncio.timeout(_CONNECT_S):
                 await self._publisher()
 
+    async def try_out(self) -> None:
+        """Raise TransientError if nothing can be published just now: what leads nowhere comes back, if somebody reads it."""
+        try:
+            await self.publish(topology.DELIVER, _NOWHERE, b"", type="probe")
+        except NotPublished as error:
+            if not error.was_answered:
+                raise
+
     async def publish(
         self,
         exchange: str,
@@ -208,7 +232,8 @@ class Broker:
             timeout: Seconds until its fate is called unknown.
 
         Raises:
-            TransientError: SYS.BROKER; it is not there, or nobody knows.
+            NotPublished: SYS.BROKER; no queue has it.
+            TransientError: SYS.BROKER; nobody knows which queue has it.
         """
         packed = body if isinstance(body, Packed) else await pack(body)
         properties = spec.Basic.Properties(
@@ -220,10 +245,12 @@ class Broker:
             headers={**(headers or {}), "BCC": list(also)} if also else headers,  # The broker takes it off again.
             user_id=user_id,
         )
+        has_left = False
         try:
             with _true_cancellation():
                 async with asyncio.timeout(timeout):
                     line = await self._publisher()
+                    has_left = True  # From here on nobody can tell but the broker.
                     # Straight to the protocol: the layer above it does nothing for a publish that this function does not.
                     await line.basic_publish(
                         packed.body,
@@ -236,7 +263,7 @@ class Broker:
         except _LINE_ERRORS as error:
             if self._ought_to_take(exchange, routing_key, error):
                 self._doubt.set()
-            raise TransientError("SYS.BROKER") from error
+            raise _failed(error, has_left=has_left, is_for_one=not also) from error
 
     def _ought_to_take(self, exchange: str, routing_key: str, error: BaseException) -> bool:
         """Whether a publish has found that something is missing which was declared here."""
@@ -393,6 +420,13 @@ class Broker:
         consumer = Consumer(self._consuming, queues, work, self._doubt.set)
         consumer.start()
         return consumer
+
+
+def _failed(error: BaseException, *, has_left: bool, is_for_one: bool) -> TransientError:
+    """Return what is known of a publish that failed."""
+    # What is returned was put into none of its queues. A queue refuses for itself: others may have the message.
+    was_answered = isinstance(error, PublishError) or (is_for_one and isinstance(error, DeliveryError))
+    return NotPublished(was_answered=was_answered) if was_answered or not has_left else TransientError("SYS.BROKER")
 
 
 async def _make(wanted: Topology, connection: AbstractConnection) -> list[str]:

@@ -239,8 +239,8 @@ class Answers:
         if self._is_news(row, now):
             await self._say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
 
-    async def take_back(self, row: DeliveryRow, now: datetime, *, by: str, told: str, removed: bool) -> None:
-        """Take a delivery back that waits, with a signed receipt.
+    async def take_back(self, row: DeliveryRow, now: datetime, *, by: str, told: str, removed: bool) -> bool:
+        """Take a delivery back that waits, with a signed receipt; False if its addressee may have it, or it has ended.
 
         Args:
             row: The delivery.
@@ -259,7 +259,9 @@ class Answers:
                 removed and state is State.SENT and now.attempts == 1
             )
 
-        await self._say(row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=(told,))
+        return await self._say(
+            row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=(told,)
+        )
 
     async def end_order(self, row: DeliveryRow, now: datetime, *, about: str) -> None:
         """End the delivery of an order that has nothing left to do at its addressee, with a signed receipt."""
@@ -398,15 +400,19 @@ class Answers:
         detail: str = "",
         where: Callable[[DeliveryRow], bool] = lambda now: State(now.state) in WAITING,
         also: Collection[str] = (),
-    ) -> None:
-        """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it."""
+    ) -> bool:
+        """Sign a receipt of the axis about a delivery that, as it stands now, still is one `where` it fits, and record it.
+
+        Returns:
+            False if it is not, and nothing is said.
+        """
 
         def decide(row: DeliveryRow) -> ReceiptEntry | None:
             if not where(row):
                 return None  # It has ended, or moved, meanwhile.
             return self._entry(self._signed(row, level, code, now, detail), row, now, also=also)
 
-        await self._decide(about, decide)
+        return await self._decide(about, decide)
 
     async def _decide(
         self, about: DeliveryRow, decide: Callable[[DeliveryRow], ReceiptEntry | None], *, heirs: Sequence[str] = ()

@@ -188,13 +188,14 @@ class Orders:
     async def _take_back(self, rows: Sequence[DeliveryRow], order: DueLink, now: datetime) -> None:
         """Take back what its addressee cannot have: at once what is not published, and what is untouched in its inbox."""
 
-        async def take(row: DeliveryRow, *, removed: bool) -> None:
-            await self.answers.take_back(row, now, by=order.sent_as, told=order.sender, removed=removed)
+        async def take(row: DeliveryRow, *, removed: bool) -> bool:
+            return await self.answers.take_back(row, now, by=order.sent_as, told=order.sender, removed=removed)
 
-        await asyncio.gather(*(take(row, removed=False) for row in rows))
+        taken = await asyncio.gather(*(take(row, removed=False) for row in rows))
+        left = [row for row, is_taken in zip(rows, taken, strict=True) if not is_taken]
         # One that was queued a moment ago may have been published since. Of one that was published more than once, a copy may
         # have been taken that nobody has answered.
-        once = [row for row in rows if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
+        once = [row for row in left if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
         lanes = {(row.addressee, topology.is_urgent(row.priority)) for row in once}
         found = await self._taken_out(lanes, {row.envelope_id for row in once})
         for row in once:

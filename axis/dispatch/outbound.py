@@ -2,8 +2,12 @@
 
 An attempt is on record, with the time at which silence will be looked into,
 before it is made: a crash between the two costs one wait, never a document. A
-publish that fails, or whose fate is unknown, is put back and made again; the
-addressee's runtime knows an envelope that it has seen.
+publish whose fate is unknown is put back and made again; the addressee's
+runtime knows an envelope that it has seen. One that certainly reached no queue
+was no attempt, and is counted as none.
+
+While the broker takes nothing, nothing is begun that needs it: it is tried out,
+and what is due waits, for longer the longer that lasts.
 
 What a commit makes due is begun in that same commit (`along`): an envelope that
 has just come in is on its way when its acceptance is on the disk. What is due
@@ -19,12 +23,13 @@ Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from axis.broker import Broker, Packed, pack, topology
+from axis.broker import Broker, NotPublished, Packed, pack, topology
 from axis.clock import Clock
 from axis.errors import AxisError, TransientError
 from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
@@ -34,15 +39,53 @@ from axis.telemetry import events, metrics
 T = TypeVar("T")
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; what is large is packed once for all its addressees.
-_SOON = timedelta(seconds=2)  # After a publish that failed: the broker is back or it is not.
+_SOON = timedelta(
+    seconds=2
+)  # After a publish that failed: the broker is back or it is not; then a fifth of how long it is away.
+_BROKER_MOST = timedelta(seconds=30)
+_INBOX_MOST = timedelta(minutes=5)  # One that nobody makes again, or that is full.
+_PUT_OFF = 1000  # Deliveries in one commit.
+_BROKER = ""  # Among the offices to which nothing gets through: to all of them.
 _CIRCULAR = 16  # So many attempts at one envelope, begun together and all alike, are published at once.
 _Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 _LOOK_AGAIN = timedelta(seconds=10)  # For an inbox that is missing: longer than it takes to make one again.
 
 
-def _nobody(_office: str) -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class _Unmade:
+    """An attempt whose publish has failed."""
+
+    attempt: Attempt
+    is_certain: bool  # Its message is in no queue; else nobody knows.
+    towards: str  # Where nothing gets through.
+
+
+class _Failing:
+    """Since when nothing gets through, to an office or to the broker, as far as this process knows."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, datetime] = {}
+
+    def __contains__(self, towards: str) -> bool:
+        return towards in self._since
+
+    def begins(self, towards: str, now: datetime) -> None:
+        """Note that something did not get through."""
+        self._since.setdefault(towards, now)
+
+    def ends(self, towards: str) -> None:
+        """Note that something did."""
+        self._since.pop(towards, None)
+
+    def until(self, towards: str, now: datetime) -> datetime:
+        """Return when to try again."""
+        most = _BROKER_MOST if towards == _BROKER else _INBOX_MOST
+        return now + min(max(_SOON, (now - self._since.get(towards, now)) / 5), most)
+
+
+def _nobody() -> Collection[str]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +98,9 @@ class Outbound:
     batch: int
     ring: Callable[[], None]  # Something may be due now.
     now: Clock
-    asks: Callable[[str], bool] = _nobody  # Whether an office asks the gateway for what is sent to it.
+    asking: Callable[[], Collection[str]] = _nobody  # The offices that ask the gateway for what is sent to them.
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _failing: _Failing = field(default_factory=_Failing, init=False)
 
     @property
     def most_at_once(self) -> int:
@@ -84,10 +128,31 @@ class Outbound:
         return written
 
     async def go_round(self) -> bool:
-        """Begin and send what is due now; return whether there was anything."""
+        """Begin and send what is due now; return whether there was anything.
+
+        Raises:
+            TransientError: SYS.BROKER; it takes nothing, and what is due for it waits. SYS.LEDGER.
+        """
         attempts, notices = await self._begin()
         await self._send(attempts, notices)
-        return bool(attempts or notices)
+        if _BROKER not in self._failing:
+            return bool(attempts or notices)
+        if not await self._takes_again():
+            raise TransientError("SYS.BROKER")
+        return True  # What has not been looked at.
+
+    async def _takes_again(self) -> bool:
+        """Try the broker out; if it takes nothing, put off what is due for it."""
+        try:
+            await self.broker.try_out()
+        except TransientError:
+            now = self.now()
+            until, asking = self._failing.until(_BROKER, now), self.asking()
+            while await self.ledger.put_off(now, until, "SYS.BROKER", but_for=asking, limit=_PUT_OFF) == _PUT_OFF:
+                pass
+            return False
+        self._failing.ends(_BROKER)
+        return True
 
     async def finish(self) -> None:
         """Wait until what has been begun is on its way, or put back."""
@@ -95,8 +160,13 @@ class Outbound:
             await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def _begin(self) -> tuple[list[Attempt], list[DueNotice]]:
-        """Put attempts on record, and claim notices."""
+        """Put attempts on record, and claim notices; while the broker takes nothing, what needs none of it."""
         now = self.now()
+        if _BROKER in self._failing:
+            asking = self.asking()
+            if not asking:
+                return [], []
+            return await self.ledger.begin_attempts(now, self.answer_within, self.batch, only=asking), []
         attempts, notices = await asyncio.gather(
             self.ledger.begin_attempts(now, self.answer_within, self.batch), self.ledger.notices_due(now, self.batch)
         )
@@ -124,20 +194,46 @@ class Outbound:
         await asyncio.gather(self._send_attempts(attempts), self._send_notices(notices))
 
     async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
-        asking = {one.addressee for one in attempts if self.asks(one.addressee)}
+        asking = self.asking()
         leaving = await _packed([one for one in attempts if one.addressee not in asking])
-        failed: list[int] = []
+        failed: list[_Unmade] = []
         for some in _portions(leaving):
             for bad in await asyncio.gather(*(self._publish(alike, body) for alike, body in some)):
                 failed += bad
-        if failed:
-            await self.ledger.put_back(failed, self.now() + _SOON, "SYS.BROKER", "")
+        await self._put_back(failed)
         for one in attempts:
             if one.addressee in asking:
                 _tell_attempted(one)
 
-    async def _publish(self, attempts: Sequence[Attempt], body: Packed) -> list[int]:
-        """Publish what makes some attempts that are alike; return the ids of the deliveries for which that failed."""
+    async def _put_back(self, failed: Sequence[_Unmade]) -> None:
+        now = self.now()
+        certain: dict[datetime, list[Attempt]] = defaultdict(list)
+        unknown: dict[datetime, list[int]] = defaultdict(list)
+        for one in failed:
+            until = self._failing.until(one.towards, now)
+            if one.is_certain:
+                certain[until].append(one.attempt)
+            else:
+                unknown[until].append(one.attempt.delivery_id)
+        for until, attempts in certain.items():
+            await self.ledger.unmake(attempts, until, "SYS.BROKER", now)
+        for until, ids in unknown.items():
+            await self.ledger.put_back(ids, until, "SYS.BROKER")
+
+    def _note(self, error: TransientError | None, offices: Sequence[str]) -> None:
+        """Note what a publish tells of the broker and of some inboxes."""
+        if error is not None and not _is_answer(error):
+            self._failing.begins(_BROKER, self.now())
+        else:
+            self._failing.ends(_BROKER)
+        for office in offices:
+            if error is None:
+                self._failing.ends(office)
+            else:
+                self._failing.begins(office, self.now())
+
+    async def _publish(self, attempts: Sequence[Attempt], body: Packed) -> list[_Unmade]:
+        """Publish what makes some attempts that are alike; return those for which that failed."""
         first, *others = attempts
         try:
             await self.broker.publish(
@@ -154,17 +250,21 @@ class Outbound:
                 also=[_key(one) for one in others],
             )
         except TransientError as error:
-            if others:  # An inbox that takes nothing says no for all of them; most have it now, and know it again.
+            is_certain = isinstance(error, NotPublished)
+            if others and not is_certain:
+                # An inbox that takes nothing says no for all of them; most have it now, and know it again. One that takes
+                # nothing the second time may have taken it the first.
                 alone = await asyncio.gather(*(self._publish([one], body) for one in attempts))
-                return [delivery_id for bad in alone for delivery_id in bad]
-            metrics.ATTEMPTS.labels("unpublished").inc()
-            events.delivery_unpublished(
-                envelope_id=first.envelope_id,
-                addressee=first.addressee,
-                attempt=first.attempt_no,
-                code=error.code,
-            )
-            return [first.delivery_id]
+                return [replace(one, is_certain=False) for bad in alone for one in bad]
+            never_left = is_certain and not _is_answer(error)
+            self._note(error, () if never_left else [one.addressee for one in attempts])
+            for one in attempts:
+                metrics.ATTEMPTS.labels("unpublished").inc()
+                events.delivery_unpublished(
+                    envelope_id=one.envelope_id, addressee=one.addressee, attempt=one.attempt_no, code=error.code
+                )
+            return [_Unmade(one, is_certain, _BROKER if never_left else one.addressee) for one in attempts]
+        self._note(None, [one.addressee for one in attempts])
         for one in attempts:
             _tell_attempted(one)
         return []
@@ -172,9 +272,10 @@ class Outbound:
     async def _send_notices(self, notices: Sequence[DueNotice]) -> None:
         """Publish receipts to the offices that wait for them, those of one office together."""
         by_office: dict[str, list[tuple[bytes, int]]] = {}
-        ids = [notice.id for notice in notices if self.asks(notice.target)]  # They are in its feed of receipts.
+        asking = self.asking()
+        ids = [notice.id for notice in notices if notice.target in asking]  # They are in its feed of receipts.
         for notice in notices:
-            if not self.asks(notice.target):
+            if notice.target not in asking:
                 by_office.setdefault(notice.target, []).append((notice.xml, notice.id))
         sent = await asyncio.gather(
             *(
@@ -192,7 +293,8 @@ class Outbound:
         kind, body = bundle.pack([xml for xml, _ in portion])
         try:
             await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind)
-        except TransientError:
+        except TransientError as error:
+            self._note(error, ())
             return []
         return [notice_id for _, notice_id in portion]
 
@@ -210,9 +312,10 @@ class Outbound:
         by_queue: dict[tuple[str, bool], list[DeliveryRow]] = {}
         for row in unanswered:
             by_queue.setdefault((row.addressee, topology.is_urgent(row.priority)), []).append(row)
+        asking = self.asking()
         for (office, urgent), rows in by_queue.items():
             ids = [row.delivery_id for row in rows]
-            if self.asks(office):  # What it is shown is the ledger itself, and cannot be lost.
+            if office in asking:  # What it is shown is the ledger itself, and cannot be lost.
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue
             # Both queues: an office reads both or neither, and that one is missing is noticed by looking at it.
@@ -225,8 +328,13 @@ class Outbound:
                 await self.ledger.extend_wait(ids, now + self.answer_within)
                 continue
             metrics.ATTEMPTS.labels("unanswered").inc(len(rows))
-            await self.ledger.put_back(ids, now, "DLV.NO_ANSWER", "")
+            await self.ledger.put_back(ids, now, "DLV.NO_ANSWER")
             events.inbox_audited(office=office, waiting=depth, republished=len(rows))
+
+
+def _is_answer(error: TransientError) -> bool:
+    """Tell whether the broker is there, and has said no."""
+    return isinstance(error, NotPublished) and error.was_answered
 
 
 def _tell_attempted(attempt: Attempt) -> None:

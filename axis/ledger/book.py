@@ -163,17 +163,27 @@ class Ledger:
 
     # --- dispatch --------------------------------------------------------------
 
-    async def begin_attempts(self, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
-        """Record attempts for what is due, and return them to be made."""
-        return await self._database.write(lambda c: deliveries.begin_attempts(c, now, answer_within, limit))
+    async def begin_attempts(
+        self, now: datetime, answer_within: timedelta, limit: int, *, only: Collection[str] | None = None
+    ) -> list[Attempt]:
+        """Record attempts for what is due, to some offices or to all, and return them to be made."""
+        return await self._database.write(lambda c: deliveries.begin_attempts(c, now, answer_within, limit, only))
 
     async def due(self, now: datetime) -> bool:
         """Tell, without locking anything, whether an attempt or a notice is due."""
         return await self._database.read(lambda c: deliveries.due(c, now))
 
-    async def put_back(self, ids: Sequence[int], next_at: datetime, code: str, reason: str) -> None:
-        """Queue attempts again whose message did not get through, or got lost."""
-        await self._database.write(lambda c: deliveries.put_back(c, ids, next_at, code, reason))
+    async def put_back(self, ids: Sequence[int], next_at: datetime, code: str) -> None:
+        """Queue attempts again whose message may not have got through, or got lost."""
+        await self._database.write(lambda c: deliveries.put_back(c, ids, next_at, code))
+
+    async def unmake(self, attempts: Sequence[Attempt], next_at: datetime, code: str, now: datetime) -> None:
+        """Queue attempts again whose message certainly is in no inbox, as if they had not been begun."""
+        await self._database.write(lambda c: deliveries.unmake(c, attempts, next_at, code, now))
+
+    async def put_off(self, now: datetime, until: datetime, code: str, *, but_for: Collection[str], limit: int) -> int:
+        """Let what is due to others than some offices wait, without an attempt; return how much that was."""
+        return await self._database.write(lambda c: deliveries.put_off(c, now, until, code, but_for, limit))
 
     async def take_up_again(self, now: datetime, most: int) -> int:
         """Make due again what a process that has died may have begun and not sent: the newest `most`."""

@@ -4,13 +4,14 @@ Every change names the state it expects, so that two processes that act on one
 delivery cannot both succeed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from axis.errors import CATALOGUE
 from axis.ledger import tables as t
 from axis.ledger.custody import IS_ITS_OWN, notice_row, receipt_row
 from axis.ledger.insert import insert, insert_once
@@ -94,6 +95,7 @@ _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 
 # Statements that every document needs are built once: to build one costs more than to run it.
 _LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
+_OFFICES: sa.BindParameter[str] = sa.bindparam("offices", expanding=True)
 _DUE = (
     sa.select(_d.id, _d.envelope_id, _d.addressee, _d.attempts, _d.chain_head, _d.priority, _l.open_until)
     .outerjoin(t.lanes, _l.office == _d.addressee)
@@ -110,6 +112,8 @@ _DUE = (
     .limit(_LIMIT)
     .with_for_update(of=t.deliveries, skip_locked=True)
 )
+_DUE_FOR = _DUE.where(_d.addressee.in_(_OFFICES))
+_DUE_BUT_FOR = _DUE.where(_d.addressee.not_in(_OFFICES))
 _SENT = (
     sa.update(t.deliveries)
     .where(_d.id.in_(sa.bindparam("ids", expanding=True)))
@@ -118,19 +122,31 @@ _SENT = (
         attempts=_d.attempts + 1,
         next_at=sa.bindparam("answer_by", type_=t.Moment),
         updated_at=_NOW,
+        code=None,  # Why it has waited until now is over.
+        reason="",
         who_must_act="addressee",
     )
 )
 _SEALED = sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_(sa.bindparam("ids", expanding=True)))
 
 
-def begin_attempts(connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int) -> list[Attempt]:
+def begin_attempts(
+    connection: sa.Connection, now: datetime, answer_within: timedelta, limit: int, only: Collection[str] | None = None
+) -> list[Attempt]:
     """Record attempts for what is due, urgent first, and return them to be made.
 
     A lane that is paused, or whose breaker is open, is passed over; one whose
     breaker may close again gets one probe.
+
+    Args:
+        connection: In a transaction.
+        now: Now.
+        answer_within: After so long, silence is looked into.
+        limit: At most so many.
+        only: The offices to which attempts may be made; None: to all.
     """
-    found = connection.execute(_DUE, {"now": now, "limit": limit}).all()
+    due, offices = (_DUE, {}) if only is None else (_DUE_FOR, {"offices": list(only)})
+    found = connection.execute(due, {"now": now, "limit": limit, **offices}).all()
     probes = _claim_probes(
         connection, {row.addressee for row in found if row.open_until is not None}, now, answer_within
     )
@@ -179,13 +195,60 @@ def _claim_probes(connection: sa.Connection, offices: set[str], now: datetime, a
     return claimed
 
 
-def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, code: str, reason: str) -> None:
-    """Queue attempts again whose message did not get through, or got lost."""
+def _why(code: str) -> Row:
+    """Return what a delivery shows that waits for a reason of the catalogue."""
+    entry = CATALOGUE[code]
+    return {"code": code, "reason": entry.vi, "who_must_act": entry.actor}
+
+
+def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, code: str) -> None:
+    """Queue attempts again whose message may not have got through, or got lost."""
     connection.execute(
         sa.update(t.deliveries)
         .where(_d.id.in_(ids), _d.state == "sent")
-        .values(state="queued", next_at=next_at, code=code, reason=reason)
+        .values(state="queued", next_at=next_at, **_why(code))
     )
+
+
+def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: datetime, code: str, now: datetime) -> None:
+    """Queue attempts again whose message certainly is in no inbox: they count as none, and the next has their number."""
+    these = sa.tuple_(_d.id, _d.attempts).in_([(one.delivery_id, one.attempt_no) for one in attempts])
+    unmade = connection.execute(
+        sa.update(t.deliveries)
+        .where(these, _d.state == "sent")
+        .values(state="queued", attempts=_d.attempts - 1, next_at=next_at, updated_at=now, **_why(code))
+        .returning(_d.envelope_id, _d.addressee, _d.attempts)
+    ).all()
+    insert(
+        connection,
+        t.events,
+        [
+            {"envelope_id": row.envelope_id, "addressee": row.addressee, "event": "delivery.unpublished", "at": now, "detail": {"attempt": row.attempts + 1, "code": code}}
+            for row in unmade
+        ],
+    )  # fmt: skip
+
+
+def put_off(
+    connection: sa.Connection, now: datetime, until: datetime, code: str, but_for: Collection[str], limit: int
+) -> int:
+    """Let what is due wait, without an attempt; return how many deliveries that concerns.
+
+    Args:
+        connection: In a transaction.
+        now: Now.
+        until: When it is due again.
+        code: Why. What its office has put off goes on showing why.
+        but_for: Offices whose deliveries stay due.
+        limit: At most so many.
+    """
+    found = connection.execute(_DUE_BUT_FOR, {"now": now, "limit": limit, "offices": list(but_for)}).all()
+    if not found:
+        return 0
+    these = sa.update(t.deliveries).where(_d.id.in_([row.id for row in found]))
+    connection.execute(these.values(next_at=until))
+    connection.execute(these.where(_d.state == "queued").values(**_why(code)))
+    return len(found)
 
 
 def extend_wait(connection: sa.Connection, ids: Sequence[int], next_at: datetime) -> None:
@@ -216,7 +279,9 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     )
     # The state is asked for once more: an answer may be committed between the look and the change.
     put_back = connection.execute(
-        sa.update(t.deliveries).where(_d.id.in_(newest), _d.state == "sent").values(state="queued", next_at=now)
+        sa.update(t.deliveries)
+        .where(_d.id.in_(newest), _d.state == "sent")
+        .values(state="queued", next_at=now, who_must_act="nobody")
     )
     return put_back.rowcount
 
@@ -435,7 +500,7 @@ def replay(connection: sa.Connection, delivery_id: int, by: str, reason: str, no
     moved = connection.execute(
         sa.update(t.deliveries)
         .where(_d.id == delivery_id, _d.state == "dead")
-        .values(state="queued", next_at=released(now), updated_at=now)
+        .values(state="queued", next_at=released(now), updated_at=now, code=None, reason="", who_must_act="nobody")
         .returning(_d.envelope_id, _d.addressee)
     )
     row = moved.first()

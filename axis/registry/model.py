@@ -219,6 +219,11 @@ class Registry:
         """Return every office, by code."""
         return tuple(self.by_code[code] for code in sorted(self.by_code))
 
+    @cached_property
+    def asking(self) -> frozenset[str]:
+        """The offices that ask the gateway for what is sent to them, by code."""
+        return frozenset(office.code for office in self.by_code.values() if office.channel is Channel.HTTP)
+
     def line_of(self, code: str) -> frozenset[str]:
         """Return an office and every closed one that it took over from, near or far, by code: whose affairs are now its own."""
         return _reached(code, lambda one: self._predecessors.get(one, frozenset()))

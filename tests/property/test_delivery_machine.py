@@ -110,7 +110,7 @@ class Machine:
         assert all(self._of(row).state == "sent" for row in silent)
         ids = [row.delivery_id for row in silent]
         if lost:
-            await home.ledger.put_back(ids, home.at, "DLV.NO_ANSWER", "")
+            await home.ledger.put_back(ids, home.at, "DLV.NO_ANSWER")
             for row in silent:
                 self._of(row).state = "queued"
         else:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from axis import audit, edxml
-from axis.broker import Broker, Incoming, Packed, pack, topology
+from axis.broker import Broker, Incoming, NotPublished, Packed, pack, topology
 from axis.broker.packing import unpack
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.outbound import Outbound
@@ -84,7 +84,7 @@ class Carrier:
         assert not also  # So few attempts are made each for itself.
         if self.says_no:
             self.says_no -= 1
-            raise TransientError("SYS.BROKER")
+            raise NotPublished(was_answered=self.says_no % 2 == 0)
         packed = body if isinstance(body, Packed) else await pack(body)
         queue = _INBOX_OF[routing_key] if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
         self.queues[queue].append(
@@ -101,6 +101,12 @@ class Carrier:
         )
         if self.forgets_to_confirm:
             self.forgets_to_confirm -= 1
+            raise TransientError("SYS.BROKER")
+
+    async def try_out(self) -> None:
+        """Take something, or not."""
+        if self.says_no:
+            self.says_no -= 1
             raise TransientError("SYS.BROKER")
 
     async def depth(self, queue: str) -> int:
@@ -337,9 +343,15 @@ class Machine:
         await self.dispatch._tend()
         await self.dispatch._look_after()
         await self.orders.go_round()
-        await self.dispatch._send()
+        await self._send()
         await self.courier.send_again()
         await self.compare.look()
+
+    async def _send(self) -> None:
+        """What the loop of dispatch does until it finds nothing, or the broker takes nothing."""
+        with contextlib.suppress(TransientError):
+            while await self.dispatch._send():
+                pass
 
     async def say_no(self, number: int, silently: bool) -> None:
         """The broker refuses what is published next; or takes it, and its word for that is lost."""
@@ -440,7 +452,7 @@ class Machine:
                 await self.take(0, "")
             while self.carrier.queues[topology.RECEIPTS]:
                 await self.carry(0, False)
-            await self.dispatch._send()
+            await self._send()
             await self.hear()
             rows = await self.home.ledger.deliveries_in()
             for row in rows:
@@ -449,7 +461,7 @@ class Machine:
             await self.check()
             if all(row.state in _ENDED for row in rows):
                 break
-        await self.dispatch._send()
+        await self._send()
         await self.hear()
         for row in await self.home.ledger.deliveries_in():
             assert row.state in _ENDED

@@ -16,7 +16,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 from aiormq import spec
 
-from axis.broker import Broker, Incoming, PrivateNode, private_node, topology
+from axis.broker import Broker, Incoming, NotPublished, PrivateNode, private_node, topology
 from axis.broker import pipes as broker_pipes
 from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.errors import PermanentError, TransientError
@@ -202,6 +202,38 @@ async def test_what_nobody_was_ever_to_take_is_no_reason_for_doubt(pipes: Broker
     assert not await pipes.mend()
 
 
+async def test_what_certainly_is_nowhere_is_known_to_be(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:
+    """Returned, refused by its queue, or with no line to go over; of a queue that refuses, others may have the message."""
+    inbox, second = topology.inbox(office), f"{office}z"
+    await pipes.declare(topology.province([office, second]))
+    with pytest.raises(NotPublished) as returned:
+        await _deliver(pipes, "nobody", b"<x/>")
+    assert returned.value.was_answered
+    await rabbitmq.ctl("set_policy", "--apply-to", "queues", office, f"^{inbox}$", '{"max-length": 1}')
+    with pytest.raises(NotPublished) as refused:
+        for _ in range(50):
+            await _deliver(pipes, office, b"<x/>")
+    assert refused.value.was_answered
+    with pytest.raises(TransientError) as unknown:
+        await pipes.publish(topology.DELIVER, second, b"<x/>", type="envelope", also=[office])
+    await rabbitmq.ctl("clear_policy", office)
+    assert not isinstance(unknown.value, NotPublished)
+    assert await pipes.depth(topology.inbox(second)) == 1
+    async with Broker.connect("amqp://axis@127.0.0.1:1/", name="test") as away:
+        with pytest.raises(NotPublished) as never_left:
+            await _deliver(away, office, b"<x/>")
+    assert not never_left.value.was_answered
+
+
+async def test_broker_is_tried_out_with_what_leads_nowhere(pipes: Broker, office: str) -> None:
+    await pipes.try_out()
+    assert not await pipes.mend()
+    assert await pipes.depth(topology.inbox(office)) == 0
+    async with Broker.connect("amqp://axis@127.0.0.1:1/", name="test") as away:
+        with pytest.raises(TransientError):
+            await away.try_out()
+
+
 async def _delete(node: PrivateNode, queue: str) -> None:
     connection = await aio_pika.connect(node.url)
     async with connection, connection.channel() as channel:
@@ -244,7 +276,7 @@ async def test_many_publish_at_once_and_each_knows_its_own_fate(pipes: Broker, o
         *(pipes.publish(topology.DELIVER, target, b"<x/>", type="envelope") for target in targets),
         return_exceptions=True,
     )
-    assert [type(one) for one in done] == [type(None) if target == office else TransientError for target in targets]
+    assert [type(one) for one in done] == [type(None) if target == office else NotPublished for target in targets]
     await _until_depth(pipes, office, 50)
 
 

@@ -328,7 +328,7 @@ async def test_office_that_asks_needs_no_broker(commune: httpx.AsyncClient, home
         batch=100,
         ring=lambda: None,
         now=home.now,
-        asks=lambda office: office in (COMMUNE, SENDER),
+        asking=lambda: (COMMUNE, SENDER),
     )
     intake = replace(home.intake, along=outbound.along)
     accepted = await intake.accept(home.seal(home.document()), submitter=SENDER, via="http")

@@ -48,6 +48,21 @@ async def test_attempt_is_on_record_before_it_is_made(home: House) -> None:
     assert await home.attempt() == []  # It is nobody else's to make.
 
 
+async def test_what_is_sent_again_shows_no_reason_of_before(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Deferred("đang bảo trì"), await home.row(envelope_id))
+    home.pass_time(WAIT)
+    await home.attempt()
+    row = await home.row(envelope_id)
+    assert (row.state, row.code, row.reason, row.who_must_act) == ("sent", None, "", "addressee")
+    await home.say(Failed("DLV.FAILED", "hỏng"), row)
+    row = await home.row(envelope_id)
+    assert await home.ledger.replay(row.delivery_id, by="x", reason="y", now=home.at)
+    row = await home.row(envelope_id)
+    assert (row.state, row.code, row.reason, row.who_must_act) == ("queued", None, "", "nobody")
+
+
 async def test_two_dispatchers_never_make_one_attempt(home: House, ledger_url: str) -> None:
     ids = [await _accepted(home, to=(COMMUNE, OTHER)) for _ in range(10)]
     async with Ledger.open(ledger_url) as second:
@@ -244,7 +259,7 @@ async def test_silence_is_told_and_moves_no_state(home: House) -> None:
     await home.ledger.extend_wait([row.delivery_id], home.at + MINUTE)
     assert await home.ledger.unanswered(home.at, 10) == []
     home.pass_time(MINUTE)
-    await home.ledger.put_back([row.delivery_id], home.at, "DLV.NO_ANSWER", "")
+    await home.ledger.put_back([row.delivery_id], home.at, "DLV.NO_ANSWER")
     assert [attempt.attempt_no for attempt in await home.attempt()] == [2]
 
 

@@ -467,11 +467,32 @@ async def test_what_is_answered_just_now_is_not_due_again(postgres_book: tuple[L
 
 async def test_only_what_was_sent_is_put_back(book: Ledger) -> None:
     rows = await _in_every_state(book, next_at=AT)
-    await book.put_back([row.delivery_id for row in rows.values()], AT + HOUR, "SYS.BROKER", "")
+    await book.put_back([row.delivery_id for row in rows.values()], AT + HOUR, "SYS.BROKER")
     after = {state: await _now(book, row) for state, row in rows.items()}
     assert {state: (row.state, row.next_at, row.code) for state, row in after.items()} == {
         state: (state, AT, None) for state in STATES
     } | {"sent": ("queued", AT + HOUR, "SYS.BROKER")}
+
+
+async def test_attempt_that_reached_nobody_is_none(book: Ledger) -> None:
+    (row,) = await _take(book, "1")
+    (attempt,) = await book.begin_attempts(AT, HOUR, 1)
+    await book.unmake([attempt], AT + MINUTE, "SYS.BROKER", AT)
+    after = await _now(book, row)
+    assert (after.state, after.attempts, after.next_at) == ("queued", 0, AT + MINUTE)
+    assert (after.code, after.who_must_act) == ("SYS.BROKER", "operator")
+    assert [one.attempt_no for one in await book.begin_attempts(AT + MINUTE, HOUR, 1)] == [1]
+
+
+async def test_attempt_that_another_has_begun_since_is_not_unmade(book: Ledger) -> None:
+    """A router that starts takes up what the last one left, and that one was only slow."""
+    (row,) = await _take(book, "1")
+    (slow,) = await book.begin_attempts(AT, HOUR, 1)
+    await book.take_up_again(AT, 10)
+    (made,) = await book.begin_attempts(AT, HOUR, 1)
+    await book.unmake([slow], AT + MINUTE, "SYS.BROKER", AT)
+    after = await _now(book, row)
+    assert (after.state, after.attempts) == ("sent", made.attempt_no)
 
 
 async def test_only_what_was_sent_is_waited_for_longer(book: Ledger) -> None:

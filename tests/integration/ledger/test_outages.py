@@ -2,18 +2,23 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from axis.broker import Broker
+from axis import audit
+from axis.broker import Broker, topology
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.outbound import Outbound
+from axis.dispatch.retry import RetrySchedule
+from axis.edxml import Business, BusinessType
 from axis.errors import TransientError
 from axis.ledger import engine
 from axis.office.answers import Delivered
-from tests.house import OTHER, House, house
+from axis.office.speech import Deferred
+from tests.house import COMMUNE, OTHER, SENDER, House, house
 from tests.postgres import PrivatePostgres
 
 _NOWHERE = "amqp://axis@127.0.0.1:1/"
@@ -105,6 +110,95 @@ async def test_deadlines_run_while_the_broker_is_away(home: House) -> None:
             home.pass_time(timedelta(days=1))
             while not await _has(home, unanswered, "expired", "DLV.EXPIRED"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+async def test_what_could_not_be_published_was_no_attempt(home: House) -> None:
+    """However long the broker is away: it is recalled by the axis alone, and its office is not made to wait for it later."""
+    document = home.document()
+    envelope_id = (await home.accept(home.seal(document))).envelope_id
+    deferred = (await home.accept(home.seal(home.document(to=(OTHER,))))).envelope_id
+    async with Broker.connect(_NOWHERE, name="test") as broker:
+        outbound = _without_broker(home, broker)
+        for _ in range(20):
+            with pytest.raises(TransientError):
+                await outbound.go_round()
+            row = await home.row(envelope_id)
+            assert (row.state, row.attempts, row.code, row.who_must_act) == ("queued", 0, "SYS.BROKER", "operator")
+            assert row.reason
+            assert row.next_at is not None
+            assert row.next_at > home.at
+            home.at = row.next_at
+        assert home.at - row.accepted_at > timedelta(minutes=2)  # It is not tried every other second.
+        assert [one["event"] for one in await home.ledger.events_of(envelope_id)].count("delivery.attempted") == 1
+        assert (await home.ledger.audit(home.at)).findings == ()
+        order = home.document(
+            business=Business(BusinessType.RECALL, reason="Ban hành nhầm (ví dụ)", document_id=document.document_id)
+        )
+        order_id = (await home.accept(home.seal(order))).envelope_id
+        await home.orders(broker).go_round()
+    assert [(await home.row(one)).state for one in (envelope_id, order_id)] == ["recalled", "recalled"]
+    (attempt,) = await home.attempt()
+    assert (attempt.envelope_id, attempt.attempt_no) == (deferred, 1)
+    assert (await home.row(deferred, OTHER)).code is None  # Why it waited is over.
+    await _assert_sound(home)
+
+
+async def _assert_sound(home: House) -> None:
+    assert (await home.ledger.audit(home.at)).findings == ()
+    checks: list[audit.Check] = [audit.History(), audit.Evidence(home.province.trust(), home.answers.voice.organ_id)]
+    assert (await audit.walk(home.ledger, checks, whole=True)).findings == []
+
+
+async def test_first_word_of_an_office_after_an_outage_is_its_first(home: House) -> None:
+    home.answers = replace(
+        home.answers, schedule=RetrySchedule(waits=(timedelta(seconds=10), timedelta(hours=1)), spread=0)
+    )
+    envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
+    async with Broker.connect(_NOWHERE, name="test") as broker:
+        outbound = _without_broker(home, broker)
+        for _ in range(3):
+            with pytest.raises(TransientError):
+                await outbound.go_round()
+            home.pass_time(timedelta(minutes=1))
+    await home.attempt()
+    await home.say(Deferred("đang bảo trì (ví dụ)"), await home.row(envelope_id))
+    row = await home.row(envelope_id)
+    assert (row.state, row.attempts, row.next_at) == ("deferred", 1, home.at + timedelta(seconds=10))
+
+
+async def test_broker_that_is_away_keeps_nobody_waiting_who_asks_the_gateway(home: House) -> None:
+    async with Broker.connect(_NOWHERE, name="test") as broker:
+        outbound = replace(_without_broker(home, broker), asking=lambda: (OTHER,))
+        first = (await home.accept(home.seal(home.document(to=(COMMUNE, OTHER))))).envelope_id
+        with pytest.raises(TransientError):
+            await outbound.go_round()
+        intake = replace(home.intake, along=outbound.along)
+        sealed = home.seal(home.document(to=(COMMUNE, OTHER)))
+        second = (await intake.accept(sealed, submitter=SENDER, via="amqp")).envelope_id
+        third = (await home.accept(home.seal(home.document(to=(COMMUNE, OTHER))))).envelope_id
+        with pytest.raises(TransientError):
+            await outbound.go_round()
+        await outbound.finish()
+    for envelope_id in (first, second, third):
+        waits, shown = await home.row(envelope_id, COMMUNE), await home.row(envelope_id, OTHER)
+        assert (waits.state, waits.attempts, waits.code) == ("queued", 0, "SYS.BROKER")
+        assert (shown.state, shown.attempts, shown.code) == ("sent", 1, None)
+
+
+async def test_broker_that_is_back_gets_what_waited(home: House, pipes: Broker) -> None:
+    """It is tried out with what leads nowhere, and no document is at stake."""
+    envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
+    async with Broker.connect(_NOWHERE, name="test") as away:
+        outbound = _without_broker(home, away)
+        with pytest.raises(TransientError):
+            await outbound.go_round()
+        home.pass_time(timedelta(seconds=2))
+        object.__setattr__(outbound, "broker", pipes)
+        while await outbound.go_round():
+            pass
+    row = await home.row(envelope_id)
+    assert (row.state, row.attempts, row.code, row.who_must_act) == ("sent", 1, None, "addressee")
+    assert await pipes.depth(topology.inbox(COMMUNE)) == 1
 
 
 async def _has(home: House, envelope_id: str, level: str, code: str) -> bool:
