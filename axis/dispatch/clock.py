@@ -132,7 +132,8 @@ class Dispatch:
 
     async def _set_right(self, now: datetime) -> None:
         """Find what a clock that was ahead has put off until it is that late."""
-        longest = max(self._answers.schedule.longest, self._outbound.answer_within) + _ALLOWANCE
+        # An order waits for its document by a part of that patience at a time.
+        longest = max(self._answers.schedule.longest, self._outbound.answer_within, self._orders.patience) + _ALLOWANCE
         moved = await self._ledger.bring_near(now, longest)
         if moved:
             events.clock_set_right(room="dispatch", moved=moved)

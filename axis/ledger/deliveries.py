@@ -292,6 +292,7 @@ _NOT_ITS_HOUR = sa.or_(_d.release_at.is_(None), _d.next_at != _d.release_at)
 _LATER: tuple[tuple[sa.ColumnElement[bool], Any, str], ...] = (
     (sa.and_(t.WAITS, _NOT_ITS_HOUR), _d.next_at, "attempt"),
     (sa.true(), _l.open_until, "attempt"),
+    (t.links.c.due_at.is_not(None), t.links.c.due_at, "attempt"),
     (sa.true(), t.outbox.c.due_at, "claim"),
 )
 _TOO_FAR = tuple(

@@ -45,8 +45,12 @@ class _NoOutbound:
     answer_within = timedelta(minutes=5)
 
 
+class _NoOrders:
+    patience = timedelta(minutes=10)
+
+
 def _clockwork(home: House) -> Dispatch:
-    outbound, orders = cast("Any", _NoOutbound()), cast("Any", None)  # None of them is asked here.
+    outbound, orders = cast("Any", _NoOutbound()), cast("Any", _NoOrders())  # None of them is asked here.
     return Dispatch(
         outbound,
         home.answers,

@@ -274,6 +274,23 @@ async def test_order_that_overtakes_its_document_waits_for_it(home: House, order
     assert (await stands(home, order_id))[0] == "recalled"
 
 
+async def test_order_that_came_while_a_clock_was_ahead_is_judged_when_it_is_right_again(
+    home: House, orders: Orders
+) -> None:
+    document = home.document()
+    envelope_id = await accept(home, document)
+    right, longest = home.at, timedelta(minutes=73)
+    home.pass_time(timedelta(hours=20))
+    order_id = await accept(home, recall(home, document))
+    home.at = right
+    await orders.go_round()
+    assert await stands(home, order_id) == ("queued", "ORD.WAITS")
+    assert await home.ledger.bring_near(home.at, longest) > 0
+    assert await home.ledger.bring_near(home.at, longest) == 0
+    await orders.go_round()
+    assert [(await stands(home, one))[0] for one in (envelope_id, order_id)] == ["recalled", "recalled"]
+
+
 async def test_order_about_nothing_is_refused_in_the_end(home: House, orders: Orders) -> None:
     order_id = await accept(home, recall(home, home.document()))
     await orders.go_round()
