@@ -7,7 +7,8 @@ to it. Of a closed office whose mail is held, an order follows its document to
 whom that was forwarded; where that did not go anywhere, the order is held too.
 A status message moves what is known of the work on a document. An envelope
 waits until this has been done; an order that has overtaken its document waits
-for it, and is refused when it has waited for too long.
+for it, and is refused when it has waited for too long. One that speaks of
+several documents is decided for each addressee as a whole: when all are here.
 
 Every step compares before it sets, and a link stays due until it is settled:
 whoever dies here is followed by somebody who does the same again, and finds
@@ -18,7 +19,7 @@ Spec: docs/protocol/orders.md; docs/adr/0015.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,7 +31,7 @@ from axis.dispatch.answers import Answers
 from axis.dispatch.states import State
 from axis.dispatch.succession import held_of
 from axis.errors import Refusal, TransientError
-from axis.ledger import LINK_CLAIM, DeliveryRow, DueLink, Ledger
+from axis.ledger import LINK_CLAIM, WITHOUT_IT, DeliveryRow, DueLink, Ledger
 from axis.registry import Registry
 from axis.routing import ANSWERS, EMPTY_HANDED, LinkKind, require_heir
 from axis.telemetry import events
@@ -41,6 +42,7 @@ _FIRST_WAIT = timedelta(seconds=1)  # For a document that is not here; then a fi
 _WAITS_BEYOND = timedelta(minutes=1)
 _BY_ITS_DOCUMENT = "document"  # Who has decided where an order goes.
 _BEHIND = LINK_CLAIM + timedelta(seconds=15)
+_Found = Mapping[str, Sequence[DeliveryRow]]  # The deliveries of documents that are here, by document id.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,9 @@ class Orders:
         if not await self.ledger.links_waiting(now):
             return False
         due = await self.ledger.links_due(now, _LINKS)
-        together: dict[tuple[str, str, str, str], list[DueLink]] = defaultdict(list)
+        together: dict[tuple[str, ...], list[DueLink]] = defaultdict(list)
         for link in due:
-            together[link.envelope_id, link.kind, link.originator, link.document_id].append(link)
+            together[_decided_with(link)].append(link)
         for links in together.values():
             try:
                 await self._judge(links, now)
@@ -77,35 +79,49 @@ class Orders:
         return len(due) >= _LINKS
 
     async def _judge(self, links: Sequence[DueLink], now: datetime) -> None:
-        """Act on what one envelope says of one document."""
+        """Act on what one envelope says of one document, or orders of several."""
         first = links[0]
         kind = LinkKind(first.kind)
-        copies = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id)
-        if copies is None:
-            await self._without_document(links, kind, now)
-        elif kind in ANSWERS:
-            await self.ledger.settle_links(links, copies[-1].envelope_id, (), now)
-        elif kind is LinkKind.STATUS:
-            await self._take_status(links, copies, now)
-        else:
-            await self._act(links, kind, copies, now)
+        if kind is LinkKind.STATUS or kind in ANSWERS:
+            copies = await self._copies(first, first.document_id)
+            if copies is None:  # The document may have come another way.
+                await self.ledger.settle_links(links, {}, {first.originator}, now)
+            elif kind is LinkKind.STATUS:
+                await self._take_status(links, copies, now)
+            else:
+                await self.ledger.settle_links(links, _about(copies), (), now)
+            return
+        if kind is LinkKind.REPLACE:
+            # Of several documents, perhaps: it is decided on all that is open, whoever has claimed it.
+            links = await self.ledger.unsettled_links(first.envelope_id, kind) or links
+        wanted = dict.fromkeys(link.document_id for link in links)
+        found = {one: copies for one in wanted if (copies := await self._copies(first, one)) is not None}
+        short = {link.deliver_to for link in links if link.document_id not in found}
+        wait = [link for link in links if link.deliver_to in short]
+        act = [link for link in links if link.deliver_to not in short]
+        if wait:
+            await self._without_document(wait, found, now)
+        if act:
+            await self._act(act, kind, found, now)
+
+    async def _copies(self, link: DueLink, document_id: str) -> list[DeliveryRow] | None:
+        """Return the deliveries of a document that a link speaks of; None if it is not here."""
+        return await self.ledger.copies(self._line(link.originator), document_id, but=link.envelope_id)
 
     def _line(self, code: str) -> frozenset[str]:
         return self.roll()[0].line_of(code)
 
-    async def _without_document(self, links: Sequence[DueLink], kind: LinkKind, now: datetime) -> None:
-        """Let go what needs no document here, and let an order wait for its own."""
+    async def _without_document(self, links: Sequence[DueLink], found: _Found, now: datetime) -> None:
+        """Let an order wait for the documents that are not here, and at last refuse it; those that are here stay as they are."""
         first = links[0]
-        if kind is LinkKind.STATUS or kind in ANSWERS:  # The document may have come another way.
-            await self.ledger.settle_links(links, None, {first.originator}, now)
-            return
         waited = now - first.accepted_at
         if waited < self.patience:
             until = now + max(_FIRST_WAIT, waited / 5)
             await self.ledger.put_off_links(links, until, until + _WAITS_BEYOND)
             return
-        await self._refuse(links, "ORD.UNKNOWN_DOCUMENT", now)
-        await self.ledger.settle_links(links, None, (), now)
+        missing = [link for link in links if link.document_id not in found]
+        await self._refuse(missing, "ORD.UNKNOWN_DOCUMENT", now)
+        await self.ledger.settle_links(links, _about(*found.values()), (), now)
 
     async def _take_status(self, links: Sequence[DueLink], copies: Sequence[DeliveryRow], now: datetime) -> None:
         """Move what is known of the work on a document by what its addressee says, and let the message go."""
@@ -113,11 +129,11 @@ class Orders:
             own = _answered_for(copies, link.addressee, self._line(link.addressee))
             if not own:
                 await self._refuse([link], "ORD.NOT_ADDRESSEE", now)
-                await self.ledger.settle_links([link], copies[-1].envelope_id, (), now)
+                await self.ledger.settle_links([link], _about(copies), (), now)
                 continue
             for row in await self._spoken_of(link, own):
                 await self._move(row, link, now)
-            await self.ledger.settle_links([link], copies[-1].envelope_id, {link.originator}, now)
+            await self.ledger.settle_links([link], _about(copies), {link.originator}, now)
 
     async def _spoken_of(self, link: DueLink, own: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
         """Return the deliveries that a status is about: an answer is about the order, and names its document."""
@@ -139,13 +155,13 @@ class Orders:
                 raise AssertionError("a delivery is never removed")
             row = again
 
-    async def _act(
-        self, links: Sequence[DueLink], kind: LinkKind, copies: Sequence[DeliveryRow], now: datetime
-    ) -> None:
-        """Take back what waits, and let the order go to those who have, or may have, the document."""
+    async def _act(self, links: Sequence[DueLink], kind: LinkKind, found: _Found, now: datetime) -> None:
+        """Take back what waits, and let the order go to those who have, or may have, one of its documents."""
         first = links[0]
-        own = await self.ledger.deliveries_of(first.envelope_id)
-        held = {row.addressee: row for row in own if State(row.state) is State.HELD}
+        own = {row.addressee: row for row in await self.ledger.deliveries_of(first.envelope_id)}
+        held = {office: row for office, row in own.items() if State(row.state) is State.HELD}
+        # What its addressee will not get any more replaces nothing. A recall that has ended has done so by what it did.
+        acting = [one for one in links if kind in EMPTY_HANDED or own[one.deliver_to].state not in WITHOUT_IT]
 
         def meant(rows: Sequence[DeliveryRow], addressee: str) -> list[DeliveryRow]:
             line = self._line(addressee)
@@ -154,21 +170,26 @@ class Orders:
             forwarded = [row for row in _of(rows, heirs) if row.in_place_of in line]
             return [*_copies_of(rows, addressee, line), *forwarded]
 
-        await self._take_back([row for link in links for row in meant(copies, link.addressee)], first, now)
-        left = await self.ledger.copies(self._line(first.originator), first.document_id, but=first.envelope_id) or ()
+        await self._take_back(
+            [row for link in acting for row in meant(found[link.document_id], link.addressee)], first, now
+        )
+        left = {one: await self._copies(first, one) or [] for one in dict.fromkeys(link.document_id for link in acting)}
+        by_office: dict[str, list[DueLink]] = defaultdict(list)
+        for link in acting:
+            by_office[link.addressee].append(link)
         released: set[str] = set()
-        for link in links:
-            rows = meant(left, link.addressee)
+        for office, theirs in by_office.items():
+            rows = [row for link in theirs for row in meant(left[link.document_id], office)]
             if kind not in EMPTY_HANDED or not all(map(_never_reached, rows)):
-                released.add(link.addressee)
-                if link.addressee in held:
+                released.add(office)
+                if office in held:
                     going = rows if kind not in EMPTY_HANDED else [row for row in rows if not _never_reached(row)]
-                    await self._follow(held[link.addressee], going, now)
+                    await self._follow(held[office], going, now)
             elif rows:
-                await self._end(link, now)
+                await self._end(theirs[0], now)
             else:
-                await self._refuse([link], "ORD.NOT_SENT_TO", now)
-        await self.ledger.settle_links(links, copies[-1].envelope_id, released, now)
+                await self._refuse(theirs, "ORD.NOT_SENT_TO", now)
+        await self.ledger.settle_links(links, _about(*found.values()), released, now)
 
     async def _follow(self, order: DeliveryRow, rows: Sequence[DeliveryRow], now: datetime) -> None:
         """Forward an order that is held to where its document was forwarded; if that was nowhere, it stays.
@@ -244,6 +265,17 @@ class Orders:
             row = await self.ledger.delivery(link.envelope_id, link.deliver_to)
             if row is not None:
                 await self.answers.refuse_order(row, now, code=code, detail=link.document_id)
+
+
+def _decided_with(link: DueLink) -> tuple[str, ...]:
+    """Return what links have in common that are decided together: an order is one, a status is one for each document."""
+    by_document = link.kind == LinkKind.STATUS or link.kind in ANSWERS
+    return (link.envelope_id, link.kind, *((link.originator, link.document_id) if by_document else ()))
+
+
+def _about(*found: Sequence[DeliveryRow]) -> dict[str, str]:
+    """Return the envelope of each document, by document id: the newest, where it came in several."""
+    return {copies[-1].document_id: copies[-1].envelope_id for copies in found}
 
 
 def _of(rows: Iterable[DeliveryRow], offices: Collection[str]) -> list[DeliveryRow]:

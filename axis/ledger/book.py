@@ -4,7 +4,7 @@ Each method is one transaction; what happens inside stands in the module of its
 subject.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -233,12 +233,16 @@ class Ledger:
         """Claim links to act on now."""
         return await self._database.write(lambda c: links.due(c, now, limit))
 
+    async def unsettled_links(self, envelope_id: str, kind: str) -> list[DueLink]:
+        """Return what an envelope says of documents and has not been acted on."""
+        return await self._database.read(lambda c: links.unsettled(c, envelope_id, kind))
+
     async def put_off_links(self, some: Sequence[DueLink], until: datetime, unjudged_until: datetime) -> None:
         """Act on links later; what waits for them waits longer than that."""
         await self._database.write(lambda c: links.put_off(c, some, until, unjudged_until))
 
     async def settle_links(
-        self, some: Sequence[DueLink], about: str | None, released: Collection[str], now: datetime
+        self, some: Sequence[DueLink], about: Mapping[str, str], released: Collection[str], now: datetime
     ) -> None:
         """Note that links of one envelope have been acted on, and let it go to some offices."""
         await self._database.write(lambda c: links.settle(c, some, about, released, now))

@@ -4,7 +4,7 @@ A link that is due belongs to the process that claimed it, for a while: to act
 on it twice does no harm, because every step compares before it sets.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -25,16 +25,15 @@ _NO_ORDERS = (*ANSWERS, LinkKind.STATUS)
 _d, _e, _k = t.deliveries.c, t.envelopes.c, t.links.c
 _NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=t.Moment)
 _WAITING = sa.select(sa.literal(1)).where(_k.due_at <= _NOW).limit(1)
-_DUE = (
+_OPEN = (
     sa.select(
         _k.envelope_id, _k.number, _k.kind, _k.originator, _k.document_id, _k.addressee, _k.status_code,
         _e.originator.label("sender"), _e.document_id.label("sent_as"), _e.accepted_at,
     )
     .join(t.envelopes, _e.id == _k.envelope_id)
-    .where(_k.due_at <= _NOW)
     .order_by(_k.due_at, _k.envelope_id, _k.number)
-    .with_for_update(of=t.links, skip_locked=True)
 )  # fmt: skip
+_DUE = _OPEN.where(_k.due_at <= _NOW).with_for_update(of=t.links, skip_locked=True)
 
 
 def waiting(connection: sa.Connection, now: datetime) -> bool:
@@ -50,6 +49,12 @@ def due(connection: sa.Connection, now: datetime, limit: int) -> list[DueLink]:
     return found
 
 
+def unsettled(connection: sa.Connection, envelope_id: str, kind: str) -> list[DueLink]:
+    """Return what an envelope says of documents and has not been acted on, whether it is due now or not."""
+    found = _OPEN.where(_k.envelope_id == envelope_id, _k.kind == kind, _k.due_at.is_not(None))
+    return [DueLink(**row._mapping) for row in connection.execute(found)]
+
+
 def _this(link: DueLink) -> sa.ColumnElement[bool]:
     return sa.and_(_k.envelope_id == link.envelope_id, _k.number == link.number)
 
@@ -62,19 +67,19 @@ def put_off(connection: sa.Connection, links: Sequence[DueLink], until: datetime
 
 
 def settle(
-    connection: sa.Connection, links: Sequence[DueLink], about: str | None, to: Collection[str], now: datetime
+    connection: sa.Connection, links: Sequence[DueLink], about: Mapping[str, str], to: Collection[str], now: datetime
 ) -> None:
     """Note that links of one envelope have been acted on, and let its deliveries to some offices go.
 
     Args:
         connection: In a transaction.
-        links: Of one envelope, about one document.
-        about: The envelope of that document; None if it is not here.
+        links: Of one envelope; all that a delivery waits for which is to go.
+        about: The envelopes of their documents, by document id; of those that are here.
         to: Offices that are to get the envelope now, or at its hour.
         now: Now.
     """
     for one in links:
-        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about))
+        connection.execute(sa.update(t.links).where(_this(one)).values(due_at=None, about=about.get(one.document_id)))
     going = [one for one in links if one.deliver_to in to]
     _of_unjudged(connection, going, next_at=released(now), code=None, reason="", who_must_act="nobody", updated_at=now)
 

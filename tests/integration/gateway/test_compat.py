@@ -166,7 +166,8 @@ async def test_status_message_goes_back(sender: httpx.AsyncClient, commune: http
         at=AT - timedelta(minutes=1),
     )
     doc_id = await _sent(commune, home, b"".join(render(DIALECTS["go"], status)), messageType="status")
-    await home.ledger.settle_links(await home.ledger.links_due(home.now(), 10), about, [SENDER], home.now())
+    links = await home.ledger.links_due(home.now(), 10)
+    await home.ledger.settle_links(links, {links[0].document_id: about}, [SENDER], home.now())
     await home.attempt()
     assert await _list(sender) == []
     (item,) = await _list(sender, messagetype="status")

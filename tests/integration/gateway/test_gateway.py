@@ -755,7 +755,7 @@ async def test_family_is_told_as_far_as_the_caller_may_see_it(
     )
     reply_id = (await home.accept(home.seal(reply, by=COMMUNE), by=COMMUNE)).envelope_id
     for link in await home.ledger.links_due(home.at, 10):
-        await home.ledger.settle_links([link], first_id, (), home.at)
+        await home.ledger.settle_links([link], {link.document_id: first_id}, (), home.at)
     told = (await sender.get(f"/v1/envelopes/{first_id}/family")).json()
     assert {one["envelope_id"] for one in told["envelopes"]} == {first_id, reply_id}
     assert told["relations"] == [{"envelope_id": reply_id, "kind": "reply", "about": first_id, "addressees": []}]

@@ -240,6 +240,83 @@ async def test_replacement_acts_for_the_offices_that_it_names_alone(home: House,
     assert [await stands(home, new_id, office) for office in (COMMUNE, OTHER)] == [("queued", None)] * 2
 
 
+def replacement(
+    home: House, *documents: tuple[Document, tuple[str, ...]], to: tuple[str, ...] = (COMMUNE,)
+) -> Document:
+    replaced = tuple(Replacement(document.document_id, offices) for document, offices in documents)
+    return home.document(to=to, business=Business(BusinessType.REPLACE, replacements=replaced))
+
+
+async def test_replacement_of_a_document_that_is_not_here_takes_no_other_back(home: House, orders: Orders) -> None:
+    """It is refused as a whole in the end: who was to get it would have neither."""
+    here, elsewhere = home.document(), home.document()
+    here_id = await accept(home, here)
+    new_id = await accept(home, replacement(home, (here, (COMMUNE,)), (elsewhere, (COMMUNE,))))
+    for _ in range(2):
+        await orders.go_round()
+        assert await stands(home, here_id) == ("queued", None)
+        assert await stands(home, new_id) == ("queued", "ORD.WAITS")
+        home.pass_time(PATIENCE / 2)
+    await orders.go_round()
+    assert await stands(home, here_id) == ("queued", None)
+    assert await stands(home, new_id) == ("refused", "ORD.UNKNOWN_DOCUMENT")
+    assert not await home.ledger.links_waiting(home.at + timedelta(days=1))
+    assert [attempt.envelope_id for attempt in await home.attempt()] == [here_id]
+    assert (await home.ledger.audit(home.at)).findings == ()
+
+
+async def test_replacement_of_several_leaves_when_all_of_them_are_here(home: House, orders: Orders) -> None:
+    first, second = home.document(), home.document()
+    first_id = await accept(home, first)
+    new_id = await accept(home, replacement(home, (first, (COMMUNE,)), (second, (COMMUNE,))))
+    await orders.go_round()
+    second_id = await accept(home, second)
+    home.pass_time(timedelta(seconds=30))
+    await orders.go_round()
+    assert [(await stands(home, one))[0] for one in (first_id, second_id)] == ["recalled", "recalled"]
+    assert await stands(home, new_id) == ("queued", None)
+
+
+async def test_replacement_is_decided_for_each_addressee_by_itself(home: House, orders: Orders) -> None:
+    both = (COMMUNE, OTHER)
+    here, elsewhere = home.document(to=both), home.document(to=both)
+    here_id = await accept(home, here)
+    new_id = await accept(home, replacement(home, (here, both), (elsewhere, (OTHER,)), to=both))
+    await orders.go_round()
+    assert [(await stands(home, here_id, office))[0] for office in both] == ["recalled", "queued"]
+    assert [await stands(home, new_id, office) for office in both] == [("queued", None), ("queued", "ORD.WAITS")]
+    home.pass_time(PATIENCE)
+    await orders.go_round()
+    assert [(await stands(home, new_id, office))[0] for office in both] == ["queued", "refused"]
+    assert (await stands(home, here_id, OTHER))[0] == "queued"
+
+
+async def test_who_has_claimed_a_part_of_a_replacement_decides_on_all_of_it(home: House, orders: Orders) -> None:
+    here, elsewhere = home.document(), home.document()
+    here_id = await accept(home, here)
+    new_id = await accept(home, replacement(home, (here, (COMMUNE,)), (elsewhere, (COMMUNE,))))
+    (link,) = await home.ledger.links_due(home.at, 1)
+    assert link.document_id == here.document_id
+    await orders._judge([link], home.at)
+    assert (await stands(home, here_id))[0] == "queued"
+    assert await stands(home, new_id) == ("queued", "ORD.WAITS")
+
+
+async def test_replacement_that_was_recalled_replaces_nothing(home: House, orders: Orders) -> None:
+    """It waited for its document, and was taken back before that came."""
+    old = home.document()
+    new = replacement(home, (old, (COMMUNE,)))
+    new_id = await accept(home, new)
+    await orders.go_round()
+    await accept(home, recall(home, new))
+    await orders.go_round()
+    assert (await stands(home, new_id))[0] == "recalled"
+    old_id = await accept(home, old)
+    home.pass_time(timedelta(minutes=1))
+    await orders.go_round()
+    assert await stands(home, old_id) == ("queued", None)
+
+
 async def test_replacement_for_an_office_that_is_no_addressee_is_refused(home: House) -> None:
     business = Business(BusinessType.REPLACE, replacements=(Replacement("a", (OTHER,)),))
     with pytest.raises(Rejected) as refused:
