@@ -234,10 +234,15 @@ class Answers:
         """Make a dead letter of a delivery, with a signed receipt."""
         await self._say(row, Level.FAILED, code, now, detail=detail)
 
-    async def warn(self, row: DeliveryRow, now: datetime) -> None:
-        """Tell the originator that the addressee has not answered, if that is news."""
+    async def warn(self, row: DeliveryRow, now: datetime, *, code: str) -> None:
+        """Tell the originator that a delivery is late, and by the code why, if that is news."""
+
+        def is_late(stands: DeliveryRow) -> bool:  # And nobody else has told it meanwhile.
+            return stands.state == row.state and self._is_news(stands, now)
+
         if self._is_news(row, now):
-            await self._say(row, Level.DEFERRED, "DLV.NO_ANSWER", now)
+            detail = _named(self.roll()[0], row.addressee)
+            await self._say(row, Level.DEFERRED, code, now, detail=detail, where=is_late)
 
     async def take_back(self, row: DeliveryRow, now: datetime, *, by: str, told: str, removed: bool) -> bool:
         """Take a delivery back that waits, with a signed receipt; False if its addressee may have it, or it has ended.

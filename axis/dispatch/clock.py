@@ -21,6 +21,7 @@ from axis.telemetry import events
 
 _FOLLOW_EVERY = timedelta(seconds=5)  # What the roll says of what is held.
 _TEND_EVERY = timedelta(seconds=1)  # Expiry, silence and deadlines: seconds are soon enough.
+_TELL_EVERY = timedelta(seconds=5)  # What is told at the age of an hour is told in time.
 _PAUSE_MOST_S = 10.0
 _ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
 _ROWS = 500
@@ -87,6 +88,7 @@ class Dispatch:
         self._ledger = book
         self._poll = poll
         self._now = now
+        self._told_up_to: ledger.DeliveryRow | None = None  # Of what cannot leave; None: from the beginning.
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,6 +99,7 @@ class Dispatch:
             asyncio.create_task(keep_doing("dispatch.succession", self._succession.go_round, Bell(), _FOLLOW_EVERY)),
             asyncio.create_task(keep_doing("dispatch.deadlines", self._tend, Bell(), _TEND_EVERY)),
             asyncio.create_task(keep_doing("dispatch.silence", self._look_after, Bell(), _TEND_EVERY)),
+            asyncio.create_task(keep_doing("dispatch.delays", self._tell_of_delays, Bell(), _TELL_EVERY)),
         ]
         try:
             yield
@@ -126,8 +129,18 @@ class Dispatch:
         now = self._now()
         unanswered = await self._ledger.unanswered(now, _ROWS)
         if unanswered:
-            await asyncio.gather(*(self._answers.warn(row, now) for row in unanswered))
+            await asyncio.gather(*(self._answers.warn(row, now, code="DLV.NO_ANSWER") for row in unanswered))
             await self._outbound.audit_inboxes(now, unanswered)
+        return False
+
+    async def _tell_of_delays(self) -> bool:
+        """Tell of what cannot leave, once it is as old as is worth a notice; of many some at a time."""
+        now, marks = self._now(), self._answers.notices_after
+        if not marks:
+            return False
+        late = await self._ledger.not_leaving(now, now - min(marks), self._told_up_to, _ROWS)
+        await asyncio.gather(*(self._answers.warn(row, now, code=code) for row, code in late))
+        self._told_up_to = late[-1][0] if len(late) == _ROWS else None
         return False
 
     async def _set_right(self, now: datetime) -> None:

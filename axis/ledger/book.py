@@ -203,6 +203,12 @@ class Ledger:
         """Return attempts that nobody answered in time."""
         return await self._database.read(lambda c: deliveries.unanswered(c, now, limit))
 
+    async def not_leaving(
+        self, now: datetime, since: datetime, behind: DeliveryRow | None, limit: int
+    ) -> list[tuple[DeliveryRow, str]]:
+        """Return what was to leave a while ago and cannot, each with the code that says why, in order of expiry."""
+        return await self._database.read(lambda c: deliveries.not_leaving(c, now, since, behind, limit))
+
     async def expiring(self, now: datetime, limit: int) -> list[DeliveryRow]:
         """Return deliveries whose lifetime is over."""
         return await self._database.read(lambda c: deliveries.expiring(c, now, limit))

@@ -36,6 +36,8 @@ CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process th
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 UNJUDGED = "ORD.WAITS"  # Code of a delivery that waits until what it speaks of is known.
+NOT_TAKEN = "SYS.BROKER"  # Of one that no inbox takes.
+BEHIND = "DLV.OFFICE_UNAVAILABLE"  # Of one that waits until its office takes others again.
 
 _d, _e, _l = t.deliveries.c, t.envelopes.c, t.lanes.c
 _ROW = (
@@ -327,6 +329,55 @@ def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
     """Return attempts that nobody answered in time, first those that have been due for longest."""
     return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit, first=_d.next_at)
+
+
+_SINCE: sa.BindParameter[datetime] = sa.bindparam("since", type_=t.Moment)
+_IS_BEHIND = sa.func.coalesce(_l.open_until > _NOW, sa.false())
+_NOT_LEAVING = (
+    _ROW.add_columns(_IS_BEHIND.label("is_behind"))
+    .outerjoin(t.lanes, _l.office == _d.addressee)
+    .where(
+        t.WAITS,
+        _d.state == "queued",
+        _d.expires_at > _NOW,
+        sa.func.coalesce(_d.release_at, _d.accepted_at, type_=t.Moment) <= _SINCE,
+        _IS_JUDGED,
+        sa.or_(_d.code == NOT_TAKEN, _l.open_until.is_not(None)),
+    )
+    .order_by(_d.expires_at, _d.id)
+    .limit(_LIMIT)
+)
+_FURTHER_ON = sa.and_(
+    _d.expires_at >= sa.bindparam("place", type_=t.Moment),  # For the index.
+    sa.or_(_d.expires_at > sa.bindparam("place", type_=t.Moment), _d.id > sa.bindparam("number", type_=sa.BigInteger)),
+)
+
+
+def not_leaving(
+    connection: sa.Connection, now: datetime, since: datetime, behind: DeliveryRow | None, limit: int
+) -> list[tuple[DeliveryRow, str]]:
+    """Return what was to leave a while ago and cannot, each with the code that says why, in order of expiry.
+
+    That is what waits for the broker or for its inbox, and what waits behind the breaker of its office. What waits for
+    its hour, for a document that it speaks of, or for a word on who gets it, is not late.
+
+    Args:
+        connection: In a transaction.
+        now: Now.
+        since: When it was to leave, at the latest.
+        behind: The last one of the stretch before this; None begins.
+        limit: At most so many.
+    """
+    query, values = _NOT_LEAVING, {"now": now, "since": since, "limit": limit}
+    if behind is not None:
+        query = query.where(_FURTHER_ON)
+        values |= {"place": behind.expires_at, "number": behind.delivery_id}
+    found = [dict(row._mapping) for row in connection.execute(query, values)]
+    behind_others = [row.pop("is_behind") for row in found]
+    return [
+        (DeliveryRow(**row), NOT_TAKEN if row["code"] == NOT_TAKEN and not is_behind else BEHIND)
+        for row, is_behind in zip(found, behind_others, strict=True)
+    ]
 
 
 def expiring(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:

@@ -67,7 +67,7 @@ async def test_nothing_is_found_where_all_is_well(home: House, tmp_path: Path) -
     row = await home.row(dead)
     await home.ledger.put_back([row.delivery_id], home.at, "SYS.BROKER")
     await home.attempt()
-    await home.answers.warn(await home.row(dead), home.at)
+    await home.answers.warn(await home.row(dead), home.at, code="DLV.NO_ANSWER")
     await home.say(Failed("DLV.FAILED", "lỗi"), await home.row(dead))
     await home.ledger.replay(row.delivery_id, by="an", reason="đã sửa", now=home.at)
     await home.attempt()

@@ -252,8 +252,8 @@ async def test_silence_is_told_and_moves_no_state(home: House) -> None:
     await home.attempt()
     home.pass_time(5 * MINUTE)
     (row,) = await home.ledger.unanswered(home.at, 10)
-    await home.answers.warn(row, home.at)
-    await home.answers.warn(await home.row(envelope_id), home.at)
+    await home.answers.warn(row, home.at, code="DLV.NO_ANSWER")
+    await home.answers.warn(await home.row(envelope_id), home.at, code="DLV.NO_ANSWER")
     assert (await home.row(envelope_id)).state == "sent"
     assert await _levels(home, envelope_id) == ["accepted", "deferred"]
     await home.ledger.extend_wait([row.delivery_id], home.at + MINUTE)

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from axis.ledger import Asked, audit, custody, deliveries, standing
+from axis.ledger import Asked, audit, custody, deliveries, links, standing
 from axis.ledger import tables as t
 from axis.ledger.engine import Database, Work, open_database
 from tests import ledgers
@@ -16,10 +17,18 @@ from tests.province import AT
 
 _GROWING = ("deliveries", "envelopes", "envelope_attachments", "receipts", "events", "uploads", "rejections")
 
+_ROW: Any = SimpleNamespace(expires_at=AT, delivery_id=1)
 _ASKED: dict[str, Work[Any]] = {
     "is anything due": lambda c: deliveries.due(c, AT),
     "attempts": lambda c: deliveries.begin_attempts(c, AT, timedelta(minutes=5), 100),
     "silence": lambda c: deliveries.unanswered(c, AT, 100),
+    "delays": lambda c: [
+        deliveries.not_leaving(c, AT, AT, None, 100),
+        deliveries.not_leaving(c, AT, AT, _ROW, 100),
+    ],
+    "what waits for the broker": lambda c: deliveries.put_off(c, AT, AT, "SYS.BROKER", ("o",), 100),
+    "attempts at some offices": lambda c: deliveries.begin_attempts(c, AT, timedelta(minutes=5), 100, ("o", "p")),
+    "what orders say": lambda c: links.unsettled(c, "e", "replace"),
     "expiry": lambda c: deliveries.expiring(c, AT, 100),
     "notices": lambda c: deliveries.notices_due(c, AT, timedelta(seconds=30), 100),
     "receipts": lambda c: deliveries.record(
