@@ -46,6 +46,8 @@ class Entry:
 
 
 _FIX = "Sửa rồi gửi lại. / Correct it and submit again."
+# Of an envelope that was accepted: its document id means what it says for good.
+_FIX_ANEW = "Sửa rồi gửi lại với mã văn bản mới. / Correct it and submit it under a new document id."
 _SEAL = "Ký lại bằng khóa đã đăng ký rồi gửi lại. / Seal it again with the registered key and submit again."
 _WAIT = "Trục tự thử lại. / The axis tries again by itself."
 _ASK = "Liên hệ đơn vị vận hành trục. / Ask the operator of the axis."
@@ -146,9 +148,9 @@ CATALOGUE: dict[str, Entry] = {
     # --- delivery ----------------------------------------------------------------
     "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
     "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),
-    "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX),
+    "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX_ANEW),
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
-    "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại. / Call the addressee and submit again."),
+    "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại đúng văn bản đó, việc giao bắt đầu lại. / Call the addressee and submit the same document again: its delivery begins anew."),
     "DLV.HELD": Entry("4.2.1", 503, _P, "Nơi nhận đã ngừng hoạt động, văn bản được giữ lại đến khi quyết định ai nhận thay: {detail}", "The addressee is closed; it is held until it is decided who gets it instead: {detail}", "Người vận hành chuyển cho đơn vị kế thừa hoặc trả lại. / The operator forwards it to a successor, or returns it."),
     "DLV.FORWARDED": Entry("2.1.5", 200, _N, "Nơi nhận đã ngừng hoạt động, văn bản được chuyển cho đơn vị kế thừa: {detail}", "The addressee is closed; it was forwarded to its successors: {detail}", "Không cần làm gì. / Nothing is to be done."),
     "DLV.RETURNED": Entry("5.2.1", 422, _O, "Nơi nhận đã ngừng hoạt động, văn bản được trả lại: {detail}", "The addressee is closed; it is returned: {detail}", "Gửi cho đơn vị kế thừa. / Send to its successor."),
@@ -158,8 +160,8 @@ CATALOGUE: dict[str, Entry] = {
     "DLV.POISON": Entry("5.3.0", 500, _P, "Gói tin làm hỏng hệ thống nhận nhiều lần: {detail}", "The envelope broke the receiving process repeatedly: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     # --- orders about an earlier document, and statuses ----------------------------
     "ORD.WAITS": Entry("4.5.0", 503, _N, "Chờ văn bản mà lệnh hoặc trạng thái này nói đến.", "It waits for the document that it speaks of.", _WAIT),
-    "ORD.UNKNOWN_DOCUMENT": Entry("5.5.0", 422, _O, "Không có văn bản mà lệnh này nói đến: {detail}", "The document that this order speaks of is not here: {detail}", _FIX),
-    "ORD.NOT_SENT_TO": Entry("5.1.1", 422, _O, "Văn bản chưa từng được gửi cho nơi nhận này: {detail}", "The document was never sent to this addressee: {detail}", _FIX),
+    "ORD.UNKNOWN_DOCUMENT": Entry("5.5.0", 422, _O, "Không có văn bản mà lệnh này nói đến: {detail}", "The document that this order speaks of is not here: {detail}", _FIX_ANEW),
+    "ORD.NOT_SENT_TO": Entry("5.1.1", 422, _O, "Văn bản chưa từng được gửi cho nơi nhận này: {detail}", "The document was never sent to this addressee: {detail}", _FIX_ANEW),
     "ORD.TAKEN_BACK": Entry("2.0.0", 200, _N, "Văn bản đã được lấy lại trước khi giao, theo {detail}.", "The document was taken back before it was delivered, by {detail}.", "Không cần làm gì. / Nothing is to be done."),
     "ORD.NOTHING_THERE": Entry("2.0.0", 200, _N, "Nơi nhận không có văn bản này nên lệnh không cần giao: {detail}", "The addressee does not have the document, so the order need not be delivered: {detail}", "Không cần làm gì. / Nothing is to be done."),
     "ORD.NOT_ADDRESSEE": Entry("5.7.1", 403, _O, "Đơn vị báo trạng thái không phải là nơi nhận của văn bản: {detail}", "The office that reports is no addressee of the document: {detail}", _FIX),

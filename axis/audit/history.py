@@ -14,7 +14,7 @@ from axis.dispatch.states import DUE, State, after
 from axis.ledger import AuditFinding, Event, Ledger, Standing, Story
 from axis.receipts import Level
 
-_RECEIPT, _LATE = "receipt.", ".late"
+_RECEIPT, _LATE, _BEGUN_ANEW = "receipt.", ".late", "delivery.begun_anew"
 _AT_THE_DOOR = frozenset(
     {Level.ACCEPTED, Level.REJECTED}
 )  # Said in the commit of acceptance, with no event of their own.
@@ -73,6 +73,10 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
             if state is not State.HELD:
                 yield f"released while {state}"
             state = State.QUEUED
+        elif event.event == _BEGUN_ANEW:
+            if state is not State.EXPIRED:
+                yield f"begun anew while {state}"
+            state = State.QUEUED
         elif event.event.startswith(_RECEIPT):
             word, to = event.event.removeprefix(_RECEIPT).removesuffix(_LATE), event.detail["state"]
             if word not in _LEVELS or to not in _LED_TO:
@@ -121,8 +125,10 @@ def _repeated(story: Story) -> Iterator[tuple[str, str, str]]:
     said = Counter(
         (one.level, one.addressee or "") for one in story.receipts if one.level in _ONCE and one.issuer != one.addressee
     )
+    # A delivery that has begun anew has as many ends as beginnings.
+    anew = Counter((Level.EXPIRED, event.addressee) for event in story.events if event.event == _BEGUN_ANEW)
     for (level, addressee), times in said.items():
-        if times > 1:
+        if times > 1 + anew[Level(level), addressee]:
             yield "I3", addressee, f"{level} was said {times} times"
 
 

@@ -10,6 +10,13 @@ from axis import clock, ledger
 from axis.cli import ledgers, options, output
 from axis.dispatch.states import WAITING
 
+# What brings a delivery back that waited for a person or had ended; nobody signs it.
+_MOVES = {
+    "delivery.replayed": "phát lại / replayed",
+    "delivery.released": "cho đi tiếp / released",
+    "delivery.begun_anew": "gửi lại, bắt đầu lại / submitted again, begun anew",
+}
+
 
 def track(
     document: Annotated[
@@ -42,6 +49,7 @@ async def _read(document: str, data: options.Data) -> list[dict[str, Any]]:
 async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str, Any]:
     rows = await book.deliveries_of(envelope.envelope_id)
     said = await book.receipts_of(envelope.envelope_id)
+    events = await book.events_of(envelope.envelope_id)
     return asdict(envelope) | {
         "verified": envelope.verified,
         "deliveries": [_delivery(row, clock.now()) for row in rows],
@@ -55,6 +63,11 @@ async def _story(book: ledger.Ledger, envelope: ledger.EnvelopeRow) -> dict[str,
                 "digest": one.digest,
             }
             for one in said
+        ],
+        "moves": [
+            {"event": one["event"], "addressee": one["addressee"], "at": one["at"]}
+            for one in events
+            if one["event"] in _MOVES
         ],
         "family": [await _related(book, one) for one in await book.family(envelope.envelope_id)],
     }
@@ -88,6 +101,11 @@ def _local(at: datetime) -> str:
     return f"{at.astimezone(clock.VIETNAM):%d/%m/%Y %H:%M}"
 
 
+def _receipt(one: dict[str, Any]) -> str:
+    notary = "" if one["verified"] else f"  ({output.BY_NOTARY})"
+    return f"{one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}{notary}"
+
+
 def _show(story: dict[str, Any]) -> None:
     output.console.print(f"{story['code']}  {story['subject']}", style="bold", markup=False)
     output.console.print(
@@ -113,12 +131,10 @@ def _show(story: dict[str, Any]) -> None:
             for row in story["deliveries"]
         ],
     )
-    for one in story["receipts"]:
-        output.console.print(
-            f"  {one['at']:%Y-%m-%d %H:%M:%S}Z  {one['level']:<10}  {one['issuer']}  → {one['addressee'] or '*'}"
-            + ("" if one["verified"] else f"  ({output.BY_NOTARY})"),
-            markup=False,
-        )
+    said = [(one["at"], _receipt(one)) for one in story["receipts"]]
+    moved = [(one["at"], f"{_MOVES[one['event']]}  → {one['addressee']}") for one in story["moves"]]
+    for at, text in sorted([*said, *moved], key=lambda line: line[0]):
+        output.console.print(f"  {at:%Y-%m-%d %H:%M:%S}Z  {text}", markup=False)
     for one in story["family"]:
         for_whom = f"  → {', '.join(one['addressees'])}" if one["addressees"] else ""
         output.console.print(

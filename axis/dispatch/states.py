@@ -13,6 +13,7 @@ progress, done) is the `business` column of a delivery, never its state.
        |       +-> dead (a person replays) -> queued
        +- held (the addressee takes part again) -> queued; or forwarded | refused
        any that waits -> expired | recalled
+    expired (its document is submitted again) -> queued
 
 Spec: docs/protocol/deliveries.md; design promise 1 (exactly one terminal state).
 """
@@ -83,6 +84,7 @@ MOVES: dict[str, tuple[frozenset[State], State]] = {
     "put back": (frozenset({State.SENT}), State.QUEUED),
     "replay": (frozenset({State.DEAD}), State.QUEUED),
     "release": (frozenset({State.HELD}), State.QUEUED),
+    "begin anew": (frozenset({State.EXPIRED}), State.QUEUED),  # The one way out of an end: its originator asks again.
 }
 
 

@@ -46,6 +46,7 @@ class Acceptance:
     envelope_id: str
     receipt_xml: bytes
     duplicate: bool  # The envelope was accepted before; this is the first answer again.
+    begun_anew: tuple[str, ...] = ()  # Addressees whose deliveries had expired, and have begun again.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,13 +275,15 @@ class Intake:
         match answer:
             case Taken():
                 return Acceptance(custody.envelope_id, custody.receipts[0].xml, duplicate=False)
-            case Known(envelope_id=envelope_id, accepted_receipt_xml=xml):
+            case Known(envelope_id=envelope_id, accepted_receipt_xml=xml, begun_anew=begun):
                 if one.via == "amqp":  # Over HTTP the answer itself carries it.
                     await self.ledger.notify_again(envelope_id, custody.originator, self.now())
-                return Acceptance(envelope_id, xml, duplicate=True)
+                return Acceptance(envelope_id, xml, duplicate=True, begun_anew=begun)
             case Conflict(envelope_id=envelope_id):
                 if one.original is not None and await self._is_rewritten(custody.sealed, envelope_id):
-                    return Acceptance(envelope_id, await self._first_answer(envelope_id), duplicate=True)
+                    begun = await self.along(self.ledger.begin_anew(envelope_id, custody))
+                    xml = await self._first_answer(envelope_id)
+                    return Acceptance(envelope_id, xml, duplicate=True, begun_anew=begun)
                 raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
             case Impossible() as found:
                 raise impossible(one.enclosed, found)
@@ -365,3 +368,5 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
+            for addressee in answer.begun_anew:
+                events.delivery_begun_anew(envelope_id=answer.envelope_id, addressee=addressee)

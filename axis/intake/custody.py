@@ -6,22 +6,22 @@ addressee that cannot be served, a receipt for each whose mail is held, and the
 notices that carry them home.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from axis import edxml, ledger
 from axis.contents import Content
 from axis.deadlines import Deadlines
-from axis.edxml import BusinessType, Document, Message
+from axis.edxml import BusinessType, Document, Kind, Message
 from axis.errors import CATALOGUE, Refusal
 from axis.intake.enclosed import dossier_said, task_said
 from axis.intake.examine import Examined
 from axis.intake.notary import Original
-from axis.ledger import UNJUDGED, AttachmentRow, Custody, NewDelivery, NewLink, Notice, Rejection
+from axis.ledger import UNJUDGED, AttachmentRow, Custody, DeliveryRow, NewDelivery, NewLink, Notice, Rejection
 from axis.receipts import Level, SignedReceipt, Verdict
 from axis.receipts.voice import Voice
 from axis.registry import Registry
-from axis.routing import JUDGED, Link, Route, deliver_to
+from axis.routing import JUDGED, Held, Link, Resolution, Route, deliver_to, require_heir
 
 _JUDGED_WITHIN = timedelta(minutes=1)  # Longer than it takes a router to judge what the delivery speaks of.
 _STATUS_PRIORITY = 1  # A status is small and somebody waits for it: before ordinary documents.
@@ -122,7 +122,26 @@ def custody_of(
         task=task_said(enclosed, message, roll),
         release_at=release_at,
         process_by=deadlines.asked_for(message.due_on, at) if isinstance(message, Document) else None,
+        reaches=_reaches(resolution, roll, at),
     )
+
+
+def _reaches(resolution: Resolution, roll: Registry, at: datetime) -> Callable[[DeliveryRow], bool]:
+    """Return what tells whether a delivery that has expired would go to its addressee today."""
+    served = {_code(route) for route in resolution.routes if route.served and not route.held}
+
+    def reaches(row: DeliveryRow) -> bool:
+        if row.in_place_of is None or row.addressee in served:
+            return row.addressee in served
+        # A person has chosen it for a closed office: the message does not name it.
+        closed = Held(addressee=row.in_place_of, originator=row.originator, kind=Kind(row.kind))
+        try:
+            require_heir(closed, row.addressee, roll, at)
+        except Refusal:
+            return False
+        return True
+
+    return reaches
 
 
 def key_of(examined: Examined) -> tuple[str, str, str, int]:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from axis.batches import Batches
 from axis.deadlines import Clocks
-from axis.ledger import audit as audits
 from axis.ledger import (
+    anew,
     custody,
     deliveries,
     dossiers,
@@ -28,6 +28,7 @@ from axis.ledger import (
     stories,
     tasks,
 )
+from axis.ledger import audit as audits
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
 from axis.ledger.engine import Database, keep_others_out, open_database
@@ -100,8 +101,16 @@ class Ledger:
     # --- intake ----------------------------------------------------------------
 
     async def take_custody(self, batch: Sequence[Custody]) -> list[CustodyAnswer]:
-        """Take envelopes into custody in one commit; answers stand in the order of the batch."""
-        return await self._database.write(lambda c: custody.take(c, batch))
+        """Take envelopes into custody in one commit, and begin anew what has expired of those that are known.
+
+        Answers stand in the order of the batch.
+        """
+        return await self._database.write(lambda c: anew.with_known(c, batch, custody.take(c, batch)))
+
+    async def begin_anew(self, envelope_id: str, again: Custody) -> tuple[str, ...]:
+        """Begin anew what has expired of an envelope that is the one submitted again; return the addressees."""
+        begun = await self._database.write(lambda c: anew.begin(c, {envelope_id: again}))
+        return begun.get(envelope_id, ())
 
     async def accepted_bytes(self, originator: str, digest: str) -> Known | None:
         """Return the acceptance of exactly these bytes, if there was one."""

@@ -527,6 +527,18 @@ def _locked(connection: sa.Connection, asked: Sequence[Asked]) -> dict[tuple[str
     return {(row.envelope_id, row.addressee): DeliveryRow(**row._mapping) for row in found}
 
 
+_EXPIRED = (
+    _ROW.where(_d.envelope_id.in_(sa.bindparam("envelopes", expanding=True)), _d.state == "expired")
+    .order_by(_d.id)
+    .with_for_update(of=t.deliveries)
+)
+
+
+def expired(connection: sa.Connection, envelopes: Collection[str]) -> list[DeliveryRow]:
+    """Return what has expired of some envelopes; nobody else can move it, or say more about it, before this transaction ends."""
+    return [DeliveryRow(**row._mapping) for row in connection.execute(_EXPIRED, {"envelopes": list(envelopes)})]
+
+
 def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
     """Return those receipts that are on record already. Their deliveries are locked: nobody adds one meanwhile."""
     return set(connection.execute(_DIGESTS, {"digests": list(digests)}).scalars()) if digests else set()

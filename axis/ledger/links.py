@@ -131,6 +131,12 @@ def orders_about(connection: sa.Connection, about: Collection[str], addressees: 
     return deliveries.rows(connection, _d.envelope_id.in_(ordering), _d.addressee.in_(addressees))
 
 
+def ordered(connection: sa.Connection, about: Collection[str]) -> set[tuple[str, str]]:
+    """Return which copies of some envelopes an order was about: envelope and addressee."""
+    query = sa.select(_k.about, _k.addressee).where(_k.about.in_(about), _k.kind.not_in(_NO_ORDERS))
+    return {(row.about, row.addressee) for row in connection.execute(query)}
+
+
 def take_status(
     connection: sa.Connection, row: DeliveryRow, status_code: str, clocks: Clocks | None, *, by: str, at: datetime
 ) -> bool:

@@ -16,7 +16,7 @@ CLOCKS = tuple(field.name for field in fields(Clocks))  # The same names in a de
 
 # What ended so is not its addressee's to read, nor is what waits for somebody else.
 UNREADABLE = frozenset({"refused", "recalled", "held", "forwarded"})
-# What ended so is begun for its addressee no second time.
+# What ended so is nothing that its addressee could be made the heir of: it has had its delivery.
 WITHOUT_IT = frozenset({"refused", "recalled", "expired", "forwarded"})
 
 
@@ -204,6 +204,8 @@ class Custody:
     task: TaskSaid | None = None
     release_at: datetime | None = None  # No attempt before this hour.
     process_by: datetime | None = None  # By when it asks to be dealt with.
+    # Tells of a delivery of the same document that has expired whether it may begin anew, as the roll is now.
+    reaches: "Callable[[DeliveryRow], bool]" = lambda _row: True
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -222,6 +224,7 @@ class Known:
 
     envelope_id: str
     accepted_receipt_xml: bytes
+    begun_anew: tuple[str, ...] = ()  # Addressees whose deliveries had expired, and begin again with this commit.
 
 
 @dataclass(frozen=True, slots=True)

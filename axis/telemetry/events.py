@@ -90,6 +90,11 @@ def envelope_repeated(*, envelope_id: str, originator: str, document_id: str, vi
     _log.info("envelope.repeated", envelope_id=envelope_id, originator=originator, document_id=document_id, via=via)
 
 
+def delivery_begun_anew(*, envelope_id: str, addressee: str) -> None:
+    """A delivery that had expired begins again: its document was submitted again."""
+    _log.info("delivery.begun_anew", envelope_id=envelope_id, addressee=addressee)
+
+
 def envelope_rejected(*, submitter: str, digest: str, codes: list[str], via: str) -> None:
     """An envelope was refused; the list of violations went back."""
     _log.info("envelope.rejected", submitter=submitter, digest=digest, codes=codes, via=via)

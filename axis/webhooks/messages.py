@@ -75,6 +75,7 @@ _CONTENT = {"envelope": "/v1/envelopes/{}", "content": "/v1/envelopes/{}/content
 _RECEIPTS = {"envelope": "/v1/envelopes/{}", "receipts": "/v1/envelopes/{}/receipts"}
 
 _ENDED_BY_THE_AXIS = ("receipt.expired", "receipt.recalled", "receipt.failed")
+_QUEUED_AGAIN = ("delivery.replayed", "delivery.released", "delivery.begun_anew")
 
 # Event, or its beginning with a dot: who is told, what kind, what it says, where to look. An event may have several.
 _TOLD: tuple[tuple[str, str, Kind, _Says, dict[str, str]], ...] = (
@@ -83,7 +84,7 @@ _TOLD: tuple[tuple[str, str, Kind, _Says, dict[str, str]], ...] = (
     ("receipt.", "originator", Kind.RECEIPT, _level, _RECEIPTS),
     ("receipt.", "originator", Kind.CHANGED, _state, _ENVELOPE),
     *((name, "addressee", Kind.CHANGED, _state, _ENVELOPE) for name in _ENDED_BY_THE_AXIS),
-    *((name, "originator", Kind.CHANGED, _queued, _ENVELOPE) for name in ("delivery.replayed", "delivery.released")),
+    *((name, "originator", Kind.CHANGED, _queued, _ENVELOPE) for name in _QUEUED_AGAIN),
 )
 
 

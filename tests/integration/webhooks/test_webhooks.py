@@ -94,6 +94,20 @@ async def test_offices_are_told_in_order_what_concerns_them(home: House, receive
     assert len(set(receiver.ids())) == 5
 
 
+async def test_originator_is_told_that_what_had_expired_begins_anew(
+    home: House, receiver: Receiver, make: Make
+) -> None:
+    secret = await _hook(home, SENDER, receiver, Kind.CHANGED)
+    sender = make()
+    document = home.document()
+    envelope_id = (await home.accept(home.seal(document))).envelope_id
+    await home.answers.expire(await home.row(envelope_id), home.at)
+    await home.accept(home.seal(document))
+    await _rounds(sender)
+    said = [_verified(home, got, secret)["data"] for got in receiver.got]
+    assert [(one["addressee"], one["state"]) for one in said] == [(COMMUNE, "expired"), (COMMUNE, "queued")]
+
+
 async def test_addressee_is_told_what_waits_and_nobody_else_is(home: House, receiver: Receiver, make: Make) -> None:
     for office in (COMMUNE, OTHER, STRANGER):
         await _hook(home, office, receiver, Kind.WAITING, Kind.CHANGED)

@@ -32,8 +32,11 @@ def test_closed_office_has_no_say_in_what_is_held(level: Level) -> None:
     assert after(State.HELD, level) is None
 
 
-def test_moves_never_touch_a_terminal_state() -> None:
-    assert all(not (origin & TERMINAL) for origin, _ in MOVES.values())
+def test_only_what_has_expired_is_begun_anew() -> None:
+    assert {move: origin & TERMINAL for move, (origin, _) in MOVES.items() if origin & TERMINAL} == {
+        "begin anew": {State.EXPIRED}
+    }
+    assert MOVES["begin anew"] == (frozenset({State.EXPIRED}), State.QUEUED)
 
 
 def test_what_has_ended_otherwise_than_delivered_is_known_to_the_ledger() -> None:
