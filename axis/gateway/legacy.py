@@ -92,7 +92,9 @@ class Legacy:
             async with self.ordinary(_chunks(whole)) as brought:
                 return await brought.accept()
         # Before a byte of it is kept, as with every other message.
-        await self.intake.judge(normal.sealed, submitter=self.office, via=_VIA, original=normal.original)
+        known = await self.intake.judge(normal.sealed, submitter=self.office, via=_VIA, original=normal.original)
+        if known is not None:
+            return known
         for _, file in normal.files:
             await self.brought(await self.spool.commit(file))
         await self.brought(await self.spool.commit(whole))
@@ -102,7 +104,8 @@ class Legacy:
         try:
             normal = await self._normalised(whole, stage)
         except Refusal as refusal:
-            return Outlook(await self.intake.foresee_refusal(refusal, submitter=self.office, digest=whole.sha256))
+            original = Original(whole.sha256)
+            return Outlook(await self.intake.foresee_refusal(b"", refusal, submitter=self.office, original=original))
         if normal is None:
             async with self.ordinary(_chunks(whole)) as brought:
                 return await brought.foresee()

@@ -206,7 +206,9 @@ async def _ordinary(
 
         async def accept() -> Acceptance:
             if split.attachments:  # Nothing is to be kept for an envelope that is refused whatever it brings.
-                await rooms.intake.judge(split.sealed, submitter=office, via="http")
+                known = await rooms.intake.judge(split.sealed, submitter=office, via="http")
+                if known is not None:
+                    return known
                 try:
                     await whole.keep(
                         split, rooms.spool, _recording(rooms, office), rooms.attachment_bytes, by_name=by_name
@@ -221,8 +223,7 @@ async def _ordinary(
                 carried, wrong = await whole.compare(split, rooms.spool, rooms.attachment_bytes, by_name=by_name)
             foreseen = await rooms.intake.foresee(split.sealed, submitter=office, carried=carried)
             if wrong:  # As `accept`: what was accepted once is, whatever came with it this time.
-                digest = sha256(split.sealed).hexdigest()
-                known = await rooms.intake.foresee_refusal(Refusal(wrong), submitter=office, digest=digest)
+                known = await rooms.intake.foresee_refusal(split.sealed, Refusal(wrong), submitter=office)
                 wrong = [] if known.duplicate else wrong
             different = frozenset(digest for digest, file in carried.items() if file is None)
             return whole.Outlook(foreseen, tuple(wrong), different)
@@ -237,7 +238,7 @@ def _unfit(rooms: AllRooms, office: str, unfit: whole.Unfit) -> whole.Brought:
         return await rooms.intake.refuse(unfit.octets, unfit.refusal, submitter=office, via="http")
 
     async def foresee() -> whole.Outlook:
-        return whole.Outlook(await rooms.intake.foresee_refusal(unfit.refusal, submitter=office, digest=digest))
+        return whole.Outlook(await rooms.intake.foresee_refusal(unfit.octets, unfit.refusal, submitter=office))
 
     return whole.Brought(digest, accept, foresee)
 

@@ -29,7 +29,7 @@ from axis.errors import AxisError, PermanentError, Refusal, Violation, violation
 from axis.intake.answered import links_to, not_assigned, tasks_answered
 from axis.intake.custody import business_type_of, custody_of, key_of, rejection_of, verdicts_of
 from axis.intake.enclosed import Files, dossier_said, impossible, require_contents, task_said
-from axis.intake.examine import Examined, examine
+from axis.intake.examine import Examined, examine, sealed_content
 from axis.intake.notary import Original, says_the_same
 from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
 from axis.receipts import Level, Verdict
@@ -151,7 +151,7 @@ class Intake:
         """Refuse what `accept` would refuse before it asks for files: nothing is to be kept for such an envelope.
 
         Returns:
-            The acceptance that exactly these bytes had once, where today's rules would refuse them.
+            The acceptance that this content had once, where today's rules would refuse it.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
@@ -177,11 +177,10 @@ class Intake:
         Raises:
             TransientError: It could not be judged now.
         """
-        digest = sha256(sealed).hexdigest() if original is None else original.sha256
         try:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
-            return await self.foresee_refusal(refusal, submitter=submitter, digest=digest)
+            return await self.foresee_refusal(sealed, refusal, submitter=submitter, original=original)
         missing = await self._missing(examined, submitter, carried)
         violations = [found for _, found in missing]
         enclosed: tuple[Content, ...] = ()
@@ -201,8 +200,10 @@ class Intake:
         if answer is None and (dossier is not None or task is not None):
             against = await self.ledger.stands_against(examined.resolution.originator.code, dossier, task)
             violations += [found for one in against for found in impossible(enclosed, one).violations]
-        if violations and (known := await self.ledger.accepted_bytes(submitter, digest)) is not None:
-            return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
+        if violations:
+            known = await self._accepted_before(sealed, submitter, original)
+            if known is not None:
+                return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
         return Foreseen(
             violations=tuple(violations),
             envelope_id=None if answer is None else answer.envelope_id,
@@ -211,9 +212,11 @@ class Intake:
             missing=tuple(ref for ref, _ in missing),
         )
 
-    async def foresee_refusal(self, refusal: Refusal, *, submitter: str, digest: str) -> Foreseen:
-        """Say what `refuse` would answer to what came with this digest, and keep nothing."""
-        known = await self.ledger.accepted_bytes(submitter, digest)
+    async def foresee_refusal(
+        self, octets: bytes, refusal: Refusal, *, submitter: str, original: Original | None = None
+    ) -> Foreseen:
+        """Say what `refuse` would answer, and keep nothing."""
+        known = await self._accepted_before(octets, submitter, original)
         if known is not None:
             return Foreseen(envelope_id=known.envelope_id, duplicate=True)
         return Foreseen(violations=refusal.violations)
@@ -320,7 +323,7 @@ class Intake:
     async def refuse(
         self, octets: bytes, refusal: Refusal, *, submitter: str, via: str, original: Original | None = None
     ) -> Acceptance:
-        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give.
+        """Put a refusal on record, or repeat an acceptance that today's rules would no longer give; nothing begins by that.
 
         Args:
             octets: What was handed in, as far as that could be read apart: the receipt names its digest. b"" where an
@@ -334,10 +337,12 @@ class Intake:
             Rejected: With the signed receipt.
             TransientError: It cannot be kept now.
         """
-        digest = sha256(octets).hexdigest() if original is None else original.sha256
-        known = await self.ledger.accepted_bytes(submitter, digest)
+        known = await self._accepted_before(octets, submitter, original)
         if known is not None:
+            if via == "amqp":
+                await self.ledger.notify_again(known.envelope_id, submitter, self.now())
             return Acceptance(known.envelope_id, known.accepted_receipt_xml, duplicate=True)
+        digest = _digest_of(octets, original)
         rejection = rejection_of(
             octets, refusal, digest=digest, submitter=submitter, voice=self.voice, at=self.now(), via=via
         )
@@ -346,6 +351,20 @@ class Intake:
         metrics.ENVELOPES_REJECTED.labels(codes[0]).inc()
         events.envelope_rejected(submitter=submitter, digest=rejection.sealed_digest, codes=codes, via=via)
         raise Rejected(refusal, xml)
+
+    async def _accepted_before(self, octets: bytes, submitter: str, original: Original | None) -> Known | None:
+        """Return the acceptance that the same had from the same office: these bytes, or this content under a good seal.
+
+        Of one content an originator must not hold an acceptance and a rejection.
+        """
+        known = await self.ledger.accepted_bytes(submitter, _digest_of(octets, original))
+        if known is not None:
+            return known
+        (roll, trust), notary = self.roll(), None if original is None else self.voice.organ_id
+        content = await asyncio.to_thread(
+            sealed_content, octets, submitter=submitter, roll=roll, trust=trust, at=self.now(), notary=notary
+        )
+        return None if content is None else await self.ledger.accepted_content(submitter, content)
 
     def _tell(self, answer: Acceptance, examined: Examined, via: str, duration_s: float) -> None:
         received = examined.verified.received
@@ -357,6 +376,8 @@ class Intake:
                 document_id=received.document_id,
                 via=via,
             )
+            for addressee in answer.begun_anew:
+                events.delivery_begun_anew(envelope_id=answer.envelope_id, addressee=addressee)
             return
         metrics.ENVELOPES_ACCEPTED.labels(via).inc()
         metrics.ACCEPTANCE_SECONDS.observe(duration_s)
@@ -368,5 +389,8 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
-            for addressee in answer.begun_anew:
-                events.delivery_begun_anew(envelope_id=answer.envelope_id, addressee=addressee)
+
+
+def _digest_of(octets: bytes, original: Original | None) -> str:
+    """Return the digest of the bytes that came."""
+    return sha256(octets).hexdigest() if original is None else original.sha256

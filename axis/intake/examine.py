@@ -57,10 +57,8 @@ def examine(
         Refusal: The first thing that is wrong with the XML or the seal; behind the seal, everything.
         TransientError: Revocation could not be checked.
     """
-    received = edxml.parse(sealed)
-    _require_own_voice(received, submitter, roll)
-    verified = seal.verify(received, trust, at=at, notary=notary)
-    message, today = verified.message, values.local_date(at)
+    verified = _verified(sealed, submitter=submitter, roll=roll, trust=trust, at=at, notary=notary)
+    received, message, today = verified.received, verified.message, values.local_date(at)
     shape = edxml.misshapes(received)
     if not shape and not edxml.check(message, today=today):
         with contextlib.suppress(Refusal):
@@ -72,6 +70,39 @@ def examine(
         return (*routing.wrong_with(said, roll, at), *_unlisted(said))
 
     raise Refusal(edxml.faults(received, shape, today=today, also=also))
+
+
+def sealed_content(
+    sealed: bytes,
+    *,
+    submitter: str,
+    roll: registry.Registry,
+    trust: seal.Trust,
+    at: datetime,
+    notary: str | None = None,
+) -> str | None:
+    """Return the digest of the content that its originator has sealed, whatever else is wrong with an envelope.
+
+    Args: as for `examine`.
+
+    Returns:
+        None where no seal of the submitter's own holds.
+
+    Raises:
+        TransientError: Revocation could not be checked.
+    """
+    try:
+        return _verified(sealed, submitter=submitter, roll=roll, trust=trust, at=at, notary=notary).digest
+    except Refusal:
+        return None
+
+
+def _verified(
+    sealed: bytes, *, submitter: str, roll: registry.Registry, trust: seal.Trust, at: datetime, notary: str | None
+) -> seal.Verified:
+    received = edxml.parse(sealed)
+    _require_own_voice(received, submitter, roll)
+    return seal.verify(received, trust, at=at, notary=notary)
 
 
 def _unlisted(message: edxml.Message) -> tuple[Violation, ...]:

@@ -116,6 +116,10 @@ class Ledger:
         """Return the acceptance of exactly these bytes, if there was one."""
         return await self._database.read(lambda c: custody.accepted_bytes(c, originator, digest))
 
+    async def accepted_content(self, originator: str, digest: str) -> Known | None:
+        """Return the acceptance of this signed content, if there was one."""
+        return await self._database.read(lambda c: custody.accepted_content(c, originator, digest))
+
     async def standing_under(self, key: tuple[str, str, str, int], digest: str) -> Known | Conflict | None:
         """Say what stands under a business key: the same content, other content, or nothing."""
         return await self._database.read(lambda c: custody.standing_under(c, key, digest))

@@ -111,15 +111,17 @@ def readable(connection: sa.Connection, wanted: Collection[tuple[str, str]]) -> 
 
 def accepted_bytes(connection: sa.Connection, originator: str, digest: str) -> Known | None:
     """Return the acceptance of exactly these bytes from this office, if there was one."""
-    e = t.envelopes.c
-    envelope_id = (
-        connection.execute(
-            sa.select(e.id)
-            .where(sa.or_(e.sealed_digest == digest, e.original == digest), e.originator == originator)
-            .limit(1)
-        )
-    ).scalar()
-    return None if envelope_id is None else Known(envelope_id, accepted_xml(connection, envelope_id))
+    return _accepted(connection, originator, sa.or_(_e.sealed_digest == digest, _e.original == digest))
+
+
+def accepted_content(connection: sa.Connection, originator: str, digest: str) -> Known | None:
+    """Return the acceptance of this signed content of this office, if there was one."""
+    return _accepted(connection, originator, _e.digest == digest)
+
+
+def _accepted(connection: sa.Connection, originator: str, which: sa.ColumnElement[bool]) -> Known | None:
+    found = connection.execute(sa.select(_e.id).where(which, _e.originator == originator).limit(1)).scalar()
+    return None if found is None else Known(found, accepted_xml(connection, found))
 
 
 def reject(connection: sa.Connection, rejection: Rejection) -> bytes:

@@ -68,6 +68,19 @@ async def test_parts_are_judged_as_inline_files_are(sender: httpx.AsyncClient, h
     assert (await sender.get(f"/v1/envelopes/{'0' * 32}")).status_code == 404
 
 
+async def test_content_that_was_accepted_is_whatever_comes_with_it_later(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    document = home.document()
+    first = await _post(sender, **_form(home.seal(document, {"125.pdf": PDF}), ("a1", "125.pdf", PDF)))
+    assert first.status_code == 201
+    body = _form(home.seal(document, {"125.pdf": PDF}), ("a1", "125.pdf", PDF[:-1]))  # Sealed anew, cut short.
+    said = await _judge(sender, **body)
+    assert (said["acceptable"], said["duplicate"], said["envelope_id"]) == (True, True, first.json()["envelope_id"])
+    again = await _post(sender, **body)
+    assert (again.status_code, again.json()["receipt"]) == (200, first.json()["receipt"])
+
+
 async def test_form_that_is_none_is_refused(sender: httpx.AsyncClient, home: House) -> None:
     sealed = home.seal(home.document())
     head = b'--B\r\nContent-Disposition: form-data; name="envelope"\r\n'

@@ -128,6 +128,57 @@ async def test_exact_bytes_keep_their_acceptance_when_today_would_refuse_them(ho
     assert caught.value.code == "KEY.EXPIRED"
 
 
+@pytest.mark.parametrize("via", ["amqp", "http"])
+async def test_same_content_sealed_anew_keeps_its_acceptance_when_today_would_refuse_it(home: House, via: str) -> None:
+    """Its originator must not hold an acceptance and a rejection of one content."""
+    document = home.document()
+    first = await home.accept(home.seal(document))
+    await home.ledger.notices_sent([one.id for one in await home.ledger.notices_due(home.at, 10)])
+    closed = replace(home.roll.by_code[COMMUNE], status=Status.CLOSED)
+    others = [one for one in home.roll.offices() if one.code != COMMUNE]
+    home.roll = Registry.of([*others, closed], home.roll.tiers.values())
+    envelope = home.seal(document)
+    foreseen = await home.intake.foresee(envelope, submitter=SENDER)
+    assert (foreseen.duplicate, foreseen.envelope_id, foreseen.violations) == (True, first.envelope_id, ())
+    again = await home.accept(envelope, via=via)
+    assert (again.duplicate, again.receipt_xml, again.begun_anew) == (True, first.receipt_xml, ())
+    told = [home.read(one.xml).level for one in await home.ledger.notices_due(home.at, 10)]
+    assert told == (["accepted"] if via == "amqp" else [])  # Else its runtime would ask for ever.
+    assert await home.ledger.rejections() == []
+    with pytest.raises(Rejected) as caught:  # Other content is judged by today's rules.
+        await home.accept(home.seal(replace(document, subject="V/v khác (ví dụ)")), via=via)
+    assert caught.value.code == "MSG.CLOSED_ADDRESSEE"
+
+
+async def test_content_that_was_accepted_makes_no_forged_seal_good(home: House) -> None:
+    document = home.document()
+    envelope = home.seal(document)
+    await home.accept(envelope)
+    value = envelope.index(b"SignatureValue>") + 20
+    broken = envelope[:value] + bytes([envelope[value] ^ 1]) + envelope[value + 1 :]
+    for forged, by, code in (
+        (home.seal(document, by=STRANGER), SENDER, "KEY.WRONG_SIGNER"),
+        (broken, SENDER, "SIG.VALUE"),
+        (home.seal(document), STRANGER, "MSG.WRONG_SENDER"),
+    ):
+        assert (await home.intake.foresee(forged, submitter=by)).violations[0].code == code
+        with pytest.raises(Rejected) as caught:
+            await home.accept(forged, by=by)
+        assert caught.value.code == code
+
+
+async def test_content_whose_file_is_gone_keeps_its_acceptance(home: House, tmp_path: Path) -> None:
+    document = home.document()
+    await home.bring(SENDER, b"%PDF-1.7")
+    first = await home.accept(home.seal(document, {"a.pdf": b"%PDF-1.7"}))
+    for file in (tmp_path / "spool").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    envelope = home.seal(document, {"a.pdf": b"%PDF-1.7"})
+    assert (await home.intake.foresee(envelope, submitter=SENDER)).duplicate
+    assert (await home.accept(envelope)).receipt_xml == first.receipt_xml
+
+
 async def test_refusal_is_on_record_with_every_violation_and_told_once(home: House) -> None:
     envelope = home.seal(home.document(type_name="Thư tình", code_notation="?"))
     with pytest.raises(Rejected) as first:
