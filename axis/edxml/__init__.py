@@ -31,7 +31,7 @@ from axis.edxml.model import (
 from axis.edxml.parse import PARTS, Received, parse, part
 from axis.edxml.read import read, read_manifest, read_traces, read_trees
 from axis.edxml.render import build, render, write
-from axis.edxml.rules import check
+from axis.edxml.rules import check, path_to_entry, path_to_id
 from axis.edxml.split import Inline, Split, Splitter
 from axis.edxml.values import q
 
@@ -61,6 +61,8 @@ __all__ = [
     "misshapes",
     "parse",
     "part",
+    "path_to_entry",
+    "path_to_id",
     "q",
     "read",
     "read_manifest",

@@ -11,12 +11,12 @@ Spec: Decree 30/2020/NĐ-CP Art. 7, 8, 18 and App. VI; Decision 28/2018/QĐ-TTg
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TypeVar
 
 from axis.edxml import codes, limits
-from axis.edxml.model import BusinessType, Document, Message, Organization, Priority, Status
+from axis.edxml.model import AttachmentRef, BusinessType, Document, Message, Organization, Priority, Status
 from axis.edxml.values import ORGAN_ID, format_date, format_moment, local_date
 from axis.errors import Violation, violation
 
@@ -247,6 +247,22 @@ def _manifest(document: Document, _today: date) -> Iterator[Violation]:
             )
 
 
+def path_to_entry(attachments: Sequence[AttachmentRef], ref: AttachmentRef) -> str:
+    """Return the path of the entry of a file in the manifest that lists `attachments`."""
+    path = f"{_MANIFEST}/edXML:Reference"
+    number = next(number for number, one in enumerate(attachments, 1) if one is ref)
+    return f"{path}[{number}]" if len(attachments) > 1 else path
+
+
+def path_to_id(message: Message) -> str:
+    """Return the path of the document id under which a message is known."""
+    return (
+        f"{_HEADER}/edXML:DocumentId"
+        if isinstance(message, Document)
+        else f"{_HEADER}/edXML:ResponseFor/edXML:DocumentId"
+    )
+
+
 def name_problem(name: str) -> str:
     """Return why a file name cannot be accepted, or ""."""
     if not name.strip(". ") or len(name) > limits.MAX_NAME_CHARS:
@@ -288,7 +304,7 @@ def _status(status: Status) -> Iterator[Violation]:
         yield violation(
             "RULE.STATUS",
             "DocumentId",
-            path=f"{_HEADER}/edXML:ResponseFor/edXML:DocumentId",
+            path=path_to_id(status),
             rule="rule:status.document",
         )
 

@@ -17,7 +17,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from uuid import uuid4
 
-from axis import clock
+from axis import clock, edxml
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
@@ -31,8 +31,8 @@ from axis.intake.custody import business_type_of, custody_of, key_of, rejection_
 from axis.intake.enclosed import Files, dossier_said, impossible, require_contents, task_said
 from axis.intake.examine import Examined, examine, sealed_content
 from axis.intake.notary import Original, says_the_same
-from axis.ledger import Conflict, Custody, CustodyAnswer, Impossible, Known, Ledger, Taken
-from axis.receipts import Level, Verdict
+from axis.ledger import Conflict, Custody, CustodyAnswer, GivenTask, Impossible, Known, Ledger, Taken
+from axis.receipts import MAX_VIOLATIONS, Level, Verdict
 from axis.receipts.voice import Voice
 from axis.routing import Link
 from axis.spool import Spool
@@ -88,6 +88,17 @@ class _Came:
     is_notarised: bool = False  # By the axis itself, just now.
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """What an envelope that is in order leads to: its files, and the tasks that it answers; and what is wrong with them."""
+
+    missing: tuple[AttachmentRef, ...]
+    enclosed: tuple[Content, ...]  # None is read where a file is missing.
+    given: tuple[GivenTask, ...]
+    wrong: tuple[Violation, ...]  # With its files and contents.
+    unassigned: tuple[Violation, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Examined:
     """An envelope that is in order and whose files are here, and how it came."""
@@ -136,10 +147,11 @@ class Intake:
         began = time.perf_counter()
         try:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
-            await self._require_attachments(examined, submitter)
-            enclosed = await self._require_contents(examined)
-            answered = await self._require_tasks(examined)
-            answer = await self._take_custody(_Examined(examined, via, enclosed, answered, original))
+            gathered = await self._gather(examined, submitter)
+            if gathered.wrong or gathered.unassigned:
+                await self._require_nothing_wrong(sealed, examined, gathered, original)
+            answered = links_to(examined, gathered.given)
+            answer = await self._take_custody(_Examined(examined, via, gathered.enclosed, answered, original))
         except Refusal as refusal:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         self._tell(answer, examined, via, time.perf_counter() - began)
@@ -181,35 +193,18 @@ class Intake:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
         except Refusal as refusal:
             return await self.foresee_refusal(sealed, refusal, submitter=submitter, original=original)
-        missing = await self._missing(examined, submitter, carried)
-        violations = [found for _, found in missing]
-        enclosed: tuple[Content, ...] = ()
-        try:
-            enclosed = () if missing else await self._require_contents(examined, carried)
-        except Refusal as refusal:
-            violations += refusal.violations
-        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
-        if answer is None:
-            violations += not_assigned(examined, await tasks_answered(examined, self.ledger, self.roll()[0]))
-        is_repeated = isinstance(answer, Known)
-        if isinstance(answer, Conflict):
-            is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
-            violations += [] if is_repeated else [violation("MSG.CONFLICT", key_of(examined)[2])]
-        message = examined.verified.message
-        dossier, task = dossier_said(enclosed, business_type_of(message)), task_said(enclosed, message, self.roll()[0])
-        if answer is None and (dossier is not None or task is not None):
-            against = await self.ledger.stands_against(examined.resolution.originator.code, dossier, task)
-            violations += [found for one in against for found in impossible(enclosed, one).violations]
+        gathered = await self._gather(examined, submitter, carried)
+        answer, is_repeated, violations = await self._against_what_stands(sealed, examined, gathered, original)
         if violations:
             known = await self._accepted_before(sealed, submitter, original)
             if known is not None:
                 return Foreseen(envelope_id=known.envelope_id, duplicate=True, examined=examined)
         return Foreseen(
-            violations=tuple(violations),
+            violations=violations,
             envelope_id=None if answer is None else answer.envelope_id,
             duplicate=is_repeated and not violations,
             examined=examined,
-            missing=tuple(ref for ref, _ in missing),
+            missing=gathered.missing,
         )
 
     async def foresee_refusal(
@@ -235,11 +230,61 @@ class Intake:
         except AxisError as error:
             return error
 
-    async def _require_attachments(self, examined: Examined, submitter: str) -> None:
-        """Refuse an envelope whose files are not here, or not the submitter's to send."""
-        missing = await self._missing(examined, submitter)
-        if missing:
-            raise Refusal(found for _, found in missing)
+    async def _gather(self, examined: Examined, submitter: str, carried: Files = MappingProxyType({})) -> _Gathered:
+        """Look for the files of an envelope, read its contents, and look up the tasks that it answers."""
+        missing = await self._missing(examined, submitter, carried)
+        wrong = [found for _, found in missing]
+        enclosed: tuple[Content, ...] = ()
+        try:
+            enclosed = () if missing else await self._require_contents(examined, carried)
+        except Refusal as refusal:
+            wrong += refusal.violations
+        given = await tasks_answered(examined, self.ledger, self.roll()[0])
+        return _Gathered(
+            missing=tuple(ref for ref, _ in missing),
+            enclosed=enclosed,
+            given=tuple(given),
+            wrong=tuple(wrong),
+            unassigned=edxml.with_lines(not_assigned(examined, given), examined.verified.received),
+        )
+
+    async def _require_nothing_wrong(
+        self, sealed: bytes, examined: Examined, gathered: _Gathered, original: Original | None
+    ) -> None:
+        """Refuse an envelope with whose files, contents or tasks something is wrong, with all that is known to be wrong then."""
+        _, _, violations = await self._against_what_stands(sealed, examined, gathered, original)
+        if violations:
+            raise Refusal(violations)
+
+    async def _against_what_stands(
+        self, sealed: bytes, examined: Examined, gathered: _Gathered, original: Original | None
+    ) -> tuple[Known | Conflict | None, bool, tuple[Violation, ...]]:
+        """Return what stands under the key of an envelope, whether it is the same message, and all that is wrong with this one.
+
+        What stands may have changed when custody is to begin: then it is asked again.
+        """
+        answer = await self.ledger.standing_under(key_of(examined), examined.verified.digest)
+        is_repeated = isinstance(answer, Known)
+        if isinstance(answer, Conflict):
+            is_repeated = original is not None and await self._is_rewritten(sealed, answer.envelope_id)
+        violations = list(gathered.wrong)
+        if not is_repeated:
+            violations += gathered.unassigned
+            violations += (
+                [_conflict(examined)]
+                if isinstance(answer, Conflict)
+                else await self._impossible(examined, gathered.enclosed)
+            )
+        return answer, is_repeated, tuple(violations[:MAX_VIOLATIONS])  # As many as the receipt tells.
+
+    async def _impossible(self, examined: Examined, enclosed: Sequence[Content]) -> list[Violation]:
+        """Return what an envelope tells of a dossier and of a task that cannot follow what was told before."""
+        message = examined.verified.message
+        dossier, task = dossier_said(enclosed, business_type_of(message)), task_said(enclosed, message, self.roll()[0])
+        if dossier is None and task is None:
+            return []
+        against = await self.ledger.stands_against(examined.resolution.originator.code, dossier, task)
+        return [found for one in against for found in impossible(enclosed, one).violations]
 
     async def _missing(
         self, examined: Examined, submitter: str, carried: Collection[str] = ()
@@ -255,23 +300,15 @@ class Intake:
         missing = []
         for ref, there, may_read in zip(wanted, sizes, readable, strict=True):
             if there is None or not may_read:
-                missing.append((ref, violation("ATT.MISSING", ref.name, rule="attachment:uploaded")))
+                missing.append((ref, _about(examined, ref, "ATT.MISSING", rule="attachment:uploaded")))
             elif there != ref.size_bytes:
-                missing.append((ref, violation("ATT.DIGEST", ref.name, rule="attachment:size")))
+                missing.append((ref, _about(examined, ref, "ATT.DIGEST", rule="attachment:size")))
         return missing
 
-    async def _require_contents(self, examined: Examined, carried: Files = MappingProxyType({})) -> tuple[Content, ...]:
+    async def _require_contents(self, examined: Examined, carried: Files) -> tuple[Content, ...]:
         return await require_contents(
             examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()), carried=carried
         )
-
-    async def _require_tasks(self, examined: Examined) -> tuple[Link, ...]:
-        """Refuse a document that answers a task of others; return the documents that gave those that it answers."""
-        given = await tasks_answered(examined, self.ledger, self.roll()[0])
-        wrong = list(not_assigned(examined, given))
-        if wrong:
-            raise Refusal(wrong)
-        return links_to(examined, given)
 
     async def _take_custody(self, one: _Examined) -> Acceptance:
         custody, answer = await self._committing.add(one)
@@ -287,9 +324,10 @@ class Intake:
                     begun = await self.along(self.ledger.begin_anew(envelope_id, custody))
                     xml = await self._first_answer(envelope_id)
                     return Acceptance(envelope_id, xml, duplicate=True, begun_anew=begun)
-                raise Refusal([violation("MSG.CONFLICT", custody.document_id)])
-            case Impossible() as found:
-                raise impossible(one.enclosed, found)
+                raise Refusal([_conflict(one.examined)])
+            case Impossible() as found:  # The commit names the first; what stands may have changed since.
+                all_of_it = await self._impossible(one.examined, one.enclosed)
+                raise Refusal(all_of_it or impossible(one.enclosed, found).violations)
 
     async def _is_rewritten(self, sealed: bytes, envelope_id: str) -> bool:
         """Tell whether an older system has only written a document anew that was accepted before."""
@@ -394,3 +432,14 @@ class Intake:
 def _digest_of(octets: bytes, original: Original | None) -> str:
     """Return the digest of the bytes that came."""
     return sha256(octets).hexdigest() if original is None else original.sha256
+
+
+def _about(examined: Examined, ref: AttachmentRef, code: str, *, rule: str) -> Violation:
+    """Return what is wrong with a file, at its entry in the manifest."""
+    found = violation(code, ref.name, path=edxml.path_to_entry(examined.attachments, ref), rule=rule)
+    return edxml.with_lines([found], examined.verified.received)[0]
+
+
+def _conflict(examined: Examined) -> Violation:
+    found = violation("MSG.CONFLICT", key_of(examined)[2], path=edxml.path_to_id(examined.verified.message))
+    return edxml.with_lines([found], examined.verified.received)[0]

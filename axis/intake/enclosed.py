@@ -2,7 +2,7 @@
 
 Of an ordinary document nothing is read: its manifest names no content.
 
-Spec: docs/protocol/contents.md 2; docs/protocol/intake.md 1.6, 1.7.
+Spec: docs/protocol/contents.md 2; docs/protocol/intake.md 1.6, 1.8.
 """
 
 import asyncio

@@ -8,10 +8,11 @@ Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 
 from axis.receipts.chain import check_chain
 from axis.receipts.issue import issue
-from axis.receipts.model import SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict, party_of
+from axis.receipts.model import MAX_VIOLATIONS, SAID_BY, Level, Party, Receipt, SignedReceipt, Verdict, party_of
 from axis.receipts.read import is_receipt, read_receipt
 
 __all__ = [
+    "MAX_VIOLATIONS",
     "SAID_BY",
     "Level",
     "Party",

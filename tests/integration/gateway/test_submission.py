@@ -239,6 +239,7 @@ async def test_judgement_is_that_of_intake(sender: httpx.AsyncClient, home: Hous
         home.seal(home.document(subject="")),
         home.seal(home.document(), {"125.pdf": PDF}),
         home.seal(other),
+        home.seal(other, {"125.pdf": PDF}),
         home.seal(home.document(), by=OTHER),
     ]
     for sealed in wrong:

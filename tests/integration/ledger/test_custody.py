@@ -87,7 +87,8 @@ async def test_same_id_with_other_content_is_a_conflict(home: House) -> None:
     await home.accept(home.seal(document))
     with pytest.raises(Rejected) as caught:
         await home.accept(home.seal(home.document(document_id=document.document_id, subject="V/v khác")))
-    assert caught.value.code == "MSG.CONFLICT"
+    (found,) = caught.value.refusal.violations
+    assert (found.code, found.path.rpartition(":")[2], found.line is not None) == ("MSG.CONFLICT", "DocumentId", True)
     assert len(await home.ledger.envelopes()) == 1
 
 

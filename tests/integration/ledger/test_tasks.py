@@ -229,6 +229,12 @@ async def test_dossier_and_task_of_one_document_are_both_kept_or_none(home: Hous
         assert caught.value.code == "CON.TRANSITION"
     assert await _moves(home) == [(1, Move.FIRST), (6, Move.NEXT)]
     assert len(await home.ledger.dossier_steps(DOSSIER.code)) == 1
+    both = await _sealed(home, closed, _news(S.PAUSED, at(24)))
+    foreseen = await home.intake.foresee(both, submitter=SENDER)
+    with pytest.raises(Rejected) as caught:  # What is wrong with the one does not hide what is wrong with the other.
+        await home.accept(both)
+    assert [one.code for one in caught.value.refusal.violations] == ["CON.TRANSITION", "CON.TRANSITION"]
+    assert foreseen.violations == caught.value.refusal.violations
 
 
 async def test_an_envelope_that_was_accepted_stays_so_whatever_was_told_since(home: House) -> None:
@@ -327,7 +333,33 @@ async def test_answer_to_the_task_of_others_is_refused(home: House) -> None:
     (found,) = caught.value.refusal.violations
     assert foreseen.violations == (found,)
     assert (found.code, found.rule, found.path.rpartition("/")[2]) == ("MSG.TASK", "task:assigned", "edXML:TaskCode[2]")
+    assert found.line is not None
     assert found.vi.endswith(f"{OTHER}, {TASK.code}")
+
+
+async def test_refusal_lists_files_task_and_conflict_at_once(home: House) -> None:
+    """As long as one is not hidden behind the other, its originator hears of all: each with its place."""
+    await _tell(home, _to(COMMUNE))
+    await _tell(home, by=OTHER, document_id="trả-lời-1")
+    here = await home.bring(OTHER, b"%PDF-1.7")
+    document = home.document(originator=Organization(OTHER), to=(SENDER,), document_id="trả-lời-1", tasks=(TASK.code,))
+    files = {"a.pdf": b"%PDF-1.7", "b.pdf": b"nobody brings it", "c.pdf": b"nor this"}
+    envelope = home.seal(document, files, by=OTHER)
+    foreseen = await home.intake.foresee(envelope, submitter=OTHER)
+    with pytest.raises(Rejected) as caught:
+        await home.accept(envelope, by=OTHER)
+    found = caught.value.refusal.violations
+    assert found == foreseen.violations == home.read(caught.value.receipt_xml).violations
+    assert [(one.code, one.path.rpartition("/")[2]) for one in found] == [
+        ("ATT.MISSING", "edXML:Reference[2]"),
+        ("ATT.MISSING", "edXML:Reference[3]"),
+        ("MSG.TASK", "edXML:TaskCode"),
+        ("MSG.CONFLICT", "edXML:DocumentId"),
+    ]
+    lines = envelope.decode().split("\n")
+    words = ("Reference", "Reference", "TaskCode", "DocumentId")
+    assert all(one.line and word in lines[one.line - 1] for one, word in zip(found, words, strict=True))
+    assert here not in {ref.sha256 for ref in foreseen.missing}
 
 
 async def test_task_of_an_office_that_is_not_addressed_is_another_task(home: House) -> None:
