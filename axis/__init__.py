@@ -98,6 +98,7 @@ if TYPE_CHECKING:
         Submission,
         Target,
         Unavailable,
+        Uncertain,
     )
     from axis.receipts import Level
 
@@ -164,6 +165,7 @@ _ROOMS = {
         "Submission",
         "Target",
         "Unavailable",
+        "Uncertain",
     ),
     "axis.receipts": ("Level",),
 }
@@ -233,6 +235,7 @@ __all__ = [
     "TimelinessReason",
     "TransientError",
     "Unavailable",
+    "Uncertain",
     "Violation",
     "ics_of",
     "judge_dossier",

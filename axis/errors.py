@@ -147,9 +147,11 @@ CATALOGUE: dict[str, Entry] = {
     "ORD.NOTHING_SENT": Entry("5.5.0", 404, _O, "Đơn vị chưa gửi văn bản này: {detail}", "This office has not sent such a document: {detail}", "Kiểm tra lại mã văn bản. / Check the document id."),
     # --- delivery ----------------------------------------------------------------
     "DLV.OFFICE_UNAVAILABLE": Entry("4.4.1", 503, _A, "Hệ thống của nơi nhận chưa sẵn sàng: {detail}", "The addressee's system is not available: {detail}", _WAIT),
+    "DLV.UNCERTAIN": Entry("4.4.0", 503, _A, "Chưa rõ hệ thống của nơi nhận đã nhận văn bản hay chưa: {detail}", "It is not known whether the addressee's system has taken it: {detail}", _WAIT),
     "DLV.NO_ANSWER": Entry("4.4.1", 503, _A, "Nơi nhận chưa trả lời.", "The addressee has not answered.", _WAIT),
     "DLV.REFUSED": Entry("5.7.1", 422, _O, "Nơi nhận từ chối: {detail}", "The addressee refused it: {detail}", _FIX_ANEW),
     "DLV.FAILED": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được: {detail}", "The addressee's system cannot take it: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
+    "DLV.FAILED_UNCERTAIN": Entry("5.3.0", 500, _A, "Nơi nhận không xử lý được, và chưa rõ trước đó đã nhận văn bản hay chưa: {detail}", "The addressee's system cannot take it, and it is not known whether it has taken it before: {detail}", "Người vận hành xử lý rồi phát lại. / The operator mends the cause and replays it."),
     "DLV.EXPIRED": Entry("5.4.7", 504, _O, "Quá thời hạn gửi.", "The lifetime of the delivery is over.", "Liên hệ nơi nhận rồi gửi lại đúng văn bản đó, việc giao bắt đầu lại. / Call the addressee and submit the same document again: its delivery begins anew."),
     "DLV.HELD": Entry("4.2.1", 503, _P, "Nơi nhận đã ngừng hoạt động, văn bản được giữ lại đến khi quyết định ai nhận thay: {detail}", "The addressee is closed; it is held until it is decided who gets it instead: {detail}", "Người vận hành chuyển cho đơn vị kế thừa hoặc trả lại. / The operator forwards it to a successor, or returns it."),
     "DLV.FORWARDED": Entry("2.1.5", 200, _N, "Nơi nhận đã ngừng hoạt động, văn bản được chuyển cho đơn vị kế thừa: {detail}", "The addressee is closed; it was forwarded to its successors: {detail}", "Không cần làm gì. / Nothing is to be done."),

@@ -2,8 +2,9 @@
 
 Each webhook carries an id that stays the same when it is sent again - the
 envelope's or the receipt's - and a signature over id, time and body. The table
-in `_meaning` says what a status means; a system that is down, or wrongly set up,
-loses nothing.
+in docs/adapters.md says what a status means; a system that is down, or wrongly set
+up, loses nothing. Where it may have taken what it was told of - its answer is late,
+cut, or not as agreed - that is said, and an order about it is brought to it.
 
 Spec: Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature).
 """
@@ -34,6 +35,7 @@ from axis import (
     Registered,
     StatusReport,
     Unavailable,
+    Uncertain,
 )
 
 T = TypeVar("T")
@@ -42,6 +44,9 @@ _CONNECT_S = 5.0
 _MOST_ANSWER_BYTES = 64 * 1024
 # The system says that this document can never be taken. All else, wrong keys and paths too, is mended on our side.
 _NEVER = frozenset({400, 409, 410, 413, 415, 422})
+# It says, or who stands before it, that it has not even looked; of any other 5xx nobody can say what was done before.
+_NOT_LOOKED_AT = frozenset({503})
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NOT_AS_AGREED = "hệ thống của đơn vị trả lời sai quy ước / its answer is not as agreed"
 
 
@@ -67,6 +72,7 @@ class System:
 
         Raises:
             Unavailable: Not now.
+            Uncertain: Nobody knows whether it has taken it.
             Permanent: The system can never take it.
         """
         answer = await self._post("document.received", envelope_id, facts)
@@ -79,6 +85,7 @@ class System:
 
         Raises:
             Unavailable: Not now.
+            Uncertain: Nobody knows whether it has taken it.
             Permanent: The system can never take it.
         """
         facts = {
@@ -102,6 +109,7 @@ class System:
 
         Raises:
             Unavailable: It did not take it; it is told again.
+            Uncertain: It may have taken it; likewise.
         """
         said = notice.signed.receipt
         facts = {
@@ -130,6 +138,7 @@ class System:
 
         Raises:
             Unavailable: It did not take it; it is told again.
+            Uncertain: It may have taken it; likewise.
         """
         said = report.message
         facts = {
@@ -157,13 +166,18 @@ class System:
         try:
             async with httpx.AsyncClient(timeout=self._timeout, verify=self._tls) as client:
                 return await client.post(str(self.options.system_url), content=body.encode(), headers=headers)
-        except httpx.TimeoutException as error:
-            raise Unavailable("hệ thống của đơn vị không trả lời kịp / its system did not answer in time") from error
-        except httpx.HTTPError as error:
+        except _NOT_SENT as error:
             raise Unavailable("không nối được hệ thống của đơn vị / its system cannot be reached") from error
+        except httpx.TimeoutException as error:
+            raise Uncertain("hệ thống của đơn vị không trả lời kịp / its system did not answer in time") from error
+        except httpx.HTTPError as error:
+            raise Uncertain("mất kết nối với hệ thống của đơn vị / the line to its system broke") from error
 
 
 def _require_taken(answer: httpx.Response) -> None:
+    """Raise what an answer means that is no yes: Unavailable, or Uncertain."""
+    if answer.is_server_error and answer.status_code not in _NOT_LOOKED_AT:
+        raise Uncertain(_says(answer))
     if not answer.is_success:
         raise Unavailable(_says(answer))
 
@@ -182,18 +196,18 @@ def _agreed_form(answer: httpx.Response) -> dict[str, Any]:
     """Return what the system says, {} if it says nothing.
 
     Raises:
-        Unavailable: It could not take it now, or speaks in another way than was agreed.
+        Unavailable: It could not take it now.
+        Uncertain: It may have taken it: it failed, or speaks in another way than was agreed.
     """
-    if not answer.is_success:
-        raise Unavailable(_says(answer))
+    _require_taken(answer)
     if not answer.content.strip():
         return {}
     try:
         said = answer.json() if len(answer.content) <= _MOST_ANSWER_BYTES else None
     except ValueError as error:
-        raise Unavailable(_NOT_AS_AGREED) from error
+        raise Uncertain(_NOT_AS_AGREED) from error
     if not isinstance(said, dict):
-        raise Unavailable(_NOT_AS_AGREED)
+        raise Uncertain(_NOT_AS_AGREED)
     return said
 
 
@@ -214,10 +228,10 @@ def _read(said: _Said, words: Mapping[str, Callable[[_Said], T]]) -> T:
     """Return what the system says, in one of the words for it; no word is `delivered`.
 
     Raises:
-        Unavailable: It speaks in another way than was agreed.
+        Uncertain: It speaks in another way than was agreed.
     """
     word = said.get("answer")
     try:
         return words["delivered" if word is None else str(word)](said)
     except (ValueError, KeyError) as error:
-        raise Unavailable(_NOT_AS_AGREED) from error
+        raise Uncertain(_NOT_AS_AGREED) from error

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from axis.audit.walk import nothing
-from axis.dispatch.states import DUE, State, after
+from axis.dispatch.states import DUE, OF_ONE_ATTEMPT, State, after
 from axis.ledger import AuditFinding, Event, Ledger, Standing, Story
 from axis.receipts import Level
 
@@ -83,7 +83,7 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
                 yield f"{event.event} to {to} is no event that there is"
                 continue
             level, led = Level(word), None if to is None else State(to)
-            if event.event.endswith(_LATE) != (led is None) or not _allowed(state, level, led):
+            if event.event.endswith(_LATE) != (led is None) or not _allowed(state, level, led, attempts):
                 yield f"{event.event.removeprefix(_RECEIPT)} led from {state} to {led or state}"
             state = led or state
     if delivery.state not in _STATES:
@@ -94,9 +94,9 @@ def _replay(delivery: Standing, begin: State, events: Sequence[Event]) -> Iterat
         yield f"counts {delivery.attempts} attempts, and its events {attempts}"
 
 
-def _allowed(state: State, level: Level, led: State | None) -> bool:
+def _allowed(state: State, level: Level, led: State | None, attempts: int) -> bool:
     if led is None:
-        return after(state, level) is None
+        return after(state, level) is None or (level in OF_ONE_ATTEMPT and attempts > 1)
     # The axis tells of a delay in the same words as an addressee that cannot take it, and moves nothing.
     return led is after(state, level) or (level is Level.DEFERRED and _is(state, led))
 

@@ -23,7 +23,7 @@ from axis.dispatch import business
 from axis.dispatch.along import Along, alone
 from axis.dispatch.newest import Renew, Roll, as_it_is, by_newest
 from axis.dispatch.retry import RetrySchedule, is_news
-from axis.dispatch.states import WAITING, State, after
+from axis.dispatch.states import LATE, OF_ONE_ATTEMPT, WAITING, State, after
 from axis.edxml import BusinessType, Kind
 from axis.errors import CATALOGUE, AxisError, PermanentError, refuse
 from axis.ledger import Asked, DeliveryRow, Failure, Heir, Ledger, Notice, Outcome, ReceiptEntry, ReceiptRow, Recorded
@@ -32,6 +32,9 @@ from axis.receipts.voice import Voice
 from axis.registry import Registry
 from axis.telemetry import events, metrics
 
+# Where an addressee says with this code that it has put a document off, or given it up, its system has not taken it. Any other
+# code leaves that open, as does a dead letter that is the axis's own word.
+_NOT_TAKEN = {State.DEFERRED: "DLV.OFFICE_UNAVAILABLE", State.DEAD: "DLV.FAILED"}
 _TOGETHER = 100  # Receipts that are read in one thread, and recorded in one commit.
 _WHO_NEXT = {  # Who must act on a delivery in this state, if the receipt does not say.
     State.QUEUED: "nobody",
@@ -259,10 +262,10 @@ class Answers:
             state = State(now.state)
             if state is State.QUEUED:
                 return not now.attempts
-            # The office has said, signed, that it has not taken it, or could not; or it is closed.
-            return state in (State.DEFERRED, State.DEAD, State.HELD) or (
-                removed and state is State.SENT and now.attempts == 1
-            )
+            if state in _NOT_TAKEN:
+                return now.code == _NOT_TAKEN[state]
+            # Its addressee is closed; or nobody has had its message.
+            return state is State.HELD or (removed and state is State.SENT and now.attempts == 1)
 
         return await self._say(
             row, Level.RECALLED, "ORD.TAKEN_BACK", now, detail=by, where=cannot_be_there, also=(told,)
@@ -505,4 +508,6 @@ def _state_after(signed: SignedReceipt, row: DeliveryRow) -> State | None:
     said = signed.receipt
     if said.level is Level.DEFERRED and said.issuer != row.addressee:
         return State(row.state)  # The axis tells of a delay; only the addressee can put a delivery off.
+    if said.level in OF_ONE_ATTEMPT and said.attempt is not None and said.attempt < row.attempts:
+        return LATE  # What the last attempt comes to is not known yet.
     return after(State(row.state), said.level)

@@ -44,6 +44,7 @@ _ON_ITS_WAY = WAITING - {State.HELD}  # To its addressee, who may have something
 DUE = frozenset({State.QUEUED, State.DEFERRED})  # An attempt may start from these.
 
 LATE = None  # Recorded, without effect on the state.
+OF_ONE_ATTEMPT = frozenset({Level.DEFERRED, Level.FAILED})  # Late, too, once there has been another attempt.
 
 _NOWHERE: dict[State, State | None] = dict.fromkeys(State, LATE)
 _TAKES_CUSTODY = _NOWHERE | dict.fromkeys((*_ON_ITS_WAY, State.DELIVERED), State.DELIVERED)

@@ -9,7 +9,17 @@ Spec: docs/adapters.md; docs/protocol/broker.md, gateway.md, receipts.md,
 office-orders.md.
 """
 
-from axis.office.answers import Agreed, Declined, Delivered, Permanent, Progress, Refused, Registered, Unavailable
+from axis.office.answers import (
+    Agreed,
+    Declined,
+    Delivered,
+    Permanent,
+    Progress,
+    Refused,
+    Registered,
+    Unavailable,
+    Uncertain,
+)
 from axis.office.document import Attachment, Document, StatusReport
 from axis.office.handlers import Notice
 from axis.office.office import Office
@@ -38,4 +48,5 @@ __all__ = [
     "Submission",
     "Target",
     "Unavailable",
+    "Uncertain",
 ]

@@ -1,9 +1,11 @@
 """Answers: what an office's system says about a document.
 
 A handler returns one of these; the counter makes signed receipts of it. A
-refusal is an answer of the business and is never retried. An exception means
-"not now": it is retried, and its text stays in the office, because receipts are
-read by others. Only Permanent and Unavailable carry words that leave it.
+refusal is an answer of the business and is never retried. Unavailable means "not
+now", and that the document was not taken. Any other exception, and silence, says
+nothing about what was done before: it is retried, the document counts as one that
+may be here, and the text stays in the office, because receipts are read by
+others. Only Permanent, Unavailable and Uncertain carry words that leave it.
 
 An order is answered with Agreed or Declined, at once or later; Delivered says
 that a clerk will decide.
@@ -97,7 +99,15 @@ class Permanent(Exception):
 
 
 class Unavailable(Exception):
-    """Not now; the delivery is tried again. The reason is read by others."""
+    """Not now, and nothing was taken; the delivery is tried again. The reason is read by others."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Uncertain(Exception):
+    """The document may have been taken or not; the delivery is tried again. The reason is read by others."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -6,6 +6,9 @@ receipts that are kept in one commit and then published. The message is acked
 when `take` returns. An order waits until nobody is at work on its targets. A crash at any line leads back here with the same envelope:
 it is then answered with the very same bytes, or tried again, alone, and counted.
 
+An attempt that ends without the handler's own word may have done its work: until
+there is such a word the document counts as one that may be here.
+
 Spec: docs/protocol/deliveries.md, office-orders.md; design laws 3 and 5.
 """
 
@@ -23,7 +26,7 @@ from axis.broker import Incoming
 from axis.clock import Clock
 from axis.errors import Refusal, TransientError, refuse
 from axis.office import answers, metrics
-from axis.office.answers import Agreed, Declined, Delivered, Permanent, Refused, Registered, Unavailable
+from axis.office.answers import Agreed, Declined, Delivered, Permanent, Refused, Registered, Unavailable, Uncertain
 from axis.office.copies import Carries
 from axis.office.courier import Courier
 from axis.office.document import Attachment, Document, StatusReport
@@ -31,7 +34,7 @@ from axis.office.handlers import Handlers
 from axis.office.order import NOT_ITS_ORIGINATOR, Asked, Order, agreed_without, asked_of, order_of, withdrawn_by
 from axis.office.orders import Orders, targets_of
 from axis.office.pipes import Gateway
-from axis.office.speech import About, Deferred, Failed, Outcome, Unsealed, Withdrawn, say
+from axis.office.speech import About, Deferred, Failed, Outcome, Unsealed, Withdrawn, in_doubt, say
 from axis.office.state import Begun, Coming, State
 from axis.office.suspects import Suspects
 from axis.office.trust import LiveTrust
@@ -126,21 +129,28 @@ class Attempts:
     ) -> tuple[bytes, ...] | None:
         """Make one attempt and return what was said; None if it is to be made alone."""
         async with self.suspects.turn(alone=alone):
-            begun = await self.state.begin(
-                opened.about,
-                attempt,
-                self.now(),
-                alone=alone,
-                coming=opened.coming,
-                may_order=self.trust.may_order,
-            )
-            if begun.is_suspect:
-                return None
-            if begun.repeat:
-                return begun.repeat
-            outcome = await self._outcome(opened, begun, attempt)
-            previous = opened.coming.previous or begun.head
-            return await self._keep(outcome, opened, begun, previous, attempt)
+            try:
+                begun = await self.state.begin(
+                    opened.about,
+                    attempt,
+                    self.now(),
+                    alone=alone,
+                    coming=opened.coming,
+                    may_order=self.trust.may_order,
+                )
+                if begun.is_suspect:
+                    return None
+                if begun.repeat:
+                    return begun.repeat
+                outcome = await self._outcome(opened, begun, attempt)
+                if begun.is_uncertain:
+                    outcome = in_doubt(outcome)
+                previous = opened.coming.previous or begun.head
+                return await self._keep(outcome, opened, begun, previous, attempt)
+            except asyncio.CancelledError:
+                # It is we who stop; the document did nothing wrong.
+                await self.state.release(opened.about.envelope_id, attempt)
+                raise
 
     def _open(self, message: Incoming, attempt: int) -> _Opened:
         """Read and verify an envelope; what is wrong with it is an outcome."""
@@ -194,7 +204,8 @@ class Attempts:
 
     async def _outcome(self, opened: _Opened, begun: Begun, attempt: int) -> Outcome:
         """Return what comes of an attempt. Every exception ends here."""
-        about, content, asked = opened.about, opened.content, opened.asked
+        content, asked = opened.content, opened.asked
+        envelope_id = opened.about.envelope_id
         if begun.withdrawn_by is not None:
             return Withdrawn(withdrawn_by(begun.withdrawn_by))
         if begun.unanswered >= MOST_UNANSWERED:
@@ -211,18 +222,18 @@ class Attempts:
         try:
             async with asyncio.timeout(self.answer_within.total_seconds()):
                 return await self._call(order or content)
-        except asyncio.CancelledError:
-            await self.state.release(about.envelope_id)  # It is we who stop; the document did nothing wrong.
-            raise
         except Permanent as error:
-            events.attempt_failed(envelope_id=about.envelope_id, attempt=attempt, error=error)
+            events.attempt_failed(envelope_id=envelope_id, attempt=attempt, error=error)
             return Failed("DLV.FAILED", error.reason)
         except Unavailable as error:
             return Deferred(error.reason)
+        except Uncertain as error:
+            events.attempt_failed(envelope_id=envelope_id, attempt=attempt, error=error)
+            return Deferred(error.reason, is_uncertain=True)
         except Exception as error:
             # Its text stays in our own log: it may name hosts, paths and persons.
-            events.attempt_failed(envelope_id=about.envelope_id, attempt=attempt, error=error)
-            return Deferred(_TOO_SLOW if isinstance(error, TimeoutError) else _NOT_NOW)
+            events.attempt_failed(envelope_id=envelope_id, attempt=attempt, error=error)
+            return Deferred(_TOO_SLOW if isinstance(error, TimeoutError) else _NOT_NOW, is_uncertain=True)
 
     async def _call(self, content: Document | StatusReport | Order) -> Outcome:
         if isinstance(content, Order):

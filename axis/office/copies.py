@@ -52,10 +52,10 @@ class Copy:
 
     about: About
     code: str
-    level: Level | None  # What we said last; None: nothing yet, or an attempt was broken off since.
+    level: Level | None  # What we said last; None: nothing yet, or nobody knows what an attempt has done.
     answer: str | None
     head: str | None  # Digest of the last receipt about it that is known here.
-    is_held: bool  # The office has it, or may have it: who was broken off may have done his work.
+    is_held: bool  # The office has it, or may have it: who gave no answer may have done his work.
 
 
 def ordered(
@@ -94,16 +94,16 @@ def _copies(db: sqlite3.Connection, document_id: str, besides: str) -> list[Copy
 
 def _copy(row: sqlite3.Row) -> Copy:
     head = row["head"] or row["previous"]
-    is_broken_off = row["unanswered"] > 0 and row["level"] not in FINAL
+    is_uncertain = (row["uncertain"] or row["unanswered"] > 0) and row["level"] not in FINAL
     return Copy(
         about=about_in(row),
         code=row["code"],
-        level=None if is_broken_off or row["level"] is None else Level(row["level"]),
+        level=None if is_uncertain or row["level"] is None else Level(row["level"]),
         answer=row["answer"],
         head=head,
         # A document that was to take the place of another, and was declined, is not here.
         is_held=row["decision"] != OrderState.DECLINED
-        and (row["level"] in HELD or (is_broken_off and head is not None)),
+        and (row["level"] in HELD or (is_uncertain and head is not None)),
     )
 
 

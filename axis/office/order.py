@@ -43,7 +43,7 @@ class Target:
     envelope_id: str
     document_id: str
     code: str  # Number and notation; "" if it came before the office kept them.
-    level: Level | None  # What the office said about it last; None: an attempt was broken off, it may have it or not.
+    level: Level | None  # What the office said about it last; None: an attempt gave no answer, it may have it or not.
     number: str | None  # In the incoming register, if it was registered.
 
 

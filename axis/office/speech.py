@@ -8,7 +8,7 @@ Spec: docs/protocol/receipts.md; QCVN 102:2016 (status codes).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ class Deferred:
     """The office could not take it now. Vietnamese first, safe for others to read."""
 
     detail: str
+    is_uncertain: bool = False  # Its system may have taken it all the same.
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,25 @@ class Withdrawn:
     reason: str
 
 
+# With one of these codes the office says that its system may have taken the document, or not.
+UNCERTAIN = frozenset({"DLV.UNCERTAIN", "DLV.FAILED_UNCERTAIN", "DLV.POISON"})
+
 Outcome = Registered | Refused | Delivered | Progress | Agreed | Declined | Deferred | Failed | Unsealed | Withdrawn
 _Saying = dict[str, Any]
+
+
+def in_doubt(outcome: Outcome) -> Outcome:
+    """Return what an attempt comes to after one that may have done its work.
+
+    The system's own word about the document settles it. That it cannot be taken now, or ever, or handed over, does not.
+    """
+    if isinstance(outcome, Deferred):
+        return replace(outcome, is_uncertain=True)
+    if isinstance(outcome, Unsealed):
+        return Failed("DLV.FAILED_UNCERTAIN", outcome.refusal.violations[0].vi)
+    if isinstance(outcome, Failed) and outcome.code == "DLV.FAILED":
+        return replace(outcome, code="DLV.FAILED_UNCERTAIN")
+    return outcome
 
 
 def say(
@@ -146,7 +164,8 @@ def _withdrawn(outcome: Withdrawn) -> Sequence[_Saying]:
 
 
 def _deferred(outcome: Deferred) -> Sequence[_Saying]:
-    return [_of_catalogue(Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE", outcome.detail)]
+    code = "DLV.UNCERTAIN" if outcome.is_uncertain else "DLV.OFFICE_UNAVAILABLE"
+    return [_of_catalogue(Level.DEFERRED, code, outcome.detail)]
 
 
 def _failed(outcome: Failed) -> Sequence[_Saying]:

@@ -34,7 +34,7 @@ from axis.errors import PermanentError, TransientError
 from axis.office import copies
 from axis.office.copies import FINAL, Carries, Copy, MayOrder, OrderState
 from axis.office.segments import Place, Segments
-from axis.office.speech import About
+from axis.office.speech import UNCERTAIN, About
 from axis.receipts import Level, SignedReceipt
 
 T = TypeVar("T")
@@ -106,6 +106,11 @@ _SCHEMA = (
     ALTER TABLE files ADD COLUMN segment INTEGER;
     ALTER TABLE files ADD COLUMN start INTEGER;
     """,
+    # What was put off before says nothing about why: it may be here.
+    """
+    ALTER TABLE envelopes ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 0;
+    UPDATE envelopes SET uncertain = 1 WHERE level IN ('deferred', 'failed');
+    """,
 )  # One script for each version of the schema; a new version adds one.
 
 
@@ -176,6 +181,7 @@ class Begun:
     repeat: tuple[bytes, ...] = ()  # Answered before: say exactly this again.
     is_suspect: bool = False  # An attempt has died: it is to be made alone, and has not begun.
     unanswered: int = 0  # Attempts before this one that ended without any answer.
+    is_uncertain: bool = False  # One of those before may have done its work, and the handler has said nothing since.
     head: str | None = None  # Digest of our last receipt about it.
     twin: str | None = None  # The final answer to the same content under another envelope id.
     withdrawn_by: str | None = None  # Document id of an order that stands: it is not to be taken.
@@ -378,9 +384,14 @@ class State:
                 "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
                 (about.envelope_digest, about.envelope_id),
             ).fetchone()
+            is_uncertain = bool(row["uncertain"] or row["unanswered"])
+            kind, code = what.carries, what.code
+            if is_uncertain and kind is Carries.UNKNOWN:  # What may be here was read when it was handed over.
+                kind, code = Carries(row["kind"]), row["code"]
             db.execute(
-                "UPDATE envelopes SET unanswered = unanswered + 1, kind = ?, code = ?, previous = ? WHERE envelope_id = ?",
-                (what.carries, what.code, what.previous, about.envelope_id),
+                "UPDATE envelopes SET unanswered = unanswered + 1, uncertain = ?, kind = ?, code = ?, previous = ?"
+                " WHERE envelope_id = ?",
+                (is_uncertain, kind, code, what.previous, about.envelope_id),
             )
             withdrawn_by = copies.standing(db, about, may_order) if what.carries is Carries.DOCUMENT else None
             if withdrawn_by is not None:
@@ -388,6 +399,7 @@ class State:
             found, is_foreign = copies.ordered(db, about, () if withdrawn_by is not None else what.targets, may_order)
             return Begun(
                 unanswered=row["unanswered"],
+                is_uncertain=is_uncertain,
                 head=row["head"],
                 twin=None if twin is None else twin["answer"],
                 withdrawn_by=withdrawn_by,
@@ -397,11 +409,15 @@ class State:
 
         return await self._commit(work)
 
-    async def release(self, envelope_id: str) -> None:
-        """Take back an attempt that we ourselves broke off."""
+    async def release(self, envelope_id: str, attempt: int) -> None:
+        """Take back an attempt that we ourselves broke off; it may have done its work. One that was answered stays."""
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE envelopes SET unanswered = max(0, unanswered - 1) WHERE envelope_id = ?", (envelope_id,))
+            db.execute(
+                "UPDATE envelopes SET unanswered = max(0, unanswered - 1), uncertain = 1"
+                " WHERE envelope_id = ? AND answered_attempt < ?",
+                (envelope_id, attempt),
+            )
 
         await self._commit(work)
 
@@ -885,8 +901,15 @@ def _keep(db: sqlite3.Connection, words: Words, at: datetime) -> None:
     last = words.signed[-1]
     db.execute(
         "UPDATE envelopes SET unanswered = 0, answered_attempt = coalesce(?, answered_attempt), level = ?,"
-        " answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
-        (words.attempt, last.receipt.level, words.answer, last.digest, words.envelope_id),
+        " uncertain = ?, answer = coalesce(?, answer), head = ? WHERE envelope_id = ?",
+        (
+            words.attempt,
+            last.receipt.level,
+            last.receipt.code in UNCERTAIN,
+            words.answer,
+            last.digest,
+            words.envelope_id,
+        ),
     )
     _compare_soon(db, words.envelope_id, at)
 

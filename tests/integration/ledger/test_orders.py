@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from axis import audit
 from axis.broker import Broker, topology
 from axis.deadlines import Deadlines
 from axis.dispatch.orders import Orders
@@ -18,7 +19,7 @@ from axis.errors import TransientError
 from axis.intake import Rejected
 from axis.ledger import DeliveryRow, DueLink
 from axis.office.answers import Delivered, Progress, Refused, Registered
-from axis.office.speech import Deferred
+from axis.office.speech import Deferred, Failed, Withdrawn
 from axis.registry import Office, Registry
 from axis.registry import Status as OfficeStatus
 from tests.house import COMMUNE, OTHER, PATIENCE, SENDER, STRANGER, House
@@ -134,6 +135,73 @@ async def test_deferred_delivery_is_taken_back_at_once(home: House, orders: Orde
     await accept(home, recall(home, document))
     await orders.go_round()
     assert await stands(home, envelope_id) == ("recalled", "ORD.TAKEN_BACK")
+
+
+async def test_dead_letter_that_its_addressee_could_not_take_is_taken_back_at_once(
+    home: House, orders: Orders, outbound: Outbound
+) -> None:
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    await home.say(Failed("DLV.FAILED", "cột quá ngắn (ví dụ)"), await home.row(envelope_id))
+    await accept(home, recall(home, document))
+    await orders.go_round()
+    assert await stands(home, envelope_id) == ("recalled", "ORD.TAKEN_BACK")
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "code"),
+    [
+        (Deferred("không trả lời kịp (ví dụ)", is_uncertain=True), "deferred", "DLV.UNCERTAIN"),
+        (Failed("DLV.FAILED_UNCERTAIN", "trùng mã (ví dụ)"), "dead", "DLV.FAILED_UNCERTAIN"),
+        (Failed("DLV.POISON", "5 lần (ví dụ)"), "dead", "DLV.POISON"),
+        (None, "dead", "DLV.POISON"),  # By the axis: its process took the message so often, and answered nothing.
+    ],
+)
+async def test_recall_of_what_an_addressee_may_have_taken_is_its_own_to_answer(
+    home: House, orders: Orders, outbound: Outbound, said: Deferred | Failed | None, state: str, code: str
+) -> None:
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    row = await home.row(envelope_id)
+    if said is None:
+        await home.answers.give_up(row, home.at, code="DLV.POISON", detail=COMMUNE)
+    else:
+        await home.say(said, row)
+    order_id = await accept(home, recall(home, document))
+    await orders.go_round()
+    assert await stands(home, envelope_id) == (state, code)
+    assert await stands(home, order_id) == ("queued", None)  # It leaves for the office, which says what it has.
+    await outbound.go_round()
+    await home.say(Progress("15"), await home.row(order_id))  # type: ignore[arg-type]
+    await home.say(Withdrawn("Thu hồi (ví dụ)"), await home.row(envelope_id))  # type: ignore[arg-type]
+    after = await home.row(envelope_id)
+    assert (after.state, after.next_at) == ("recalled", None)
+    assert (await home.row(order_id)).business == "15"
+    assert (await home.ledger.audit(home.at)).findings == ()
+
+
+@pytest.mark.parametrize("late", [Deferred("bảo trì (ví dụ)"), Failed("DLV.FAILED", "cột quá ngắn (ví dụ)")])
+async def test_what_an_addressee_said_of_an_earlier_attempt_does_not_take_back_the_last(
+    home: House, orders: Orders, outbound: Outbound, late: Deferred | Failed
+) -> None:
+    """Its receipt was held up on the way, and what it speaks of is over: the last attempt is in the addressee's hands."""
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    first = await home.row(envelope_id)
+    await home.ledger.put_back([first.delivery_id], home.at, "DLV.NO_ANSWER")
+    await outbound.go_round()
+    assert (await home.row(envelope_id)).attempts == 2
+    await home.say(late, first)
+    await accept(home, recall(home, document))
+    await orders.go_round()
+    assert (await home.row(envelope_id)).state == "sent"
+    assert [one.level for one in await home.ledger.receipts_of(envelope_id)][1:] == [
+        "deferred" if isinstance(late, Deferred) else "failed"
+    ]
+    assert (await audit.walk(home.ledger, [audit.History()])).findings == []
 
 
 async def test_long_inbox_is_left_alone(home: House, outbound: Outbound, pipes: Broker) -> None:

@@ -126,30 +126,42 @@ async def test_registered_answer_becomes_the_receipt(axis: TestAxis, system: Doc
     assert system.ids == [delivery.envelope_id]
 
 
+_CANNOT, _MAY_HAVE = "DLV.OFFICE_UNAVAILABLE", "DLV.UNCERTAIN"
+
+
 @pytest.mark.parametrize(
-    ("answer", "level", "says"),
+    ("answer", "level", "code", "says"),
     [
-        (Response(status_code=204), Level.DELIVERED, ""),
-        (JSONResponse({}), Level.DELIVERED, ""),
-        (JSONResponse({"answer": "refused", "reason": "sai thẩm quyền"}), Level.REFUSED, "sai thẩm quyền"),
-        (JSONResponse({"reason": "tệp hỏng"}, status_code=422), Level.FAILED, "tệp hỏng"),
-        (Response(status_code=400), Level.FAILED, "400"),
-        (Response(status_code=401), Level.DEFERRED, "401"),
-        (Response(status_code=404), Level.DEFERRED, "404"),
-        (Response(status_code=429), Level.DEFERRED, "429"),
-        (Response("<html>stack trace at 10.0.0.5</html>", status_code=503), Level.DEFERRED, "503"),
-        (JSONResponse({"answer": "maybe"}), Level.DEFERRED, "sai quy ước"),
-        (JSONResponse({"answer": "registered"}), Level.DEFERRED, "sai quy ước"),
-        (JSONResponse([1]), Level.DEFERRED, "sai quy ước"),
-        (Response("not json"), Level.DEFERRED, "sai quy ước"),
+        (Response(status_code=204), Level.DELIVERED, None, ""),
+        (JSONResponse({}), Level.DELIVERED, None, ""),
+        (
+            JSONResponse({"answer": "refused", "reason": "sai thẩm quyền"}),
+            Level.REFUSED,
+            "DLV.REFUSED",
+            "sai thẩm quyền",
+        ),
+        (JSONResponse({"reason": "tệp hỏng"}, status_code=422), Level.FAILED, "DLV.FAILED", "tệp hỏng"),
+        (Response(status_code=400), Level.FAILED, "DLV.FAILED", "400"),
+        (Response(status_code=302), Level.DEFERRED, _CANNOT, "302"),
+        (Response(status_code=401), Level.DEFERRED, _CANNOT, "401"),
+        (Response(status_code=404), Level.DEFERRED, _CANNOT, "404"),
+        (Response(status_code=429), Level.DEFERRED, _CANNOT, "429"),
+        (Response("<html>stack trace at 10.0.0.5</html>", status_code=503), Level.DEFERRED, _CANNOT, "503"),
+        (JSONResponse({"reason": "hỏng"}, status_code=500), Level.DEFERRED, _MAY_HAVE, "hỏng"),
+        (Response("<html>upstream at 10.0.0.5</html>", status_code=502), Level.DEFERRED, _MAY_HAVE, "502"),
+        (Response(status_code=504), Level.DEFERRED, _MAY_HAVE, "504"),
+        (JSONResponse({"answer": "maybe"}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "registered"}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse([1]), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (Response("not json"), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
     ],
 )
 async def test_answer_of_the_system_means(
-    axis: TestAxis, system: DocumentSystem, answer: Response, level: Level, says: str
+    axis: TestAxis, system: DocumentSystem, answer: Response, level: Level, code: str | None, says: str
 ) -> None:
     system.answer = lambda _event: answer
     delivery = await axis.deliver(axis.document())
-    assert delivery.last.level is level
+    assert (delivery.last.level, delivery.last.code) == (level, code)
     assert says in delivery.last.reason
     assert "10.0.0.5" not in delivery.last.reason
 
@@ -160,7 +172,7 @@ async def test_system_that_is_down_defers_and_gets_it_when_it_is_up(tmp_path: Pa
     office, settings = _office(tmp_path, f"http://127.0.0.1:{port}/hooks")
     async with TestAxis(office, **settings) as axis:
         delivery = await axis.deliver(axis.document())
-        assert delivery.last.level is Level.DEFERRED
+        assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, _CANNOT)
         assert "không nối được" in delivery.last.reason
 
 
@@ -170,8 +182,46 @@ async def test_slow_system_defers(tmp_path: Path) -> None:
         office, settings = _office(tmp_path, url, timeout_s=0.3)
         async with TestAxis(office, **settings) as axis:
             delivery = await axis.deliver(axis.document())
-    assert delivery.last.level is Level.DEFERRED
+    assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, _MAY_HAVE)
     assert "không trả lời kịp" in delivery.last.reason
+
+
+async def test_system_whose_line_breaks_may_have_taken_the_document(tmp_path: Path) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server:
+        office, settings = _office(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hooks")
+        async with TestAxis(office, **settings) as axis:
+            delivery = await axis.deliver(axis.document())
+    assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, _MAY_HAVE)
+
+
+async def test_recall_of_what_a_slow_system_has_registered_is_brought_to_it(tmp_path: Path) -> None:
+    """It registers the document, and its answer is late: only it can say what becomes of that."""
+    system, went_on = DocumentSystem(), asyncio.Event()
+
+    async def take(request: Request) -> Response:
+        system.events.append(json.loads(await request.body()))
+        if system.events[-1]["type"] == "document.received":
+            await went_on.wait()
+        return JSONResponse({"answer": "agreed"})
+
+    system.take = take  # type: ignore[method-assign]
+    async with _listening(system):
+        office, settings = _office(tmp_path, system.url, timeout_s=0.3)
+        async with TestAxis(office, **settings) as axis:
+            document = await axis.deliver(sent := axis.document())
+            order = await axis.deliver(axis.order(sent))
+            document = axis.later(document)
+        went_on.set()
+    assert [one["type"] for one in system.events] == ["document.received", "order.received"]
+    (target,) = system.events[1]["data"]["targets"]
+    assert (target["envelope_id"], target["level"]) == (document.envelope_id, None)
+    assert [(one.level, one.status_code) for one in order.receipts] == [("delivered", "01"), ("progress", "15")]
+    assert (document.last.level, document.last.status_code) == ("recalled", "15")
 
 
 async def test_system_fetches_the_document_and_its_files(axis: TestAxis, interface: httpx.AsyncClient) -> None:

@@ -20,6 +20,7 @@ from axis import (
     Registered,
     StatusReport,
     Unavailable,
+    Uncertain,
     clock,
 )
 from axis.edxml import Organization, ResponseFor, Status
@@ -125,7 +126,7 @@ async def test_exception_defers_and_its_text_stays_in_the_office(office: Office)
     async with TestAxis(office) as axis:
         delivery = await axis.deliver(axis.document())
         assert b"db.internal" not in delivery.chain[-1].xml
-        assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE")
+        assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.UNCERTAIN")
         delivery = await axis.again(delivery)
     assert _levels(delivery) == ["deferred", "delivered", "registered"]
     assert delivery.receipts[1].previous == delivery.chain[1].digest
@@ -139,6 +140,58 @@ async def test_unavailable_defers_with_words_that_may_leave(office: Office) -> N
     async with TestAxis(office) as axis:
         delivery = await axis.deliver(axis.document())
     assert "hệ thống đang bảo trì" in delivery.last.reason
+    assert delivery.last.code == "DLV.OFFICE_UNAVAILABLE"
+
+
+async def test_doubt_about_what_an_attempt_has_done_lasts_until_the_handler_speaks_of_the_document(
+    office: Office,
+) -> None:
+    words = iter(
+        [
+            Unavailable("đang bảo trì"),
+            ConnectionError("sau khi đã ghi"),
+            Unavailable("đang bảo trì"),
+            Permanent("không đọc được định dạng"),
+            Uncertain("mất kết nối"),
+        ]
+    )
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        for word in words:
+            raise word
+        return Registered("417")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        for _ in range(5):
+            delivery = await axis.again(delivery)
+    assert [one.code for one in delivery.receipts] == [
+        "DLV.OFFICE_UNAVAILABLE",
+        "DLV.UNCERTAIN",
+        "DLV.UNCERTAIN",
+        "DLV.FAILED_UNCERTAIN",
+        "DLV.UNCERTAIN",
+        None,
+        None,
+    ]
+    assert "mất kết nối" in delivery.receipts[4].reason
+    assert delivery.last.number == "417"
+
+
+async def test_seal_that_is_not_believed_any_more_settles_no_doubt(office: Office) -> None:
+    """The document was handed over when its seal was good: that it is not now does not take it out of the register."""
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        raise ConnectionError("sau khi đã ghi")
+
+    async with TestAxis(office) as axis:
+        delivery = await axis.deliver(axis.document())
+        pki.revoke(axis._folder / "trust", SENDER, now=clock.now())
+        await office._open._follow_trust()
+        delivery = await axis.again(delivery)
+    assert (delivery.last.level, delivery.last.code) == (Level.FAILED, "DLV.FAILED_UNCERTAIN")
 
 
 async def test_permanent_fails_until_a_person_replays_it(office: Office) -> None:
@@ -163,7 +216,7 @@ async def test_slow_handler_defers(office: Office) -> None:
 
     async with TestAxis(office, answer_within=timedelta(milliseconds=20)) as axis:
         delivery = await axis.deliver(axis.document())
-    assert delivery.last.level is Level.DEFERRED
+    assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.UNCERTAIN")
 
 
 async def test_handler_that_returns_nothing_defers(office: Office) -> None:
@@ -195,7 +248,7 @@ async def test_signer_that_the_trust_folder_does_not_know_yet_is_put_off(office:
         (axis._folder / "trust" / "certs" / f"{SENDER}.pem").unlink()
         await axis._office._open._follow_trust()
         delivery = await axis.deliver(sealed)
-    assert delivery.last.level is Level.DEFERRED
+    assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE")
 
 
 async def _never(doc: Document) -> Registered:

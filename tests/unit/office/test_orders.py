@@ -21,6 +21,7 @@ from axis import (
     Office,
     Order,
     OrderKind,
+    Permanent,
     PermanentError,
     Progress,
     Refused,
@@ -659,8 +660,8 @@ class _Died(BaseException):
     """The process ends here."""
 
 
-async def _bring_again(axis: TestAxis, office: Office, sealed: bytes) -> Delivery:
-    """Let the inbox hand out once more what was not acked."""
+async def _bring_again(axis: TestAxis, office: Office, sealed: bytes, attempt: int = 1) -> Delivery:
+    """Let the inbox hand out once more what was not acked, or what was sent again."""
     digest = seal.digest_of(edxml.parse(sealed))
     (envelope_id, previous) = await office._open.state._commit(
         lambda db: tuple(
@@ -670,10 +671,10 @@ async def _bring_again(axis: TestAxis, office: Office, sealed: bytes) -> Deliver
     await axis._bring(
         "envelope",
         sealed,
-        {"envelope-id": envelope_id, "envelope-digest": digest, "attempt": 1, "previous-receipt": previous},
+        {"envelope-id": envelope_id, "envelope-digest": digest, "attempt": attempt, "previous-receipt": previous},
     )
     said = await office.receipts_about(envelope_id)
-    return Delivery(envelope_id=envelope_id, sealed=sealed, digest=digest, attempts=1, chain=_read(axis, said))
+    return Delivery(envelope_id=envelope_id, sealed=sealed, digest=digest, attempts=attempt, chain=_read(axis, said))
 
 
 def _read(axis: TestAxis, said: tuple[bytes, ...]) -> Any:
@@ -775,6 +776,145 @@ async def test_document_whose_attempt_died_may_be_here_and_its_order_is_asked_ab
     assert [(one.level, one.status_code) for one in document.receipts] == [(Level.RECALLED, "15")]
 
 
+@dataclass
+class _Register:
+    """A document system that does its work, and whose word of it may be lost."""
+
+    number: str | None = None
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, how: str) -> Answer:
+        self.number = self.number or "417"
+        self.told.set()
+        if how == "raises":
+            raise ConnectionError("sau khi đã ghi (ví dụ)")
+        if how == "is slow":
+            await asyncio.Event().wait()
+        if how == "dies":
+            raise _Died
+        return Registered(self.number)
+
+
+async def _attempt(axis: TestAxis, office: Office, sealed: bytes, register: _Register, how: str) -> None:
+    """Make an attempt during which the system registers the document, and no word of that comes back."""
+    if how == "is broken off":
+        handling = asyncio.create_task(axis.deliver(sealed))
+        await register.told.wait()
+        handling.cancel()
+        await asyncio.gather(handling, return_exceptions=True)
+    elif how == "dies":
+        with pytest.raises(_Died):
+            await axis.deliver(sealed)
+    else:
+        await axis.deliver(sealed)
+
+
+_SILENT = ["raises", "is slow", "dies", "is broken off"]
+
+
+@pytest.mark.parametrize("how", _SILENT)
+@pytest.mark.parametrize("then", [None, Unavailable("đang bảo trì (ví dụ)"), Permanent("trùng mã (ví dụ)")])
+async def test_document_that_the_system_may_have_taken_is_asked_about(how: str, then: Exception | None) -> None:
+    """It has it, and nobody heard of that; that it cannot take it now does not say otherwise."""
+    desk, register = Desk(), _Register()
+    hows = iter([{"is broken off": "is slow"}.get(how, how)])
+
+    @desk.office.on_document
+    async def receive(doc: Document) -> Answer:
+        for one in hows:
+            return await register.take(one)
+        assert then is not None
+        raise then
+
+    patience = timedelta(seconds=30 if how == "is broken off" else 0.02)
+    async with TestAxis(desk.office, answer_within=patience) as axis:
+        sealed = axis.seal(sent := axis.document())
+        await _attempt(axis, desk.office, sealed, register, how)
+        if then is not None:
+            await _bring_again(axis, desk.office, sealed, attempt=2)
+        order = await axis.deliver(axis.order(sent))
+        document = await _bring_again(axis, desk.office, sealed, attempt=3)
+    assert [(one.target.level, one.target.number) for one in desk.orders] == [(None, None)]
+    assert desk.orders[0].target.code == sent.code
+    assert _said(order) == _AGREED
+    assert _said(document)[-1] == ("recalled", "15")
+
+
+@pytest.mark.parametrize("how", _SILENT)
+async def test_system_that_keeps_what_it_may_have_taken_registers_it_in_the_end(how: str) -> None:
+    desk, register = Desk(decide=lambda _order: Declined("đã vào sổ (ví dụ)")), _Register()
+    hows = iter([{"is broken off": "is slow"}.get(how, how), "answers"])
+
+    @desk.office.on_document
+    async def receive(doc: Document) -> Answer:
+        return await register.take(next(hows))
+
+    patience = timedelta(seconds=30 if how == "is broken off" else 0.02)
+    async with TestAxis(desk.office, answer_within=patience) as axis:
+        sealed = axis.seal(sent := axis.document())
+        await _attempt(axis, desk.office, sealed, register, how)
+        order = await axis.deliver(axis.order(sent))
+        document = await _bring_again(axis, desk.office, sealed, attempt=2)
+        later = await axis.deliver(axis.order(sent))
+    assert (_said(order)[-1], _said(document)[-2:]) == (("progress", "16"), _REGISTERED)
+    assert (desk.orders[-1].target.level, desk.orders[-1].target.number) == (Level.REGISTERED, "417")
+    assert _said(later)[-1] == ("progress", "16")
+
+
+async def test_document_that_became_poison_is_asked_about() -> None:
+    desk = Desk()
+
+    @desk.office.on_document
+    async def receive(doc: Document) -> Answer:
+        raise _Died  # After its commit, each time.
+
+    async with TestAxis(desk.office) as axis:
+        sealed = axis.seal(sent := axis.document())
+        with pytest.raises(_Died):
+            await axis.deliver(sealed)
+        for attempt in range(2, 6):
+            with pytest.raises(_Died):
+                await _bring_again(axis, desk.office, sealed, attempt=attempt)
+        document = await _bring_again(axis, desk.office, sealed, attempt=6)
+        assert document.last.code == "DLV.POISON"
+        order = await axis.deliver(axis.order(sent))
+        document = await _bring_again(axis, desk.office, sealed, attempt=7)
+    assert len(desk.orders) == 1
+    assert (_said(order), _said(document)[-1]) == (_AGREED, ("recalled", "15"))
+
+
+async def test_seal_that_is_not_believed_any_more_does_not_hide_what_may_be_here() -> None:
+    desk = Desk(answers={"V/v một": ConnectionError("sau khi đã ghi")})
+    async with TestAxis(desk.office) as axis:
+        sent = axis.document(subject="V/v một")
+        order = axis.seal(axis.order(sent))
+        document = await axis.deliver(sent)
+        certificate = axis._folder / "trust" / "certs" / f"{SENDER}.pem"
+        pem = certificate.read_bytes()
+        certificate.unlink()
+        await desk.office._open._follow_trust()
+        document = await axis.again(document)
+        certificate.write_bytes(pem)
+        await desk.office._open._follow_trust()
+        await axis.deliver(order)
+    assert [one.code for one in document.receipts] == ["DLV.UNCERTAIN", "DLV.UNCERTAIN"]
+    assert [(one.target.envelope_id, one.target.code) for one in desk.orders] == [(document.envelope_id, sent.code)]
+
+
+async def test_what_an_earlier_version_has_put_off_may_be_here(tmp_path: Path) -> None:
+    first, second = Desk(answers={"V/v một": Unavailable("như cũ")}), Desk()
+    async with TestAxis(first.office, state=tmp_path / "state") as axis:
+        await axis.deliver(sent := axis.document(subject="V/v một"))
+        sealed = axis.seal(axis.order(sent))
+        shutil.copytree(axis._folder / "trust", tmp_path / "trust")
+    db = sqlite3.connect(tmp_path / "state" / "state.sqlite")
+    db.executescript("ALTER TABLE envelopes DROP COLUMN uncertain; PRAGMA user_version = 5;")
+    db.close()
+    async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:
+        await axis.deliver(sealed)
+    assert [one.target.level for one in second.orders] == [None]
+
+
 async def test_full_disk_promises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     keep, calls = State.keep_order, []
@@ -804,7 +944,7 @@ async def test_order_about_what_came_before_orders_were_known(tmp_path: Path) ->
         "DROP TABLE orders; DROP INDEX envelopes_document; DROP INDEX submissions_document;"
         " ALTER TABLE envelopes DROP COLUMN kind; ALTER TABLE envelopes DROP COLUMN code;"
         " ALTER TABLE envelopes DROP COLUMN previous; ALTER TABLE files DROP COLUMN segment;"
-        " ALTER TABLE files DROP COLUMN start; PRAGMA user_version = 3;"
+        " ALTER TABLE files DROP COLUMN start; ALTER TABLE envelopes DROP COLUMN uncertain; PRAGMA user_version = 3;"
     )
     db.close()
     async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:
