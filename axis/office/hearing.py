@@ -78,7 +78,8 @@ class Hearing:
         self._remember(signed)
         metrics.RECEIPTS_HEARD.labels(said.level).inc()
         kept = self.state.hear(digest, said.envelope_id or digest, xml, self.now(), about=said.envelope_digest)
-        # At the same moment, so that they share a commit; done twice, after a crash between them, is done once.
+        # At the same moment, so that they share a commit. That it is known ends nothing less: a crash may have come between them,
+        # and the same refusal is the answer to the same bytes, however often they are submitted.
         await asyncio.gather(kept, self._end_submission(signed))
 
     async def offer(self) -> int:
@@ -106,8 +107,9 @@ class Hearing:
             signed = self._verified.pop(heard.digest, None) or self._read(heard.xml)
             said = signed.receipt
             submission_id = heard.submission_id
-            if heard.tries:
-                await self._end_submission(signed)  # It may be the first time that it could be verified.
+            if not heard.was_verified:  # It could not be when it came.
+                about = said.envelope_digest
+                await asyncio.gather(self.state.verified(heard.digest, about), self._end_submission(signed))
                 mine = await self.state.submission_of(said.envelope_digest)
                 submission_id = None if mine is None else mine.id
             if self.handlers.receipt is not None:
@@ -150,7 +152,7 @@ class Hearing:
             envelope_id=said.envelope_id or None,
             code=said.code,
             reason=said.reason or None,
-            receipt=signed.xml,
+            receipt=signed,
         )
         for submission_id in ended:
             metrics.SUBMISSIONS.labels(state).inc()

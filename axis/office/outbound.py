@@ -199,6 +199,8 @@ class Outbound:
                 await self.gateway.upload(file.source(self.folder), file.sha256, file.size_bytes)
                 if file.content is None:  # A small one is noted with the publish: it is soon brought again.
                     await self.state.uploaded(due.id, file.sha256, self.now())
+            if due.is_anew:
+                await self.state.goes(due.id)
             await self.pipes.publish(
                 topology.office_exchange(self.office),
                 "express" if due.urgent else "submit",

@@ -111,6 +111,10 @@ _SCHEMA = (
     ALTER TABLE envelopes ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 0;
     UPDATE envelopes SET uncertain = 1 WHERE level IN ('deferred', 'failed');
     """,
+    # Submitted once more: 1, and not on its way since; 2, on its way since.
+    """
+    ALTER TABLE submissions ADD COLUMN anew INTEGER NOT NULL DEFAULT 0;
+    """,
 )  # One script for each version of the schema; a new version adds one.
 
 
@@ -126,7 +130,7 @@ _PRAGMAS = (
 )
 
 _DUE = (
-    "SELECT id, sealed, urgent, iif(code IS NULL, 0, tries) AS failures, iif(code IS NULL, tries, 0) AS publishes"
+    "SELECT id, sealed, urgent, anew, iif(code IS NULL, 0, tries) AS failures, iif(code IS NULL, tries, 0) AS publishes"
     " FROM submissions INDEXED BY submissions_waiting"
     " WHERE next_at IS NOT NULL AND next_at <= ?"
 )
@@ -139,6 +143,16 @@ _NEWEST = (
 )
 
 
+# Which submissions may come to an end. What is submitted anew and not on its way yet was not refused: that was said of the time
+# before. Once it is on its way, a refusal that comes again may be the answer, byte for byte, or the old one; if it was the old
+# one, it is accepted afterwards.
+_MAY_BE = {
+    "accepted": "(ended_at IS NULL OR (state = 'rejected' AND anew = 2))",
+    "rejected": "ended_at IS NULL AND anew <> 1",
+    "failed": "ended_at IS NULL",
+}
+
+
 _SENT = (
     "SELECT sealed, state FROM submissions WHERE seq IN (SELECT seq FROM submissions WHERE id = ?"
     " UNION ALL SELECT seq FROM submissions WHERE envelope_id = ? UNION ALL SELECT seq FROM submissions WHERE document_id = ?)"
@@ -148,7 +162,7 @@ _SENT = (
 
 # Of each envelope all that is untaken, oldest first; nothing of one whose oldest was put off.
 _UNTAKEN = (
-    "SELECT digest, envelope_id, xml, tries, (SELECT id FROM submissions WHERE seq = (SELECT max(seq) FROM (SELECT seq"
+    "SELECT digest, envelope_id, xml, tries, about IS NOT NULL AS was_verified, (SELECT id FROM submissions WHERE seq = (SELECT max(seq) FROM (SELECT seq"
     " FROM submissions WHERE digest = heard.about UNION ALL SELECT seq FROM submissions WHERE sealed_digest = heard.about)))"
     " AS submission_id FROM heard INDEXED BY heard_waiting WHERE taken_at IS NULL AND envelope_id NOT IN"
     " (SELECT envelope_id FROM heard WHERE taken_at IS NULL AND next_at > ?) ORDER BY seq LIMIT ?"
@@ -232,7 +246,8 @@ class Heard:
     envelope_id: str
     xml: bytes
     tries: int
-    submission_id: str | None  # What it is about, if it could be verified when it came.
+    was_verified: bool  # When it came.
+    submission_id: str | None  # What it is about, if it was.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +290,7 @@ class Due:
     id: str
     sealed: bytes
     urgent: bool
+    is_anew: bool  # It was submitted once more, and has not been on its way since.
     failures: int  # Tries in a row, until now, that did not get it to the broker.
     publishes: int  # Tries in a row, until now, that did, and brought no answer.
     files: tuple[FileRow, ...]  # Not uploaded yet.
@@ -578,9 +594,18 @@ class State:
         """Return receipts that are due for the handler, those of one envelope in the order in which they came."""
 
         def work(db: sqlite3.Connection) -> list[Heard]:
-            return [Heard(**dict(row)) for row in db.execute(_UNTAKEN, (_text(now), limit))]
+            rows = db.execute(_UNTAKEN, (_text(now), limit))
+            return [Heard(**{**dict(row), "was_verified": bool(row["was_verified"])}) for row in rows]
 
         return await self._commit(work)
+
+    async def verified(self, digest: str, about: str) -> None:
+        """Note that a receipt could be verified, later than when it came, and what it is about."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE heard SET about = ? WHERE digest = ?", (about, digest))
+
+        await self._commit(work)
 
     async def taken(self, digests: Collection[str], at: datetime) -> None:
         """Note that the handler took receipts."""
@@ -681,7 +706,7 @@ class State:
             db.execute(
                 "INSERT INTO submissions (id, sealed_digest, digest, sealed, document_id, urgent, state, next_at,"
                 " created_at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (sealed_digest) DO UPDATE"
-                " SET state = 'waiting', tries = 0, code = NULL, next_at = excluded.next_at, ended_at = NULL",
+                " SET state = 'waiting', tries = 0, code = NULL, next_at = excluded.next_at, ended_at = NULL, anew = 1",
                 (submission_id, sealed_digest, digest, sealed, document_id, urgent, _text(at), _text(at)),
             )
             row = db.execute("SELECT id FROM submissions WHERE sealed_digest = ?", (sealed_digest,)).fetchone()
@@ -721,6 +746,7 @@ class State:
                     id=row["id"],
                     sealed=row["sealed"],
                     urgent=bool(row["urgent"]),
+                    is_anew=row["anew"] == 1,
                     failures=row["failures"],
                     publishes=row["publishes"],
                     files=_waiting_files(db, row["id"], self._segments),
@@ -738,6 +764,14 @@ class State:
                 "UPDATE files SET uploaded_at = ? WHERE submission_id = ? AND sha256 = ?",
                 (_text(at), submission_id, sha256),
             )
+
+        await self._commit(work)
+
+    async def goes(self, submission_id: str) -> None:
+        """Note that what was submitted anew is on its way: what is said of it from here on may be the answer."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE submissions SET anew = 2 WHERE id = ? AND anew = 1", (submission_id,))
 
         await self._commit(work)
 
@@ -794,16 +828,26 @@ class State:
         envelope_id: str | None = None,
         code: str | None = None,
         reason: str | None = None,
-        receipt: bytes | None = None,
+        receipt: SignedReceipt | None = None,
     ) -> list[str]:
-        """Note the end of every submission that one of the three names means; return the ids of those that ended now."""
+        """Note the end of every submission that one of the three names means; return the ids of those that ended now.
+
+        The handler hears of the receipt that says so, also where it has heard of the same before.
+        """
+        xml = None if receipt is None else receipt.xml
+        fields = "state = ?, ended_at = ?, next_at = NULL, envelope_id = ?, code = ?, reason = ?, receipt = ?"
+        which = f"{_MAY_BE[state]} AND (id = ? OR digest = ? OR sealed_digest = ?)"
+        query = f"UPDATE submissions SET {fields} WHERE {which} RETURNING id"  # noqa: S608 - our own words.
 
         def work(db: sqlite3.Connection) -> list[str]:
             rows = db.execute(
-                "UPDATE submissions SET state = ?, ended_at = ?, next_at = NULL, envelope_id = ?, code = ?, reason = ?,"
-                " receipt = ? WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?) RETURNING id",
-                (state, _text(at), envelope_id, code, reason, receipt, submission_id, digest, sealed_digest),
+                query, (state, _text(at), envelope_id, code, reason, xml, submission_id, digest, sealed_digest)
             ).fetchall()
+            if rows and receipt is not None:
+                db.execute(
+                    "UPDATE heard SET taken_at = NULL, next_at = ? WHERE digest = ? AND taken_at IS NOT NULL",
+                    (_text(at), receipt.digest),
+                )
             db.executemany("DELETE FROM files WHERE submission_id = ?", [(row["id"],) for row in rows])
             if rows and envelope_id is not None:
                 _compare_soon(db, envelope_id, at)

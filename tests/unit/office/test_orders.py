@@ -908,7 +908,10 @@ async def test_what_an_earlier_version_has_put_off_may_be_here(tmp_path: Path) -
         sealed = axis.seal(axis.order(sent))
         shutil.copytree(axis._folder / "trust", tmp_path / "trust")
     db = sqlite3.connect(tmp_path / "state" / "state.sqlite")
-    db.executescript("ALTER TABLE envelopes DROP COLUMN uncertain; PRAGMA user_version = 5;")
+    db.executescript(
+        "ALTER TABLE envelopes DROP COLUMN uncertain;"
+        " ALTER TABLE submissions DROP COLUMN anew; PRAGMA user_version = 5;"
+    )
     db.close()
     async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:
         await axis.deliver(sealed)
@@ -944,7 +947,8 @@ async def test_order_about_what_came_before_orders_were_known(tmp_path: Path) ->
         "DROP TABLE orders; DROP INDEX envelopes_document; DROP INDEX submissions_document;"
         " ALTER TABLE envelopes DROP COLUMN kind; ALTER TABLE envelopes DROP COLUMN code;"
         " ALTER TABLE envelopes DROP COLUMN previous; ALTER TABLE files DROP COLUMN segment;"
-        " ALTER TABLE files DROP COLUMN start; ALTER TABLE envelopes DROP COLUMN uncertain; PRAGMA user_version = 3;"
+        " ALTER TABLE files DROP COLUMN start; ALTER TABLE envelopes DROP COLUMN uncertain;"
+        " ALTER TABLE submissions DROP COLUMN anew; PRAGMA user_version = 3;"
     )
     db.close()
     async with _same_offices(TestAxis(second.office, state=tmp_path / "state"), tmp_path / "trust") as axis:

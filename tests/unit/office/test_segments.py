@@ -186,7 +186,8 @@ async def test_file_that_an_earlier_version_kept_in_its_table_is_sent(tmp_path: 
     db = sqlite3.connect(tmp_path / "state.sqlite")
     db.executescript(
         "UPDATE files SET content = CAST('old' AS BLOB); ALTER TABLE files DROP COLUMN segment;"
-        " ALTER TABLE files DROP COLUMN start; ALTER TABLE envelopes DROP COLUMN uncertain; PRAGMA user_version = 4;"
+        " ALTER TABLE files DROP COLUMN start; ALTER TABLE envelopes DROP COLUMN uncertain;"
+        " ALTER TABLE submissions DROP COLUMN anew; PRAGMA user_version = 4;"
     )
     db.close()
     async with State.open(tmp_path) as state:

@@ -18,7 +18,10 @@ AT = datetime(2026, 9, 1, tzinfo=UTC)
 _ASKED = {  # With every message, or every second.
     "due": f"{state._DUE} AND id NOT IN (?, ?) ORDER BY urgent DESC, seq LIMIT ?",
     "submission of a receipt": f"SELECT id FROM submissions WHERE {state._NEWEST}",  # noqa: S608
-    "end of a submission": "SELECT id FROM submissions WHERE ended_at IS NULL AND (id = ? OR digest = ? OR sealed_digest = ?)",
+    **{
+        f"end of a submission, {word}": f"SELECT id FROM submissions WHERE {may} AND (id = ? OR digest = ? OR sealed_digest = ?)"  # noqa: S608
+        for word, may in state._MAY_BE.items()
+    },
     "unsent receipts": "SELECT seq FROM said WHERE published_at IS NULL AND said_at <= ? ORDER BY seq LIMIT ?",
     "untaken receipts": state._UNTAKEN,
     "order that stands": ORDERS_ABOUT,

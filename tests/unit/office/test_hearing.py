@@ -1,0 +1,194 @@
+"""Hearing: a refusal is about what was sent before it, and what is submitted anew waits for an answer of its own."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from axis import File, Notice, Office, edxml, seal
+from axis.edxml import Organization
+from axis.errors import Refusal, TransientError, refuse
+from axis.office import OfficeSettings
+from axis.office.state import Submission
+from axis.office.testing import OFFICE, SENDER, TestAxis
+from axis.receipts import Level, SignedReceipt, Verdict
+
+_FILE = b"%PDF-1.7"
+_SOON_S = 30.0
+
+
+def _no_settings() -> OfficeSettings:
+    raise AssertionError("the test axis brings its own")
+
+
+@dataclass
+class _Desk:
+    """An office that hands in one envelope, and an axis that answers when it is told to."""
+
+    axis: TestAxis
+    office: Office
+    sealed: bytes
+    arrived: list[bytes] = field(default_factory=list)
+    heard: list[Notice] = field(default_factory=list)
+    is_away: bool = False  # The office's own system.
+
+    async def submit(self) -> str:
+        return await self.office.submit(self.sealed, [File("1.pdf", _FILE)])
+
+    async def stands(self, submission_id: str) -> Submission:
+        found = await self.office.submission(submission_id)
+        assert found is not None
+        return found
+
+    async def until_arrived(self, count: int) -> None:
+        async with asyncio.timeout(_SOON_S):
+            while len(self.arrived) < count:  # noqa: ASYNC110 - what the axis in memory takes, nobody tells.
+                await asyncio.sleep(0.01)
+
+    async def until_heard(self, count: int) -> None:
+        async with asyncio.timeout(_SOON_S):
+            while len(self.heard) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def tell(self, receipt: SignedReceipt) -> None:
+        await self.axis._bring("receipt", receipt.xml, {"envelope-id": receipt.receipt.envelope_id})
+
+    def refusal(self) -> SignedReceipt:
+        return self.axis._rejection(self.sealed, _missing())
+
+    def acceptance(self) -> SignedReceipt:
+        received = edxml.parse(self.sealed)
+        about: dict[str, Any] = {"originator": OFFICE, "document_id": received.document_id}
+        return self.axis._axis.say(
+            **about, level=Level.ACCEPTED, envelope_id="1" * 32, envelope_digest=seal.digest_of(received), addressee=None,
+            previous=None, at=self.axis._axis.key.certificate.not_valid_before_utc, status="2.0.0",
+            addressees=(Verdict(SENDER, "served", ""),),
+        )  # fmt: skip
+
+    async def files_left(self) -> list[str]:
+        state = self.office._open.state
+        rows = await state._commit(lambda db: db.execute("SELECT submission_id FROM files").fetchall())
+        return [row["submission_id"] for row in rows]
+
+
+def _missing() -> Refusal:
+    return refuse("ATT.MISSING", "1.pdf")
+
+
+@pytest.fixture
+async def desk() -> Any:
+    office = Office(_no_settings)
+    made: _Desk | None = None
+
+    @office.on_document
+    async def receive(doc: Any) -> Any:
+        raise AssertionError("nothing is sent to this office")
+
+    @office.on_receipt
+    async def hear(notice: Notice) -> None:
+        assert made is not None
+        if made.is_away:
+            raise ConnectionError("hệ thống đang bảo trì (ví dụ)")
+        made.heard.append(notice)
+
+    async with TestAxis(office) as axis:
+        draft = axis.document(
+            originator=Organization(OFFICE, "UBND phường mẫu (ví dụ)"),
+            addressees=(Organization(SENDER),),
+            document_id=f"{OFFICE},2026/08/25,125/UBND-VP",
+        )
+        listing = axis._listing(draft, {"1.pdf": _FILE})
+        axis.gateway.files.clear()
+        made = _Desk(axis, office, seal.seal_message(listing, axis.key(OFFICE)).octets)
+
+        async def arrives(sealed: bytes) -> None:
+            made.arrived.append(sealed)
+
+        axis._accept = arrives  # type: ignore[method-assign]
+        yield made
+
+
+async def _refused_once(desk: _Desk) -> tuple[str, SignedReceipt]:
+    submission_id, refusal = await desk.submit(), desk.refusal()
+    await desk.until_arrived(1)
+    await desk.tell(refusal)
+    assert (await desk.stands(submission_id)).state == "rejected"
+    return submission_id, refusal
+
+
+async def test_refusal_that_comes_again_does_not_end_what_is_submitted_anew(desk: _Desk) -> None:
+    submission_id, refusal = await _refused_once(desk)
+    desk.axis.pipes.down = True  # It is kept, and not on its way.
+    assert await desk.submit() == submission_id
+    await desk.tell(refusal)
+    assert (await desk.stands(submission_id)).state == "waiting"
+    assert await desk.files_left() == [submission_id]
+    desk.axis.pipes.down = False
+    await desk.office._open.state.hasten(["SYS.BROKER"], desk.office._open.now())
+    desk.office._open.bell.set()
+    await desk.until_arrived(2)
+    await desk.tell(desk.acceptance())
+    assert (await desk.stands(submission_id)).state == "accepted"
+
+
+async def test_refusal_that_the_system_does_not_take_ends_nothing_again(desk: _Desk) -> None:
+    """It is offered for hours, and each time it was taken for an answer."""
+    desk.is_away = True
+    submission_id, _ = await _refused_once(desk)
+    state, hearing = desk.office._open.state, desk.office._open.hearing
+
+    async def offer() -> int:
+        await state._commit(lambda db: db.execute("UPDATE heard SET next_at = ''"))
+        return await hearing.offer()
+
+    assert await offer() == 1
+    await desk.submit()
+    await desk.until_arrived(2)  # It is on its way: what is offered is what was heard before.
+    assert await offer() == 1
+    assert (await desk.stands(submission_id)).state in ("waiting", "published")
+
+
+async def test_same_refusal_of_what_was_submitted_anew_ends_it_and_is_heard(desk: _Desk) -> None:
+    """The axis answers the same bytes, wrong for the same reason, with the very same receipt."""
+    submission_id, refusal = await _refused_once(desk)
+    await desk.until_heard(1)
+    await desk.submit()
+    await desk.until_arrived(2)
+    await desk.tell(refusal)
+    assert (await desk.stands(submission_id)).state == "rejected"
+    await desk.until_heard(2)
+    assert [(one.level, one.submission_id) for one in desk.heard] == [(Level.REJECTED, submission_id)] * 2
+
+
+async def test_old_refusal_that_comes_while_the_new_answer_is_on_its_way_does_not_have_the_last_word(
+    desk: _Desk,
+) -> None:
+    submission_id, refusal = await _refused_once(desk)
+    await desk.submit()
+    await desk.until_arrived(2)
+    await desk.tell(refusal)  # Handed out once more by the broker: nobody can tell.
+    await desk.tell(desk.acceptance())
+    found = await desk.stands(submission_id)
+    assert (found.state, found.envelope_id, found.code) == ("accepted", "1" * 32, None)
+    await desk.tell(refusal)
+    assert (await desk.stands(submission_id)).state == "accepted"
+
+
+async def test_death_between_hearing_a_refusal_and_ending_what_it_is_about(
+    desk: _Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission_id, refusal = await desk.submit(), desk.refusal()
+    await desk.until_arrived(1)
+    state = desk.office._open.state
+
+    async def dies(*_: Any, **__: Any) -> list[str]:
+        raise TransientError("SYS.STATE")
+
+    monkeypatch.setattr(type(state), "ended", dies)
+    with pytest.raises(TransientError):
+        await desk.office._open.hearing.hear(refusal.xml, "")
+    monkeypatch.undo()
+    assert (await desk.stands(submission_id)).state == "published"
+    await desk.tell(refusal)
+    assert (await desk.stands(submission_id)).state == "rejected"
