@@ -500,7 +500,10 @@ class Consumer:
         self._task = asyncio.create_task(self._run(), name=f"consume {self._name}")
 
     async def stop(self) -> None:
-        """Take no more, finish what runs, and leave the rest to the queue."""
+        """Take no more, finish what runs, and leave the rest to the queue.
+
+        If this is cancelled, what runs is too, and has ended when it returns.
+        """
         self._stopping.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
@@ -648,16 +651,23 @@ async def _each_alone(callback: Callback, at_once: int, arrivals: _Arrivals) -> 
         running.discard(task)
         free.release()
 
-    while True:
-        # In this order: of two queues the broker hands out twice as many, and what goes first is chosen when one may begin.
-        await free.acquire()
-        messages = [] if arrivals.has_ended else await arrivals.next()
-        if not messages:
-            break  # What has come and not begun goes back to its queue.
-        task = asyncio.create_task(one(messages[0]))
-        running.add(task)
-        task.add_done_callback(ended)
-    await asyncio.gather(*running, return_exceptions=True)
+    try:
+        while True:
+            # In this order: of two queues the broker hands out twice as many, and what goes first is chosen when one may begin.
+            await free.acquire()
+            messages = [] if arrivals.has_ended else await arrivals.next()
+            if not messages:
+                break  # What has come and not begun goes back to its queue.
+            task = asyncio.create_task(one(messages[0]))
+            running.add(task)
+            task.add_done_callback(ended)
+        await asyncio.gather(*running, return_exceptions=True)
+    finally:
+        # Who is told to end ends what it has begun, before anything that this needs is closed.
+        left = tuple(running)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _closed(channel: AbstractChannel) -> None:

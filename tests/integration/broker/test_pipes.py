@@ -540,6 +540,33 @@ async def test_stopped_consumer_finishes_its_batch_and_leaves_the_rest(pipes: Br
     await _until_depth(pipes, office, 4)
 
 
+async def test_consumer_that_is_not_given_the_time_ends_what_runs_before_it_is_stopped(
+    pipes: Broker, office: str
+) -> None:
+    """With all its places taken, it waits for one that becomes free: it must not leave those who have them behind."""
+    begun: list[Incoming] = []
+    ended: list[Incoming] = []
+
+    async def take(message: Incoming) -> None:
+        begun.append(message)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)  # It puts something right before it goes.
+            ended.append(message)
+            raise
+
+    for _ in range(5):
+        await _deliver(pipes, office, b"<x/>")
+    consumer = await pipes.consume_each(topology.inbox(office), take, at_once=3)
+    await _until(lambda: len(begun) == 3)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await consumer.stop()
+    assert len(ended) == 3
+    await _until_depth(pipes, office, 5)
+
+
 async def _until_depth(pipes: Broker, office: str, depth: int) -> None:
     async with asyncio.timeout(_SOON_S):
         while await pipes.depth(topology.inbox(office)) != depth:  # noqa: ASYNC110 - The broker rings no bell.
