@@ -41,7 +41,8 @@ from axis.receipts.voice import Voice
 from axis.telemetry import events
 
 FINISH_WITHIN_S = 20.0
-_PAUSE_MOST_S = 10.0
+_PAUSE_FIRST_S, _PAUSE_MOST_S = 0.5, 10.0
+_GIVEN_BACK_MOST_S = 60.0
 _OFTEN, _SELDOM = timedelta(seconds=1), timedelta(seconds=5)
 _TIDY = timedelta(minutes=1)
 _CLOCK = timedelta(seconds=20)
@@ -211,7 +212,7 @@ class Counter:
     async def _until_kept(self, message: Incoming) -> None:
         """Take a message from the inbox; it is acked when it is safe, and waits here while it cannot be."""
         room = self.attempts.take if message.type == "envelope" else self.hearing.take
-        pause_s = 0.5
+        pause_s = _PAUSE_FIRST_S
         while True:
             try:
                 await room(message)
@@ -224,13 +225,21 @@ class Counter:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
             except Exception as error:
-                # No answer can be made of it: the broker counts, and the axis makes a dead letter of it.
+                # No answer can be made of it: the broker counts, and the axis makes a dead letter of it. Where it is we who are
+                # broken, and not the message, all of the inbox would go that way: it takes a quarter of an hour.
                 events.service_failed(name="office inbox", error=error)
+                await self._pause(min(_PAUSE_FIRST_S * 2 ** min(message.delivery_count, 10), _GIVEN_BACK_MOST_S))
                 message.give_back()
                 return
             else:
                 self.bell.set()
                 return
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass, unless the office is being stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
 
     async def _stop(self, consumer: Consumer) -> None:
         """Stop taking; what has not finished in time is broken off, unacknowledged."""

@@ -345,8 +345,10 @@ class State:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except (sqlite3.OperationalError, OSError) as error:
-            # Disk full, locked, unreadable: it may be mended while we wait.
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # We have asked for what cannot be: to ask again would not help.
+        except (sqlite3.DatabaseError, OSError) as error:
+            # Disk full, locked, unreadable, damaged: it may be mended while we wait.
             raise TransientError("SYS.STATE") from error
         return results
 
