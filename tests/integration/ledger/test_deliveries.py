@@ -1,5 +1,6 @@
 """Deliveries: attempts, answers, silence, expiry, dead letters and lanes, on each kind of ledger."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from axis.broker import Packed
+from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import Priority
 from axis.errors import Refusal
-from axis.ledger import Ledger
+from axis.ledger import DeliveryRow, Ledger
 from axis.office.answers import Delivered, Refused, Registered
 from axis.office.speech import About, Deferred, Failed, say
 from axis.receipts import Level
@@ -40,11 +43,49 @@ async def test_registered_ends_a_delivery_and_tells_the_originator(home: House) 
     assert (await home.ledger.audit(home.at)).terminal == 1
 
 
-async def test_attempt_is_on_record_before_it_is_made(home: House) -> None:
-    envelope_id = await _accepted(home)
-    await home.attempt()
-    row = await home.row(envelope_id)
-    assert (row.state, row.attempts, row.next_at) == ("sent", 1, home.at + 5 * MINUTE)
+class _Witness:
+    """A broker that looks into the ledger, by a connection of its own, when it is asked to publish an attempt."""
+
+    def __init__(self, book: Ledger) -> None:
+        self._book = book
+        self.seen: dict[str, DeliveryRow | None] = {}  # By addressee: the delivery as it was on record then.
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes | Packed,
+        *,
+        type: str,  # noqa: A002 - AMQP's own name for it.
+        headers: dict[str, Any] | None = None,
+        also: Sequence[str] = (),
+    ) -> None:
+        """Look, and take it."""
+        if type == "envelope" and headers is not None:
+            for office in (routing_key, *also):
+                self.seen[office] = await self._book.delivery(headers["envelope-id"], office)
+
+
+@pytest.mark.parametrize("begun", ["by the clock", "along with its acceptance"])
+async def test_attempt_is_on_record_before_it_is_made(home: House, ledger_url: str, begun: str) -> None:
+    async with Ledger.open(ledger_url) as book:
+        witness = _Witness(book)
+        broker: Any = witness
+        outbound = Outbound(
+            ledger=home.ledger, broker=broker, answer_within=5 * MINUTE, batch=10, ring=lambda: None, now=home.now
+        )
+        sealed = home.seal(home.document(to=(COMMUNE, OTHER)))
+        if begun == "by the clock":
+            await home.accept(sealed)
+            await outbound.go_round()
+        else:
+            await replace(home.intake, along=outbound.along).accept(sealed, submitter=SENDER, via="amqp")
+            await outbound.finish()
+        assert witness.seen.keys() == {COMMUNE, OTHER}
+        for row in witness.seen.values():
+            assert row is not None
+            # With the time at which silence will be looked into: who dies now has lost nothing.
+            assert (row.state, row.attempts, row.next_at) == ("sent", 1, home.at + 5 * MINUTE)
     assert await home.attempt() == []  # It is nobody else's to make.
 
 
