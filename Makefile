@@ -35,7 +35,8 @@ bench: $(READY)  ## Measure the way of a document against what others would do, 
 
 fault: $(READY)  ## Kill, cut and purge real processes, and look what is lost
 	@scripts/system-packages run test
-	F=$(F) SEEDS=$(SEEDS) $(VENV)/bin/pytest -v -p no:randomly -m '' -n 2 --dist load --maxschedchunk 1 tests/fault
+	F=$(F) SEEDS=$(SEEDS) $(VENV)/bin/pytest -v -p no:randomly -m '' -n 2 --dist load --maxschedchunk 1 tests/fault \
+		$(if $(F),,tests/property/test_journey_machine.py tests/property/test_delivery_machine.py)
 
 docs: $(READY)  ## Write the tables of docs/ that come from the code
 	$(VENV)/bin/python -m scripts.tables

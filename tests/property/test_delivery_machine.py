@@ -7,7 +7,6 @@ ones, on SQLite, with the clock in the hands of the machine.
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -27,6 +27,7 @@ from axis.office.answers import Delivered, Progress, Refused, Registered
 from axis.office.speech import Deferred, Failed
 from axis.registry import AfterClosing, Office, Registry, Status
 from tests.house import AXIS, COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.property.search import WITHIN_S, search
 
 T = TypeVar("T")
 
@@ -288,10 +289,22 @@ _EVENTS = st.one_of(
 )
 
 
-# The same examples each time: what a random one finds should not stop somebody else's work. FOUND=N tries N others.
-@settings(max_examples=int(os.environ.get("FOUND", "30")), derandomize="FOUND" not in os.environ, deadline=None)
-@given(st.lists(_EVENTS, min_size=10, max_size=40))
+_HISTORIES = st.lists(_EVENTS, min_size=10, max_size=40)
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(_HISTORIES)
 def test_delivery_stands_where_the_model_stands(events: list[tuple[Any, ...]]) -> None:
+    _play(events)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(WITHIN_S)
+def test_delivery_stands_where_the_model_stands_whatever_else_happens() -> None:
+    search(_play, _HISTORIES)
+
+
+def _play(events: list[tuple[Any, ...]]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="axis-machine-") as name:
             async with house(f"sqlite:///{name}/ledger.sqlite", Path(name)) as home:

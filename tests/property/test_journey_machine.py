@@ -9,7 +9,6 @@ was asked, what it has registered, what it refuses.
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -45,6 +45,7 @@ from axis.receipts.voice import Voice
 from axis.router import Router
 from axis.seal import Trust
 from tests.house import AXIS, COMMUNE, SENDER, House, house
+from tests.property.search import WITHIN_S, search
 
 _ANSWER_WITHIN = timedelta(minutes=5)
 _NUMBERS = st.integers(0, 5)
@@ -525,14 +526,24 @@ _NO_WORD: list[tuple[Any, ...]] = [
     ("pass_time", timedelta(0)),
     ("take", 0, ""),
 ]
+_JOURNEYS = st.lists(_EVENTS, min_size=10, max_size=50)
 
 
-# The same examples each time: what a random one finds should not stop somebody else's work. FOUND=N tries N others.
-@settings(max_examples=int(os.environ.get("FOUND", "25")), derandomize="FOUND" not in os.environ, deadline=None)
-@given(st.lists(_EVENTS, min_size=10, max_size=50))
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(_JOURNEYS)
 @example(_NO_WORD)
 @example([("change_mind", False), *_NO_WORD])
 def test_document_arrives_once_whatever_happens(events: list[tuple[Any, ...]]) -> None:
+    _play(events)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(WITHIN_S)
+def test_document_arrives_once_whatever_else_happens() -> None:
+    search(_play, _JOURNEYS)
+
+
+def _play(events: list[tuple[Any, ...]]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="axis-journey-") as name:
             async with (
