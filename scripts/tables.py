@@ -79,8 +79,9 @@ def faults() -> Iterator[str]:
         "`make fault`; `make fault F=F09 SEEDS=3` does one. Whatever was done, at the end every document that an office has",
         "handed in stands once in the register of each addressee, or its sender was told otherwise; the sender has heard",
         "every receipt; what had to be refused was refused; `axis audit` finds nothing in the ledger, receipts, spool, broker",
-        "and registers - after F39 exactly what offices have registered under ids that only the lost ledger knew; and that",
-        "within two and a half minutes of the last fault. [Promises](../promises.md) 1, 2, 4 and 6 are held to this.",
+        "and registers - after F39 exactly what offices have registered under ids that only the lost ledger knew, and where",
+        "addressees die exactly what their systems were asked again before there was an answer; and that within two and a half",
+        "minutes of the last fault. [Promises](../promises.md) 1, 2, 4 and 6 are held to this.",
         "",
     )
     yield from _table(

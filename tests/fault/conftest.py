@@ -3,7 +3,7 @@
 import pytest
 
 ROW, SUM = "fault row", "faults injected"  # Names of what a trial reports.
-_HEAD = ("fault", "seed", "what", "injected", "documents", "lost", "doubled", "recovered in")
+_HEAD = ("fault", "seed", "what", "injected", "documents", "lost", "doubled", "asked again", "recovered in")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -53,19 +53,27 @@ FAULTS = {
         1,
         Conditions(points=DISPATCH, apart=True, restarted=True, documents=250),
     ),
-    "F04": Fault("an addressee's office: kill -9", processes.kill_addressee, 30, Conditions(documents=400), seeds=2),
+    "F04": Fault(
+        "an addressee's office: kill -9",
+        processes.kill_addressee,
+        30,
+        Conditions(documents=400, may_be_asked_again=True),
+        seeds=2,
+    ),
     "F05": Fault(
         "killed at every point of an attempt",
-        points.die_and_be_asked_twice,
+        points.die_and_be_asked_again,
         1,
-        Conditions(points=ATTEMPT, apart=True, restarted=True, documents=120),
+        Conditions(points=ATTEMPT, apart=True, restarted=True, documents=120, may_be_asked_again=True),
         always=True,
     ),
     "F06": Fault(
         "killed at every point of a receipt's way",
         points.die,
         1,
-        Conditions(points=RECEIPT, apart=True, restarted=True, on_postgresql=True, documents=250),
+        Conditions(
+            points=RECEIPT, apart=True, restarted=True, on_postgresql=True, documents=250, may_be_asked_again=True
+        ),
     ),
     "F07": Fault("axis or addressee: frozen for seconds", processes.freeze, 4),
     "F08": Fault("everything but the sender: SIGTERM and start", processes.stop_in_order, 2),
@@ -113,6 +121,7 @@ FAULTS = {
         Conditions(
             documents=80,
             restarted=True,
+            may_be_asked_again=True,
             office={"TRIAL_POISON": "1", "TRIAL_WORK_S": "0.2", "AXIS_OFFICE_ANSWER_WITHIN": "PT3S"},
         ),
     ),

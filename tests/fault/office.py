@@ -1,10 +1,12 @@
 """The offices of a trial: one that sends without end, and those that write down what they are given.
 
-What an office does with a document is one line in a file, on the disk before
-the handler returns: the trial counts these lines, and `axis audit` is given
-them as the effects of the office. The register behind it knows an envelope that
-it has seen, as docs/adapters.md asks of it. Some documents are poison to it, if
-the trial says so, until a file says that it was mended.
+What an office does with a document is one line in a file, its register, on the
+disk before the handler returns: the trial counts these lines, and `axis audit`
+is given them as the effects of the office. There is a line for every call that
+takes a document, so that one which ought not to be made is seen; but an envelope
+that comes again gets the number that it had, as docs/adapters.md asks. Some
+documents are poison to it, if the trial says so, until a file says that it was
+mended.
 """
 
 import asyncio
@@ -13,9 +15,21 @@ import resource
 import sys
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
-from axis import Document, Draft, File, Notice, Office, Organization, Registered, TransientError
+from axis import (
+    Document,
+    Draft,
+    File,
+    Notice,
+    Office,
+    Organization,
+    Registered,
+    TransientError,
+    clock,
+)
 from tests.fault.journal import lines, note
+from tests.fault.reckoning import Call
 
 _AT_ONCE = int(os.environ.get("TRIAL_RATE", "10"))  # Documents in each second.
 _SLOWLY = 3  # The same, while the trial wants it to last.
@@ -26,21 +40,21 @@ POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose numbe
 _MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
 
 FOLDER = Path(os.environ.get("TRIAL_FOLDER", ""))
+_RUN = uuid4().hex[:12]  # This process, among all that are this office one after the other.
 
 
 async def receive(doc: Document) -> Registered:
-    """Register a document once, however often it comes."""
+    """Register a document."""
+    began = clock.now()
     if os.environ.get("TRIAL_POISON") and not (FOLDER / "mended").exists():
         await choke(int(doc.message.code_number))
     for attachment in doc.attachments:
         await attachment.read()
     await asyncio.sleep(_WORK_S)
-    known = [line.split()[0] for line in lines(FOLDER / "register")]
-    note(FOLDER / "calls", doc.envelope_id)
-    if doc.envelope_id not in known:
-        note(FOLDER / "register", f"{doc.envelope_id} {doc.digest} {doc.document_id}")
-        known.append(doc.envelope_id)
-    return Registered(str(known.index(doc.envelope_id) + 1))
+    known = [Call.read(line).envelope_id for line in lines(FOLDER / "register")]
+    number = known.index(doc.envelope_id) if doc.envelope_id in known else len(known)
+    note(FOLDER / "register", str(Call(doc.envelope_id, doc.digest, doc.document_id, _RUN, began)))
+    return Registered(str(number + 1))  # Nothing may fail once the line is there: it would be asked again, rightly.
 
 
 async def choke(number: int) -> None:

@@ -59,6 +59,7 @@ async def test_nothing_is_lost_and_nothing_doubled(
                 str(found.documents),
                 str(found.lost),
                 str(found.doubled),
+                str(found.asked_again),
                 f"{recovered_s:.1f} s",
             ),
         )

@@ -36,12 +36,12 @@ from tests.fault.cluster import Cluster
 from tests.fault.deaths import Deaths, Point
 from tests.fault.disks import SmallDisk, small_disk
 from tests.fault.proxy import Proxy
-from tests.fault.reckoning import Books, Reckoning
+from tests.fault.reckoning import Books, Other, Reckoning
 from tests.laboratory import Laboratory, axis
 from tests.postgres import PrivatePostgres
 
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
-FLOODER = "H56.199"  # An office without a process: a trial speaks for it.
+FLOODER = "H56.199"  # A trial speaks for it; what it has been told it reads in the end.
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 240.0
 _RENEWED = timedelta(days=2)  # That long ago, the revocation list.
@@ -67,7 +67,9 @@ class Conditions:
     axis: Mapping[str, str] = field(default_factory=dict)  # More settings; DATA stands for its folder.
     office: Mapping[str, str] = field(default_factory=dict)
     lifetimes: Mapping[str, timedelta] = field(default_factory=dict)  # Of certificates, by office, from now on.
-    may_end: frozenset[str] = frozenset()  # Ends of a delivery that are no loss here, if the sender was told.
+    may_end: frozenset[str] = frozenset()  # Ends of a delivery that are no loss here, if the originator was told.
+    # An addressee's process dies, and its system may be asked again what it was being asked then; see `reckoning`.
+    may_be_asked_again: bool = False
     restarted: bool = False  # A process that ends by itself is started again, as systemd does.
     points: tuple[Point, ...] = ()  # Where processes kill themselves.
 
@@ -102,7 +104,7 @@ class Trial:
     lines: Lines | None = field(default=None, init=False)
     disks: dict[str, SmallDisk] = field(default_factory=dict, init=False)
     done: Counter[str] = field(default_factory=Counter, init=False)  # What was done to it, and how often.
-    others: list[str] = field(default_factory=list, init=False)  # Documents that the trial itself has handed in.
+    others: list[Other] = field(default_factory=list, init=False)  # What the trial itself has handed in, as FLOODER.
     hostile: int = field(default=0, init=False)  # Envelopes of its own whose refusal is to be on record.
     forgotten: frozenset[str] = field(default=frozenset(), init=False)  # Envelopes in custody that no ledger knows now.
     born: datetime = field(default_factory=clock.now, init=False)
@@ -364,9 +366,15 @@ class Trial:
     @property
     def books(self) -> Books:
         """What the offices have written down."""
-        addressees = tuple(map(self.place, ADDRESSEES))
         return Books(
-            self.place(SENDER), addressees, self.conditions.may_end, tuple(self.others), self.hostile, self.forgotten
+            sender=self.place(SENDER),
+            flooder=self.place(FLOODER),
+            addressees=tuple(map(self.place, ADDRESSEES)),
+            may_end=self.conditions.may_end,
+            may_be_asked_again=self.conditions.may_be_asked_again,
+            others=tuple(self.others),
+            hostile=self.hostile,
+            forgotten=self.forgotten,
         )
 
     async def until(self, done: int) -> None:
@@ -380,16 +388,36 @@ class Trial:
                 await asyncio.sleep(0.05)
 
     async def settle(self, *, within_s: float) -> float:
-        """Wait until everything has been sent, has ended and was heard of; return how long that took."""
+        """Wait until everything has been sent, has ended and was heard of; return how long that took.
+
+        Raises:
+            AssertionError: Something waits still.
+        """
         began = time.monotonic()
-        while time.monotonic() - began < within_s:
-            if len(self.books.sent()) >= self.conditions.documents and not self.books.unheard():
-                report = await self.audit()
-                refused = int(report["rejections"]) >= self.hostile
-                if report["terminal"] == report["deliveries"] and not report["notices_waiting"] and refused:
-                    break
+        if self.others:
+            await self.start_office(FLOODER)
+        while waiting := await self._waiting():
+            if time.monotonic() - began >= within_s:
+                raise AssertionError(f"after {within_s:.0f} s there wait still: {waiting}\n{self.told()}")
             await asyncio.sleep(0.2)
         return time.monotonic() - began
+
+    async def _waiting(self) -> dict[str, int]:
+        """Return how much of each kind there is still to come; the axis is asked when the offices wait for nothing."""
+        books = self.books
+        here = {
+            "documents to be sent": max(0, self.conditions.documents - len(books.sent())),
+            "documents unheard": books.unheard(),
+        }
+        if any(here.values()):
+            return here
+        report = await self.audit()
+        there = {
+            "deliveries": report["deliveries"] - report["terminal"],
+            "notices": report["notices_waiting"],
+            "refusals": max(0, self.hostile - report["rejections"]),
+        }
+        return {kind: number for kind, number in there.items() if number}
 
     async def reckon(self, recovered_s: float) -> Reckoning:
         """Compare the books of all sides."""

@@ -21,8 +21,8 @@ from axis import clock, edxml, seal
 from axis.broker import Broker, Incoming, topology
 from axis.errors import CATALOGUE, TransientError
 from tests.fault.deeds import broker
-from tests.fault.journal import lines
 from tests.fault.office import POISON, POISON_EVERY, letter
+from tests.fault.reckoning import Other
 from tests.fault.trial import ADDRESSEES, FLOODER, SENDER, Trial
 from tests.laboratory import axis
 
@@ -113,7 +113,7 @@ async def poison(trial: Trial, _draw: random.Random) -> None:
     kinds = Counter(POISON[number % POISON_EVERY] for number in numbers if number % POISON_EVERY in POISON)
     trial.done["poisonous documents"] += kinds.total()
     harmless = len(numbers) - kinds.total()
-    await trial.until_true(lambda: [len(set(one)) for one in trial.books.registered()] == [harmless] * len(ADDRESSEES))
+    await trial.until_true(lambda: [len(one) for one in trial.books.registered()] == [harmless] * len(ADDRESSEES))
     async with asyncio.timeout(120):
         while len(dead := await _dead_letters(trial)) < kinds["crash"] * len(ADDRESSEES):  # noqa: ASYNC110
             await asyncio.sleep(1)
@@ -171,7 +171,7 @@ async def _post(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> Counter[i
         async with places, http.post(_door(trial), data=sealed, headers=headers) as answer:
             answers[answer.status] += 1
             if answer.status == 201:
-                trial.others.append(document_id)
+                trial.others.append(Other(document_id, ADDRESSEES))
             elif answer.status in _LATER:
                 assert int(answer.headers["Retry-After"]) > 0
 
@@ -204,7 +204,7 @@ async def _publish_all(trial: Trial, letters: Sequence[tuple[str, bytes]]) -> No
                 trial.done["publishes refused"] += 1
                 await asyncio.sleep(0.5)
             else:
-                trial.others.append(document_id)
+                trial.others.append(Other(document_id, ADDRESSEES))
                 return
 
     async with Broker.connect(account, name="flood") as pipes:
@@ -250,7 +250,7 @@ async def be_noisy(trial: Trial, _draw: random.Random) -> None:
         trial.signal(noisy, signal.SIGCONT)
     trial.done["documents for one that is away"] += _BURDEN
     assert meanwhile_s <= max(2 * before_s, _FAST_S), (before_s, meanwhile_s)
-    await trial.until_true(lambda: _registered(trial, noisy) >= _registered(trial, neighbour) + _BURDEN - _MEASURED)
+    await trial.until_true(lambda: trial.books.registered_at(noisy) >= {one.document_id for one in trial.others})
 
 
 async def _burden(trial: Trial, office: str) -> None:
@@ -259,11 +259,13 @@ async def _burden(trial: Trial, office: str) -> None:
     account = trial.node.url_of(FLOODER, (trial.data / "secrets" / FLOODER).read_text(encoding="ascii"))
     async with Broker.connect(account, name="burden") as pipes:
         for number in range(_BURDEN):
-            await _publish(pipes, seal.seal(edxml.render(letter(FLOODER, (office,), number)), key))
+            draft = letter(FLOODER, (office,), number)
+            await _publish(pipes, seal.seal(edxml.render(draft), key))
+            trial.others.append(Other(draft.document_id, (office,)))
 
 
 def _registered(trial: Trial, office: str) -> int:
-    return len(lines(trial.place(office) / "register"))
+    return len(trial.books.registered_at(office))
 
 
 def _slow_s(trial: Trial, office: str, since: datetime | None = None) -> float:

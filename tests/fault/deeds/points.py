@@ -20,6 +20,7 @@ from axis.edxml import AttachmentRef
 from axis.edxml.inline import inline
 from tests.fault.deeds.processes import freeze_one
 from tests.fault.office import letter
+from tests.fault.reckoning import Other
 from tests.fault.trial import ADDRESSEES, FLOODER, Trial
 
 _WITHIN_S = 240.0
@@ -40,10 +41,10 @@ async def die(trial: Trial, _draw: random.Random) -> None:
     trial.done["exact points"] += len(trial.deaths.points)
 
 
-async def die_and_be_asked_twice(trial: Trial, draw: random.Random) -> None:
+async def die_and_be_asked_again(trial: Trial, draw: random.Random) -> None:
     """Where an office dies between its system's commit and its own, its system is asked again, and knows the document."""
     await die(trial, draw)
-    await trial.until_true(lambda: trial.books.asked_twice() > 0)
+    await trial.until_true(lambda: trial.books.asked_again() > 0)
 
 
 async def die_while_others_publish(trial: Trial, draw: random.Random) -> None:
@@ -98,7 +99,7 @@ async def _handing_in(trial: Trial, hand_in: _HandIn) -> AsyncIterator[None]:
         for number in itertools.count(1):
             draft = letter(FLOODER, ADDRESSEES, number)
             await hand_in(draft)
-            trial.others.append(draft.document_id)
+            trial.others.append(Other(draft.document_id, ADDRESSEES))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PAUSE_S):
                     await ended.wait()

@@ -39,7 +39,7 @@ async def harm_files(trial: Trial, draw: random.Random) -> None:
         before = len(files_of(trial))
         await trial.until_true(lambda: len(files_of(trial)) >= before + 3 * len(_HARMS))
         await asyncio.sleep(2)  # Until what they belong to has been accepted.
-        registered = {one for register in trial.books.registered() for one in register}
+        registered = set().union(*trial.books.registered())
         newest = sorted(files_of(trial), key=lambda file: file.stat().st_mtime_ns)[-_LEFT:]
         kept = {file: file.read_bytes() for file in draw.sample(newest, 2 * len(_HARMS))}
         for number, file in enumerate(kept):
@@ -53,7 +53,7 @@ async def harm_files(trial: Trial, draw: random.Random) -> None:
         for code in ADDRESSEES:
             trial.signal(code, signal.SIGCONT)
     await asyncio.sleep(_ASKED_S)
-    taken = {one for register in trial.books.registered() for one in register}
+    taken = set().union(*trial.books.registered())
     for file, content in kept.items():
         file.write_bytes(content)
     assert not taken & spoiled
