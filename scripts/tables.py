@@ -81,7 +81,7 @@ def faults() -> Iterator[str]:
         "every receipt; what had to be refused was refused; `axis audit` finds nothing in the ledger, receipts, spool, broker",
         "and registers - after F39 exactly what offices have registered under ids that only the lost ledger knew, and where",
         "addressees die exactly what their systems were asked again before there was an answer; and that within two and a half",
-        "minutes of the last fault. [Promises](../promises.md) 1, 2, 4 and 6 are held to this.",
+        "minutes of the last fault. [Promises](../promises.md) 1, 2, 4, 6 and 7 are held to this.",
         "",
     )
     yield from _table(

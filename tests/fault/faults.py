@@ -8,7 +8,7 @@ from tests.fault.deeds import Deed, bits, broker, ledger, lines, load, points, p
 from tests.fault.deeds.ledger import can_trace
 from tests.fault.disks import can_mount
 from tests.fault.partition import can_cut
-from tests.fault.points import ACCEPTANCE, ACCEPTANCE_BY_HTTP, ATTEMPT, DISPATCH, RECEIPT, SUBMISSION
+from tests.fault.points import ACCEPTANCE, ACCEPTANCE_BY_HTTP, ATTEMPT, DISPATCH, ORDER, OTHER_ENDS, RECEIPT, SUBMISSION
 from tests.fault.trial import ADDRESSEES, SENDER, Conditions
 
 
@@ -27,6 +27,8 @@ class Fault:
     needs: Callable[[], bool] = lambda: True  # What this machine must let us do.
 
 
+# By priority: of what `points.GIVEN_UP` and `points.SHORT_LIVED` name, so long that it is done before, and that it is seen.
+_LIVES = '["P5D", "PT60S", "P5D", "PT20S", "P5D"]'
 _PG = Conditions(on_postgresql=True)
 _THREE = Conditions(on_postgresql=True, routers=3, documents=200)
 _CLUSTER = Conditions(cluster=True, restarted=True)
@@ -186,5 +188,31 @@ FAULTS = {
         points.die_while_others_post,
         1,
         Conditions(points=ACCEPTANCE_BY_HTTP, apart=True, restarted=True),
+    ),
+    "F57": Fault(
+        "killed at every point of an order's way",
+        points.die_while_others_recall,
+        1,
+        Conditions(
+            points=ORDER,
+            apart=True,
+            restarted=True,
+            may_be_asked_again=True,
+            # Where a router dies with a message in its hand, nobody knows who has it, and who is never there never says.
+            may_end=frozenset({"recalled", "expired"}),
+            axis={"AXIS_DISPATCH__LIFETIMES": _LIVES},
+        ),
+    ),
+    "F58": Fault(
+        "killed where deliveries expire, are given up and handed on",
+        points.die_while_deliveries_end_otherwise,
+        1,
+        Conditions(
+            points=OTHER_ENDS,
+            apart=True,
+            restarted=True,
+            may_end=frozenset({"expired"}),
+            axis={"AXIS_DISPATCH__LIFETIMES": _LIVES},
+        ),
     ),
 }

@@ -18,11 +18,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from axis import (
+    Agreed,
+    Declined,
     Document,
     Draft,
     File,
     Notice,
     Office,
+    Order,
     Organization,
     Registered,
     TransientError,
@@ -57,6 +60,13 @@ async def receive(doc: Document) -> Registered:
     return Registered(str(number + 1))  # Nothing may fail once the line is there: it would be asked again, rightly.
 
 
+async def decide(order: Order) -> Agreed | Declined:
+    """Obey every other order; which one does not depend on what was said before."""
+    note(FOLDER / "register", str(Call(order.envelope_id, order.digest, order.document_id, _RUN, clock.now())))
+    number = int(order.target.document_id.rpartition(",")[2].partition("/")[0])
+    return Agreed() if number // 2 % 2 else Declined("Đã thi hành (ví dụ)")
+
+
 async def choke(number: int) -> None:
     """Do what a document system that was never tested with such a document does."""
     match POISON.get(number % POISON_EVERY):
@@ -71,7 +81,8 @@ async def choke(number: int) -> None:
 
 async def hear(notice: Notice) -> None:
     """Write down who said what about which document."""
-    note(FOLDER / "receipts", f"{notice.level}\t{notice.document_id}\t{notice.addressee or ''}")
+    said = (notice.level, notice.document_id, notice.addressee or "", notice.signed.receipt.status_code or "")
+    note(FOLDER / "receipts", "\t".join(said))
 
 
 def send(office: Office, count: int, addressees: tuple[str, ...]) -> None:
@@ -122,6 +133,7 @@ def main() -> None:
     """Be an office: the one that sends, if it is said how much and to whom."""
     office = Office.from_env()
     office.on_document(receive)
+    office.on_order(decide)
     office.on_receipt(hear)
     if len(sys.argv) > 2:
         send(office, int(sys.argv[1]), tuple(sys.argv[2].split(",")))

@@ -79,6 +79,45 @@ DISPATCH = (
     Point("router", "after", "axis.ledger.book:Ledger.put_back", "due again; not begun", 1),
 )  # fmt: skip
 
+ORDER = (
+    # What a router does with an order: first what waits is taken back, then the order is let go to those who may have it.
+    Point("router", "after", "axis.ledger.links:due", "claimed in a transaction that is not committed", _FEW),
+    Point("router", "after", "axis.ledger.book:Ledger.links_due", "claimed; nothing is done", _FEW),
+    Point("router", "before", "axis.ledger.book:Ledger.put_off_links", "its document is not here; still claimed", _FEW),
+    Point("router", "after", "axis.ledger.book:Ledger.put_off_links", "it waits for its document", _FEW),
+    Point("router", "before", "axis.dispatch.orders:Orders._take_back", "its document is found; nothing is taken back", _FEW),
+    Point("router", "after", "axis.broker.pipes:Broker.take_out", "a document is in no inbox any more; on record as sent", _FEW),
+    Point("router", "after", "axis.dispatch.orders:Orders._taken_out", "the same, of several offices", _FEW),
+    Point("router", "after", "axis.dispatch.answers:Answers.take_back", "one of several is taken back, with its receipt", _FEW),
+    Point("router", "after", "axis.dispatch.orders:Orders._take_back", "all that waits is taken back; the order is not let go", _FEW),
+    Point("router", "after", "axis.dispatch.answers:Answers.end_order", "ended where there is nothing for it; not settled", _FEW),
+    Point("router", "before", "axis.ledger.book:Ledger.settle_links", "acted on; on record as claimed", _FEW),
+    Point("router", "after", "axis.ledger.links:settle", "let go in a transaction that is not committed", _FEW),
+    Point("router", "after", "axis.ledger.book:Ledger.settle_links", "let go; not begun", _FEW),
+    # What an office answers to it.
+    Point(_LEFT, "after", "axis.office.attempt:Attempts._call_about_order", "its system has decided; our state does not say so: asked again", _FEW),
+    Point(_LEFT, "before", "axis.office.state:State.keep_order", "the answer is signed, and what it gives up; in no state", _FEW),
+    Point(_LEFT, "after", "axis.office.state:State.keep_order", "the answer is in the state with what it gives up; not published", _FEW),
+    Point(_LEFT, "after", "axis.office.orders:Orders.settle", "the same, with other documents at work beside it", _FEW),
+)  # fmt: skip
+
+OTHER_ENDS = (
+    # A delivery whose lifetime is over.
+    Point("router", "before", "axis.dispatch.answers:Answers.expire", "its lifetime is over; it waits", _FEW),
+    Point("router", "after", "axis.dispatch.answers:Answers.expire", "expired on record, with its receipt; nobody is told", _FEW),
+    # A message that the broker has given up.
+    Point("router", "before", "axis.router:Router._buried", "in `axis.dead`; on record as sent", _FEW),
+    Point("router", "after", "axis.ledger.book:Ledger.bury", "kept as given up; the delivery is no dead letter; not acked", _FEW),
+    Point("router", "before", "axis.dispatch.answers:Answers.give_up", "the same, with the delivery in hand", _FEW),
+    Point("router", "after", "axis.dispatch.answers:Answers.give_up", "a dead letter, with its receipt; not acked", _FEW),
+    Point("router", "after", "axis.router:Router._buried", "the same; its batch is not acked", _FEW),
+    # What is held for a closed office, when the roll says who gets it.
+    Point("router", "before", "axis.dispatch.succession:Succession._hand_on", "its heir is known; it is held", _FEW),
+    Point("router", "before", "axis.dispatch.answers:Answers.forward", "the same, judged for its heir", _FEW),
+    Point("router", "after", "axis.dispatch.answers:Answers.forward", "handed on, with its receipt; the heir's delivery is not begun", _FEW),
+    Point("router", "after", "axis.dispatch.succession:Succession.go_round", "the same, of all that was held", 1),
+)  # fmt: skip
+
 ATTEMPT = (
     # Two offices, so that no envelope sees more deaths than it may. To the first they come around its system's answer, ...
     Point(_LEFT, "after", "axis.office.state:State.begin", "an attempt is on record; its system was not asked"),

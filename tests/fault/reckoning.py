@@ -23,6 +23,8 @@ from typing import Any
 from tests.fault.journal import lines
 
 _GOOD = ("delivered", "registered")
+_GIVEN_UP, _EXPIRED = "recalled", "expired"  # Levels.
+_YES, _NO = ("15", _GIVEN_UP), "16"  # Answers to an order: statuses, and that there was nothing for it to do.
 _ANSWERED = (  # After one of these an office's system is not asked again.
     "SELECT document_id, min(said_at) FROM said JOIN envelopes USING (envelope_id)"
     " WHERE said.level IN ('delivered', 'registered', 'refused') GROUP BY document_id"
@@ -30,7 +32,7 @@ _ANSWERED = (  # After one of these an office's system is not asked again.
 
 Finding = tuple[str, str, str, str]  # Rule, envelope, addressee, text.
 _Delivery = tuple[str, str]  # Document, addressee.
-_Heard = dict[str, set[tuple[str, str]]]  # Of each document: levels, with whom they are about.
+_Heard = dict[str, set[tuple[str, str]]]  # Of each document: levels, and statuses, with whom they are about.
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class Other:
 
     document_id: str
     addressees: tuple[str, ...]
+    told: frozenset[tuple[str, str]] = frozenset()  # Levels, and about whom, that must be heard of it besides.
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A recall that a trial itself has handed in."""
+
+    document_id: str
+    addressees: tuple[str, ...]
+    about: str  # Document that is to be given up.
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class Reckoning:
     asked_again: int  # Given to it again, as it may happen where its process dies.
     excused: int  # Deliveries that ended otherwise, as they may in this trial, and the originator was told.
     unheard: int  # Whose receipts the originator has not all heard.
+    disobeyed: int  # Answers to orders that there are not, or that are not what became of the document.
     unrefused: int  # Hostile envelopes that were not refused, or refusals of others.
     findings: tuple[Finding, ...]  # Of axis audit, without those that it had to make.
     overlooked: tuple[Finding, ...]  # What it had to find, and did not.
@@ -80,7 +93,7 @@ class Reckoning:
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        wrong = (self.lost, self.doubled, self.unheard, self.unrefused)
+        wrong = (self.lost, self.doubled, self.unheard, self.disobeyed, self.unrefused)
         return not (any(wrong) or self.findings or self.overlooked)
 
 
@@ -94,6 +107,7 @@ class Books:
     may_end: frozenset[str] = frozenset()
     may_be_asked_again: bool = False  # An addressee's process dies in this trial.
     others: tuple[Other, ...] = ()
+    orders: tuple[Order, ...] = ()
     hostile: int = 0  # Envelopes that were handed in and must be refused.
     forgotten: frozenset[str] = frozenset()  # Envelopes that were in custody before the ledger was taken back.
 
@@ -142,11 +156,32 @@ class Books:
         return {one for book, some in self._wanted().items() for one in some if self._is_excused(heard[book], one)}
 
     def unheard(self) -> int:
-        """Documents of which their originator has not heard every receipt."""
+        """Documents and orders of which their originator has not heard every receipt."""
         heard = {book: _heard(book) for book in self._wanted()}
-        return len(
-            {one[0] for book, some in self._wanted().items() for one in some if not self._ended(heard[book], one)}
+        waiting = {one[0] for book, some in self._wanted().items() for one in some if not self._ended(heard[book], one)}
+        told = heard[self.flooder]
+        waiting |= {one.document_id for one in self.others if not one.told <= told[one.document_id]}
+        waiting |= {one.document_id for one in self.orders if not all(self._answers(told, one))}
+        return len(waiting)
+
+    def _disobeyed(self) -> int:
+        """Answers to orders, where somebody has said yes and not given the document up, or no and given it up, or nothing."""
+        heard = _heard(self.flooder)
+        return sum(
+            not answer or ((_GIVEN_UP, to) in heard[one.about]) != (answer in _YES)
+            for one in self.orders
+            for to, answer in zip(one.addressees, self._answers(heard, one), strict=True)
+            if answer != _EXPIRED
         )
+
+    def _answers(self, heard: _Heard, order: Order) -> list[str]:
+        """Return how each addressee, or the axis for it, has answered an order: a word, "" for nothing so far."""
+        told = heard[order.document_id]
+        accepted = ("accepted", "") in told
+        return [
+            next((word for word in (*_YES, _NO, _EXPIRED) if accepted and (word, to) in told), "")
+            for to in order.addressees
+        ]
 
     def _rejected(self) -> int:
         """Documents that were refused at the door, and the sender was told."""
@@ -215,6 +250,7 @@ class Books:
             asked_again=self.asked_again() - doubled,
             excused=len(self._excused()),
             unheard=self.unheard(),
+            disobeyed=self._disobeyed(),
             unrefused=abs(self.hostile + self._rejected() - int(report["rejections"])),
             findings=tuple(sorted(found - foreseen)),
             overlooked=tuple(sorted(foreseen - found)),
@@ -231,8 +267,8 @@ def _heard(book: Path) -> _Heard:
     """Return what an office has heard in receipts."""
     heard: _Heard = defaultdict(set)
     for line in lines(book / "receipts"):
-        level, document_id, addressee = line.split("\t")
-        heard[document_id].add((level, addressee))
+        level, document_id, addressee, status = line.split("\t")
+        heard[document_id] |= {(level, addressee), (status, addressee)}
     return heard
 
 

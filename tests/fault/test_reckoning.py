@@ -10,11 +10,11 @@ from axis.office.speech import About
 from axis.office.state import State
 from axis.receipts import Level, Receipt, SignedReceipt
 from tests.fault.journal import note
-from tests.fault.reckoning import Books, Call, Other
+from tests.fault.reckoning import Books, Call, Order, Other
 
 _AT = datetime(2026, 9, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
-_LEFT, _RIGHT = "H56.112", "H56.113"
+_LEFT, _RIGHT, _ABSENT = "H56.112", "H56.113", "H56.VP"
 _ROWS = {"deliveries": 0, "terminal": 0, "notices_waiting": 0, "rejections": 0, "findings": []}
 _FIRST = Call("e1", "d1", "doc", "run1", _AT)
 
@@ -34,9 +34,9 @@ def books(tmp_path: Path) -> Books:
     return made
 
 
-def _hear(book: Path, document_id: str, *said: tuple[str, str]) -> None:
+def _hear(book: Path, document_id: str, *said: tuple[str, str], status: str = "") -> None:
     for level, addressee in said:
-        note(book / "receipts", f"{level}\t{document_id}\t{addressee}")
+        note(book / "receipts", f"{level}\t{document_id}\t{addressee}\t{status}")
 
 
 def _register(books: Books, office: str, call: Call) -> None:
@@ -133,3 +133,25 @@ def test_document_of_another_must_be_registered_where_it_was_sent_and_heard_of(b
     assert (others.reckon(_ROWS, 1.0).lost, others.unheard()) == (0, 1)
     _hear(books.flooder, "burden", ("accepted", ""), ("delivered", _LEFT), ("registered", _LEFT))
     assert others.reckon(_ROWS, 1.0).is_clean
+
+
+def test_end_that_must_be_told_besides_is_waited_for(books: Books) -> None:
+    told = frozenset({("failed", _ABSENT)})
+    others = replace(books, others=(Other("away", (_ABSENT,), told),), may_end=frozenset({"expired"}))
+    _hear(books.flooder, "away", ("accepted", ""), ("expired", _ABSENT))
+    assert (others.reckon(_ROWS, 1.0).lost, others.unheard()) == (0, 1)
+    _hear(books.flooder, "away", ("failed", _ABSENT))
+    assert others.reckon(_ROWS, 1.0).is_clean
+
+
+@pytest.mark.parametrize(
+    ("status", "given_up", "disobeyed"), [("15", True, 0), ("16", False, 0), ("15", False, 1), ("16", True, 1)]
+)
+def test_order_does_what_its_answer_says(books: Books, status: str, given_up: bool, disobeyed: int) -> None:
+    ordered = replace(books, orders=(Order("order", (_LEFT,), about="doc"),))
+    assert (ordered.unheard(), ordered.reckon(_ROWS, 1.0).disobeyed) == (1, 1)
+    _hear(books.flooder, "order", ("accepted", ""), ("delivered", _LEFT))
+    _hear(books.flooder, "order", ("progress", _LEFT), status=status)
+    if given_up:
+        _hear(books.flooder, "doc", ("recalled", _LEFT))
+    assert (ordered.unheard(), ordered.reckon(_ROWS, 1.0).disobeyed) == (0, disobeyed)

@@ -36,12 +36,14 @@ from tests.fault.cluster import Cluster
 from tests.fault.deaths import Deaths, Point
 from tests.fault.disks import SmallDisk, small_disk
 from tests.fault.proxy import Proxy
-from tests.fault.reckoning import Books, Other, Reckoning
+from tests.fault.reckoning import Books, Order, Other, Reckoning
 from tests.laboratory import Laboratory, axis
 from tests.postgres import PrivatePostgres
 
 AXIS, SENDER, ADDRESSEES = "H56.TRUC", "H56.05", ("H56.112", "H56.113")
 FLOODER = "H56.199"  # A trial speaks for it; what it has been told it reads in the end.
+ABSENT = "H56.VP"  # It never connects.
+CLOSED = "H56.900"  # Both addressees have succeeded it.
 _ROLL = Path(__file__).parents[2] / "config" / "offices.toml"
 _READY_S = 240.0
 _RENEWED = timedelta(days=2)  # That long ago, the revocation list.
@@ -105,6 +107,7 @@ class Trial:
     disks: dict[str, SmallDisk] = field(default_factory=dict, init=False)
     done: Counter[str] = field(default_factory=Counter, init=False)  # What was done to it, and how often.
     others: list[Other] = field(default_factory=list, init=False)  # What the trial itself has handed in, as FLOODER.
+    orders: list[Order] = field(default_factory=list, init=False)  # The same, about others.
     hostile: int = field(default=0, init=False)  # Envelopes of its own whose refusal is to be on record.
     forgotten: frozenset[str] = field(default=frozenset(), init=False)  # Envelopes in custody that no ledger knows now.
     born: datetime = field(default_factory=clock.now, init=False)
@@ -351,6 +354,17 @@ class Trial:
         report: dict[str, Any] = json.loads(out)
         return report
 
+    async def load_roll(self, *, after_closing: str) -> None:
+        """Let the roll say what becomes of the mail of the closed office; the first addressee is its heir."""
+        said = 'after_closing = "reject"'
+        roll = _ROLL.read_text(encoding="utf-8")
+        assert roll.count(said) == 1
+        heirs = f'\nforward_to = ["{ADDRESSEES[0]}"]' if after_closing == "forward" else ""
+        says = f'after_closing = "{after_closing}"{heirs}'
+        (self.trust / "offices.toml").write_text(roll.replace(said, says), encoding="utf-8")
+        loaded = await self.command(*axis("offices", "load", str(self.trust / "offices.toml")))
+        assert loaded[0] == 0, loaded
+
     @contextlib.contextmanager
     def slowly(self) -> Iterator[None]:
         """Let the sender take its time until the block ends."""
@@ -373,6 +387,7 @@ class Trial:
             may_end=self.conditions.may_end,
             may_be_asked_again=self.conditions.may_be_asked_again,
             others=tuple(self.others),
+            orders=tuple(self.orders),
             hostile=self.hostile,
             forgotten=self.forgotten,
         )
@@ -394,7 +409,7 @@ class Trial:
             AssertionError: Something waits still.
         """
         began = time.monotonic()
-        if self.others:
+        if self.others or self.orders:
             await self.start_office(FLOODER)
         while waiting := await self._waiting():
             if time.monotonic() - began >= within_s:
