@@ -60,4 +60,4 @@ def test_operations_use_messages_of_their_channel() -> None:
 def test_headers_of_an_envelope_are_those_that_dispatch_sends() -> None:
     source = Path(outbound.__file__).read_text(encoding="utf-8")
     headers = DOCUMENT["components"]["messages"]["envelope"]["headers"]["required"]
-    assert all(f'"{name}": attempt.' in source for name in headers)
+    assert all(f'"{name}": first.' in source for name in headers)
