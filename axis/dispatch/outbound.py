@@ -19,7 +19,7 @@ message to the broker, not to have it put into one more inbox.
 An office that asks the gateway gets nothing from the broker: an attempt is on
 record, and with it the delivery is in the inbox that the office is shown.
 
-Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030.
+Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030, 0033.
 """
 
 import asyncio
