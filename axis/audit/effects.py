@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from axis.edxml import Kind
+from axis.edxml import BusinessType, Kind
 from axis.errors import PermanentError
 from axis.ledger import AuditFinding, Ledger, Story
 from axis.receipts import Level
@@ -66,7 +66,9 @@ class Effects:
     def _note_missing(self, story: Story) -> None:
         # Nobody else may say so of it: its own word, signed by itself or written down by the axis.
         had = any(one.addressee == self.office and one.level in _HAD for one in story.receipts)
-        if had and story.envelope.kind == Kind.DOCUMENT:
+        # A recall is answered without an effect where there is nothing to withdraw.
+        owes = story.envelope.kind == Kind.DOCUMENT and story.envelope.business_type != BusinessType.RECALL
+        if had and owes:
             self._missing[story.envelope.envelope_id] = story.envelope.digest
 
     async def rest(self, _book: Ledger) -> AsyncIterator[AuditFinding]:

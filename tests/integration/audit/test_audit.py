@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from axis import audit, seal
 from axis.audit import Check, Checked
 from axis.broker import Broker, PrivateNode, topology
+from axis.edxml import Business, BusinessType
 from axis.errors import PermanentError
 from axis.ledger import AuditFinding
-from axis.office.answers import Refused, Registered
+from axis.office.answers import Agreed, Refused, Registered
 from axis.office.speech import Deferred, Failed
 from axis.registry import AfterClosing, Registry, Status
 from tests.house import AXIS, COMMUNE, OTHER, STRANGER, House
@@ -344,6 +345,18 @@ async def test_effect_that_only_a_lost_ledger_explains_is_no_second_finding(home
     log.write_text(f"{'f' * 32} {(await home.row(again)).digest}\n")
     (found,) = (await _walk(home, audit.Effects.read(COMMUNE, log))).findings
     assert found == AuditFinding("I4", "f" * 32, COMMUNE, "an effect of an envelope that was never accepted")
+
+
+async def test_recall_that_found_nothing_to_withdraw_needs_no_effect(home: House, tmp_path: Path) -> None:
+    order = Business(BusinessType.RECALL, reason="gửi nhầm (ví dụ)", document_id=home.document().document_id)
+    recall = (await home.accept(home.seal(home.document(business=order)))).envelope_id
+    await _damage(home, "UPDATE deliveries SET code = NULL WHERE envelope_id = :id", id=recall)  # It waits no more.
+    await home.attempt()
+    await home.say(Agreed(), await home.row(recall))
+    assert (await home.row(recall)).state == "delivered"
+    log = tmp_path / "effects"
+    log.write_text("")
+    assert (await _walk(home, audit.Effects.read(COMMUNE, log))).findings == []
 
 
 async def test_effect_that_came_while_the_audit_ran_is_none_too_few(home: House, tmp_path: Path) -> None:
