@@ -237,6 +237,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
             patience=settings.dispatch.order_patience,
             ring=bell.ring,
             now=clock.now,
+            left=outbound.left,
         )
         clockwork = Dispatch(
             outbound, answers, orders, rooms.succession(answers), rooms.ledger, poll=settings.dispatch.poll, bell=bell

@@ -15,12 +15,13 @@ from axis.contents import KINDS
 from axis.deadlines import Deadlines
 from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
+from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.dispatch.succession import Succession
 from axis.edxml import AttachmentRef, Organization
 from axis.intake import Acceptance, Intake, Original, notarise
 from axis.ledger import Attempt, DeliveryRow, Ledger
-from axis.office.answers import Answer
+from axis.office.answers import Agreed, Answer
 from axis.office.speech import About, Deferred, Failed, say
 from axis.receipts import SignedReceipt
 from axis.receipts.voice import Voice
@@ -34,8 +35,14 @@ STRANGER = "H56.NR"
 TIERS = {AXIS: "axis", SENDER: "department", COMMUNE: "commune", OTHER: "commune", STRANGER: "district"}
 LIFETIME = timedelta(days=5)
 WAIT = timedelta(seconds=10)
+
+
 PATIENCE = timedelta(minutes=10)  # For how long an order waits for its document.
 DEADLINES = Deadlines()
+
+
+async def _at_once() -> None:
+    """Nothing is being published."""
 
 
 @dataclass
@@ -56,8 +63,8 @@ class House:
         """What decides on the mail of closed offices."""
         return Succession(ledger=self.ledger, answers=self.answers, roll=self.answers.roll, now=self.now)
 
-    def orders(self, broker: Broker) -> Orders:
-        """Return what acts on orders and statuses."""
+    def orders(self, broker: Broker, outbound: Outbound | None = None) -> Orders:
+        """Return what acts on orders and statuses, beside what publishes."""
         return Orders(
             ledger=self.ledger,
             broker=broker,
@@ -66,6 +73,7 @@ class House:
             patience=PATIENCE,
             ring=lambda: None,
             now=self.now,
+            left=_at_once if outbound is None else outbound.left,
         )
 
     def now(self) -> datetime:
@@ -127,7 +135,7 @@ class House:
         assert found is not None
         return found
 
-    async def say(self, outcome: Answer | Deferred | Failed, row: DeliveryRow) -> list[SignedReceipt]:
+    async def say(self, outcome: Answer | Agreed | Deferred | Failed, row: DeliveryRow) -> list[SignedReceipt]:
         """Let the addressee answer a delivery; return its receipts."""
         about = About(
             envelope_id=row.envelope_id,

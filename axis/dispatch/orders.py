@@ -19,7 +19,7 @@ Spec: docs/protocol/orders.md; docs/adr/0015.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,6 +56,7 @@ class Orders:
     patience: timedelta  # For how long an order may wait for its document.
     ring: Callable[[], None]  # Something may be due now.
     now: Clock
+    left: Callable[[], Awaitable[None]]  # Returns when what is being published lies in its inboxes.
 
     async def go_round(self) -> bool:
         """Act on what is due now; return whether there was more than one round takes."""
@@ -240,6 +241,10 @@ class Orders:
             return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
 
         found: set[tuple[str, str]] = set()
+        if (
+            lanes
+        ):  # An attempt is on record before it is made: it may be on its way to an inbox that would be found empty.
+            await self.left()
         depths = await self.broker.depths([topology.inbox(*lane) for lane in lanes])
         for office, urgent in lanes:
             if not depths.get(topology.inbox(office, urgent)):

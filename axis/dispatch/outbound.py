@@ -100,6 +100,9 @@ class Outbound:
     now: Clock
     asking: Callable[[], Collection[str]] = _nobody  # The offices that ask the gateway for what is sent to them.
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _under_way: set[asyncio.Future[None]] = field(
+        default_factory=set, init=False
+    )  # Done when a round has been published.
     _failing: _Failing = field(default_factory=_Failing, init=False)
 
     @property
@@ -154,6 +157,11 @@ class Outbound:
         self._failing.ends(_BROKER)
         return True
 
+    async def left(self) -> None:
+        """Wait until what is being published at this moment lies in its inboxes, or does not."""
+        if self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+
     async def finish(self) -> None:
         """Wait until what has been begun is on its way, or put back."""
         while self._sending:
@@ -194,6 +202,15 @@ class Outbound:
         await asyncio.gather(self._send_attempts(attempts), self._send_notices(notices))
 
     async def _send_attempts(self, attempts: Sequence[Attempt]) -> None:
+        published = asyncio.get_running_loop().create_future()
+        self._under_way.add(published)
+        try:
+            await self._publish_all(attempts)
+        finally:
+            self._under_way.discard(published)
+            published.set_result(None)
+
+    async def _publish_all(self, attempts: Sequence[Attempt]) -> None:
         asking = self.asking()
         leaving = await _packed([one for one in attempts if one.addressee not in asking])
         failed: list[_Unmade] = []

@@ -51,5 +51,5 @@ def outbound(home: House, pipes: Broker) -> Outbound:
 
 
 @pytest.fixture
-def orders(home: House, pipes: Broker) -> Orders:
-    return home.orders(pipes)
+def orders(home: House, pipes: Broker, outbound: Outbound) -> Orders:
+    return home.orders(pipes, outbound)

@@ -1,5 +1,6 @@
 """Orders act: what waits is taken back, what was delivered is asked for, and nobody orders what is another's."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -109,6 +110,31 @@ async def test_recall_takes_the_message_out_of_the_inbox_and_leaves_the_others_i
     assert [one.type for one in taken] == ["envelope", "envelope"]
     # It may have been handed out before, so the office is told: what turns up later is not to be taken.
     assert await stands(home, order_id) == ("queued", None)
+
+
+async def test_recall_finds_what_is_on_its_way_to_the_inbox(
+    home: House, orders: Orders, outbound: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt is on record before its message is there."""
+    document = home.document()
+    envelope_id = await accept(home, document)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    plain = Broker.publish
+
+    async def slow(self: Broker, *args: Any, **named: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await plain(self, *args, **named)
+
+    monkeypatch.setattr(Broker, "publish", slow)
+    publishing = asyncio.create_task(outbound.go_round())
+    await begun.wait()
+    await accept(home, recall(home, document))
+    judging = asyncio.create_task(orders.go_round())
+    await asyncio.sleep(0.2)  # It looks for the message meanwhile.
+    go_on.set()
+    await asyncio.gather(publishing, judging)
+    assert await stands(home, envelope_id) == ("recalled", "ORD.TAKEN_BACK")
 
 
 async def test_recall_of_what_a_reader_holds_is_let_go_to_it(
