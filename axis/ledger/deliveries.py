@@ -327,8 +327,8 @@ def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
 
 
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
-    """Return attempts that nobody answered in time, first those that have been due for longest."""
-    return rows(connection, _d.state == "sent", _d.next_at <= now, limit=limit, first=_d.next_at)
+    """Return attempts that nobody answered in time, first those that have been due for longest; what is over is expired."""
+    return rows(connection, _d.state == "sent", _d.next_at <= now, _d.expires_at > now, limit=limit, first=_d.next_at)
 
 
 _SINCE: sa.BindParameter[datetime] = sa.bindparam("since", type_=t.Moment)

@@ -512,6 +512,7 @@ async def test_what_waits_expires_and_silence_is_that_of_what_was_sent(book: Led
     assert len(await book.expiring(end, 3)) == 3
     assert await book.unanswered(AT + MINUTE - instant, 10) == []
     assert [row.state for row in await book.unanswered(AT + MINUTE, 10)] == ["sent"]
+    assert await book.unanswered(end, 10) == []  # It is over, and only that is told.
 
 
 async def test_only_a_dead_letter_is_replayed(book: Ledger) -> None:
