@@ -60,14 +60,18 @@ def _left(connection: sa.Connection, rows: Sequence[DeliveryRow]) -> list[Delive
     envelopes = {row.envelope_id for row in rows}
     if not envelopes:
         return []
-    done = _answered(connection, envelopes) | links.ordered(connection, envelopes)
+    answered = _answered(connection, envelopes)
+    ordered = links.ordered(connection, {row.document_id for row in rows})
     unjudged = {one for one in envelopes if deliveries.is_unjudged(connection, one)}
     return [
         row
         for row in rows
         if row.business is None
         and row.envelope_id not in unjudged  # A router has not been there for as long as it lived: it is still to come.
-        and done.isdisjoint({(row.envelope_id, row.addressee), (row.envelope_id, row.in_place_of or "")})
+        and all(
+            (row.envelope_id, office) not in answered and (row.document_id, office) not in ordered
+            for office in (row.addressee, row.in_place_of)
+        )
     ]
 
 

@@ -12,6 +12,7 @@ from axis import audit
 from axis.dispatch.orders import Orders
 from axis.edxml import Business, BusinessType, Document, Organization, ResponseFor
 from axis.edxml import Status as StatusMessage
+from axis.edxml.model import Update
 from axis.intake import Acceptance
 from axis.ledger import Ledger
 from axis.office.answers import Answer, Delivered, Progress, Refused, Registered
@@ -205,6 +206,24 @@ async def test_document_that_was_ordered_back_stays_ended(home: House, orders: O
     await orders.go_round()
     assert (await submit(home, document)).begun_anew == (OTHER,)  # It was ordered back from the other one alone.
     assert await stand(home, envelope_id) == {COMMUNE: "expired", OTHER: "queued"}
+
+
+async def test_order_about_a_document_means_every_envelope_that_has_it(home: House, orders: Orders) -> None:
+    """It names the newest; an older one of the same document begins anew no more than that."""
+    document, envelope_id = await expired(home, to=(COMMUNE, OTHER))
+    again = Business(
+        BusinessType.UPDATE,
+        reason="Sửa phụ lục (ví dụ)",
+        document_id=document.document_id,
+        update=Update(content_changed=True, receivers_changed=False),
+    )
+    await submit(home, replace(document, addressees=(Organization(OTHER),), business=again))
+    order = Business(BusinessType.RECALL, reason="gửi nhầm (ví dụ)", document_id=document.document_id)
+    await submit(home, home.document(to=(COMMUNE,), business=order))
+    home.pass_time(timedelta(minutes=1))
+    await orders.go_round()
+    assert (await submit(home, document)).begun_anew == ()  # OTHER has got something in its place.
+    assert await stand(home, envelope_id) == {COMMUNE: "expired", OTHER: "expired"}
 
 
 async def test_order_that_nobody_has_judged_yet_does_not_go_out(home: House) -> None:
