@@ -7,7 +7,7 @@ runtime knows an envelope that it has seen. One that certainly reached no queue
 was no attempt, and is counted as none.
 
 While the broker takes nothing, nothing is begun that needs it: it is tried out,
-and what is due waits, for longer the longer that lasts.
+and what is due waits, and says so.
 
 What a commit makes due is begun in that same commit (`along`): an envelope that
 has just come in is on its way when its acceptance is on the disk. What is due
@@ -25,7 +25,7 @@ Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030, 0033
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -39,14 +39,13 @@ from axis.telemetry import events, metrics
 T = TypeVar("T")
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; what is large is packed once for all its addressees.
-_SOON = timedelta(
-    seconds=2
-)  # After a publish that failed: the broker is back or it is not; then a fifth of how long it is away.
-_BROKER_MOST = timedelta(seconds=30)
-_INBOX_MOST = timedelta(minutes=5)  # One that nobody makes again, or that is full.
-_PUT_OFF = 1000  # Deliveries in one commit.
+# After a publish that failed; then a fifth of how long nothing has got through there. Some inboxes nobody makes again.
+_SOON, _MOST = timedelta(seconds=2), timedelta(minutes=5)
+_AT_A_TIME = 1000  # Deliveries in one commit.
 _BROKER = ""  # Among the offices to which nothing gets through: to all of them.
-_CIRCULAR = 16  # So many attempts at one envelope, begun together and all alike, are published at once.
+# So many first attempts at one envelope that are alike are published at once. An inbox that takes nothing says no for all of them:
+# so the next attempts are made each for itself.
+_CIRCULAR = 16
 _Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 _LOOK_AGAIN = timedelta(seconds=10)  # For an inbox that is missing: longer than it takes to make one again.
@@ -80,8 +79,7 @@ class _Failing:
 
     def until(self, towards: str, now: datetime) -> datetime:
         """Return when to try again."""
-        most = _BROKER_MOST if towards == _BROKER else _INBOX_MOST
-        return now + min(max(_SOON, (now - self._since.get(towards, now)) / 5), most)
+        return now + min(max(_SOON, (now - self._since.get(towards, now)) / 5), _MOST)
 
 
 def _nobody() -> Collection[str]:
@@ -134,7 +132,7 @@ class Outbound:
         """Begin and send what is due now; return whether there was anything.
 
         Raises:
-            TransientError: SYS.BROKER; it takes nothing, and what is due for it waits. SYS.LEDGER.
+            TransientError: SYS.BROKER; it takes nothing, and what is due for it waits and says so. SYS.LEDGER.
         """
         attempts, notices = await self._begin()
         await self._send(attempts, notices)
@@ -145,14 +143,20 @@ class Outbound:
         return True  # What has not been looked at.
 
     async def _takes_again(self) -> bool:
-        """Try the broker out; if it takes nothing, put off what is due for it."""
+        """Try the broker out; if it takes nothing, let what is due for it say so."""
+        if await self._takes():
+            return True
+        now, asking = self.now(), self.asking()
+        while await self.ledger.show_why(now, "SYS.BROKER", but_for=asking, limit=_AT_A_TIME) == _AT_A_TIME:
+            pass
+        return False
+
+    async def _takes(self) -> bool:
+        """Try the broker out."""
         try:
             await self.broker.try_out()
         except TransientError:
-            now = self.now()
-            until, asking = self._failing.until(_BROKER, now), self.asking()
-            while await self.ledger.put_off(now, until, "SYS.BROKER", but_for=asking, limit=_PUT_OFF) == _PUT_OFF:
-                pass
+            self._failing.begins(_BROKER, self.now())
             return False
         self._failing.ends(_BROKER)
         return True
@@ -221,6 +225,8 @@ class Outbound:
         for one in attempts:
             if one.addressee in asking:
                 _tell_attempted(one)
+        if not all(one.is_certain for one in failed):
+            await self._takes()  # One inbox may hang, or all of them.
 
     async def _put_back(self, failed: Sequence[_Unmade]) -> None:
         now = self.now()
@@ -239,10 +245,10 @@ class Outbound:
 
     def _note(self, error: TransientError | None, offices: Sequence[str]) -> None:
         """Note what a publish tells of the broker and of some inboxes."""
-        if error is not None and not _is_answer(error):
-            self._failing.begins(_BROKER, self.now())
-        else:
+        if error is None or _is_answer(error):
             self._failing.ends(_BROKER)
+        elif isinstance(error, NotPublished):  # Else it may be that inbox alone.
+            self._failing.begins(_BROKER, self.now())
         for office in offices:
             if error is None:
                 self._failing.ends(office)
@@ -268,11 +274,6 @@ class Outbound:
             )
         except TransientError as error:
             is_certain = isinstance(error, NotPublished)
-            if others and not is_certain:
-                # An inbox that takes nothing says no for all of them; most have it now, and know it again. One that takes
-                # nothing the second time may have taken it the first.
-                alone = await asyncio.gather(*(self._publish([one], body) for one in attempts))
-                return [replace(one, is_certain=False) for bad in alone for one in bad]
             never_left = is_certain and not _is_answer(error)
             self._note(error, () if never_left else [one.addressee for one in attempts])
             for one in attempts:
@@ -376,7 +377,7 @@ def _alike(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, ...]]:
         what = (one.envelope_id, one.attempt_no, one.chain_head, topology.is_urgent(one.priority))
         same.setdefault(what, []).append(one)
     for some in same.values():
-        if len(some) >= _CIRCULAR:
+        if len(some) >= _CIRCULAR and some[0].attempt_no == 1:
             yield tuple(some)
         else:
             yield from ((one,) for one in some)

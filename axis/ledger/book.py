@@ -194,9 +194,9 @@ class Ledger:
         """Queue attempts again whose message certainly is in no inbox, as if they had not been begun."""
         await self._database.write(lambda c: deliveries.unmake(c, attempts, next_at, code, now))
 
-    async def put_off(self, now: datetime, until: datetime, code: str, *, but_for: Collection[str], limit: int) -> int:
-        """Let what is due to others than some offices wait, without an attempt; return how much that was."""
-        return await self._database.write(lambda c: deliveries.put_off(c, now, until, code, but_for, limit))
+    async def show_why(self, now: datetime, code: str, *, but_for: Collection[str], limit: int) -> int:
+        """Let what is due to others than some offices, and waits in vain, show why; return how much that was."""
+        return await self._database.write(lambda c: deliveries.show_why(c, now, code, but_for, limit))
 
     async def take_up_again(self, now: datetime, most: int) -> int:
         """Make due again what a process that has died may have begun and not sent: the newest `most`."""

@@ -115,7 +115,11 @@ _DUE = (
     .with_for_update(of=t.deliveries, skip_locked=True)
 )
 _DUE_FOR = _DUE.where(_d.addressee.in_(_OFFICES))
-_DUE_BUT_FOR = _DUE.where(_d.addressee.not_in(_OFFICES))
+_DUE_IN_VAIN = _DUE.where(
+    _d.addressee.not_in(_OFFICES),
+    _d.state == "queued",
+    sa.or_(_d.code.is_(None), _d.code != sa.bindparam("code", type_=sa.Text)),
+)
 _SENT = (
     sa.update(t.deliveries)
     .where(_d.id.in_(sa.bindparam("ids", expanding=True)))
@@ -231,25 +235,22 @@ def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: date
     )  # fmt: skip
 
 
-def put_off(
-    connection: sa.Connection, now: datetime, until: datetime, code: str, but_for: Collection[str], limit: int
-) -> int:
-    """Let what is due wait, without an attempt; return how many deliveries that concerns.
+def show_why(connection: sa.Connection, now: datetime, code: str, but_for: Collection[str], limit: int) -> int:
+    """Let what is due and waits in vain show why; return how many deliveries that concerns.
+
+    It stays due: another process may be able to send it.
 
     Args:
         connection: In a transaction.
         now: Now.
-        until: When it is due again.
-        code: Why. What its office has put off goes on showing why.
-        but_for: Offices whose deliveries stay due.
+        code: Why. What its office has put off goes on showing the office's reason.
+        but_for: Offices whose deliveries do not wait.
         limit: At most so many.
     """
-    found = connection.execute(_DUE_BUT_FOR, {"now": now, "limit": limit, "offices": list(but_for)}).all()
-    if not found:
-        return 0
-    these = sa.update(t.deliveries).where(_d.id.in_([row.id for row in found]))
-    connection.execute(these.values(next_at=until))
-    connection.execute(these.where(_d.state == "queued").values(**_why(code)))
+    asked = {"now": now, "limit": limit, "offices": list(but_for), "code": code}
+    found = [row.id for row in connection.execute(_DUE_IN_VAIN, asked)]
+    if found:
+        connection.execute(sa.update(t.deliveries).where(_d.id.in_(found)).values(**_why(code)))
     return len(found)
 
 
@@ -269,13 +270,14 @@ def take_up_again(connection: sa.Connection, now: datetime, most: int) -> int:
     leave, leaves twice, and costs its addressee as much as the first time; what is missed here is found when its office
     has been silent for too long.
     """
-    last = connection.execute(sa.select(sa.func.max(_d.updated_at, type_=t.Moment)).where(t.WAITS)).scalar()
+    on_their_way = (t.WAITS, _d.state == "sent")
+    last = connection.execute(sa.select(sa.func.max(_d.updated_at, type_=t.Moment)).where(*on_their_way)).scalar()
     connection.execute(sa.update(t.outbox).where(t.outbox.c.due_at > now).values(due_at=now))
     if last is None:
         return 0
     newest = (
         sa.select(_d.id)
-        .where(t.WAITS, _d.state == "sent", _d.updated_at >= last - _BEGUN_LATELY)
+        .where(*on_their_way, _d.updated_at >= last - _BEGUN_LATELY)
         .order_by(_d.updated_at.desc(), _d.id.desc())
         .limit(most)
     )

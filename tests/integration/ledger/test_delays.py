@@ -81,7 +81,7 @@ async def test_what_no_inbox_takes_is_told_of_as_the_operators(home: House) -> N
     envelope_id = await _accepted(home)
     clockwork = _clockwork(home)
     for _ in range(7):
-        await home.ledger.put_off(home.at, home.at + 10 * MINUTE, "SYS.BROKER", but_for=(), limit=100)
+        await home.ledger.show_why(home.at, "SYS.BROKER", but_for=(), limit=100)
         await clockwork._tell_of_delays()
         home.pass_time(10 * MINUTE)
     (said,) = await _told(home, envelope_id)

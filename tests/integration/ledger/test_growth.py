@@ -26,7 +26,7 @@ _ASKED: dict[str, Work[Any]] = {
         deliveries.not_leaving(c, AT, AT, None, 100),
         deliveries.not_leaving(c, AT, AT, _ROW, 100),
     ],
-    "what waits for the broker": lambda c: deliveries.put_off(c, AT, AT, "SYS.BROKER", ("o",), 100),
+    "what waits for the broker": lambda c: deliveries.show_why(c, AT, "SYS.BROKER", ("o",), 100),
     "attempts at some offices": lambda c: deliveries.begin_attempts(c, AT, timedelta(minutes=5), 100, ("o", "p")),
     "what orders say": lambda c: links.unsettled(c, "e", "replace"),
     "expiry": lambda c: deliveries.expiring(c, AT, 100),

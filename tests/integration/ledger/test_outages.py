@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,10 +126,7 @@ async def test_what_could_not_be_published_was_no_attempt(home: House) -> None:
             row = await home.row(envelope_id)
             assert (row.state, row.attempts, row.code, row.who_must_act) == ("queued", 0, "SYS.BROKER", "operator")
             assert row.reason
-            assert row.next_at is not None
-            assert row.next_at > home.at
-            home.at = row.next_at
-        assert home.at - row.accepted_at > timedelta(minutes=2)  # It is not tried every other second.
+            home.pass_time(timedelta(seconds=10))
         assert [one["event"] for one in await home.ledger.events_of(envelope_id)].count("delivery.attempted") == 1
         assert (await home.ledger.audit(home.at)).findings == ()
         order = home.document(
@@ -183,6 +181,44 @@ async def test_broker_that_is_away_keeps_nobody_waiting_who_asks_the_gateway(hom
         waits, shown = await home.row(envelope_id, COMMUNE), await home.row(envelope_id, OTHER)
         assert (waits.state, waits.attempts, waits.code) == ("queued", 0, "SYS.BROKER")
         assert (shown.state, shown.attempts, shown.code) == ("sent", 1, None)
+
+
+async def test_inbox_that_does_not_confirm_keeps_nobody_else_waiting(
+    home: House, pipes: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows what became of its message; that the broker takes others is found out at once."""
+    plain = Broker.publish
+
+    async def hangs(self: Broker, exchange: str, routing_key: str, *args: Any, **named: Any) -> None:
+        if routing_key == COMMUNE:
+            raise TransientError("SYS.BROKER")
+        await plain(self, exchange, routing_key, *args, **named)
+
+    monkeypatch.setattr(Broker, "publish", hangs)
+    outbound = _without_broker(home, pipes)
+    hanging = (await home.accept(home.seal(home.document()))).envelope_id
+    assert await outbound.go_round()
+    intake = replace(home.intake, along=outbound.along)
+    other = (await intake.accept(home.seal(home.document(to=(OTHER,))), submitter=SENDER, via="amqp")).envelope_id
+    await outbound.finish()
+    waits, sent = await home.row(hanging), await home.row(other, OTHER)
+    assert (waits.state, waits.attempts, waits.code) == ("queued", 1, "SYS.BROKER")  # It may have got there.
+    assert (sent.state, sent.attempts) == ("sent", 1)
+
+
+async def test_router_without_a_line_leaves_the_work_to_another(home: House, pipes: Broker) -> None:
+    envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
+    async with Broker.connect(_NOWHERE, name="test") as away:
+        cut_off = _without_broker(home, away)
+        with pytest.raises(TransientError):
+            await cut_off.go_round()
+        home.pass_time(timedelta(seconds=2))
+        with pytest.raises(TransientError):
+            await cut_off.go_round()
+        assert (await home.row(envelope_id)).code == "SYS.BROKER"
+        assert await _without_broker(home, pipes).go_round()
+    row = await home.row(envelope_id)
+    assert (row.state, row.attempts, row.code) == ("sent", 1, None)
 
 
 async def test_broker_that_is_back_gets_what_waited(home: House, pipes: Broker) -> None:
