@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 from axis import edxml, seal
 from axis.broker import Incoming
 from axis.clock import Clock
-from axis.errors import Refusal, TransientError, refuse
+from axis.errors import PermanentError, Refusal, TransientError, refuse
 from axis.office import answers, metrics
 from axis.office.answers import Agreed, Declined, Delivered, Permanent, Refused, Registered, Unavailable, Uncertain
 from axis.office.copies import Carries
@@ -152,6 +152,27 @@ class Attempts:
                 await self.state.release(opened.about.envelope_id, attempt)
                 raise
 
+    def _verified(self, received: edxml.Received) -> seal.Verified:
+        """Verify an envelope, by what is in the trust folder now: a key may be younger than our last look into it.
+
+        Raises:
+            Refusal: SIG.*, KEY.*
+            TransientError: It cannot be told now.
+        """
+        try:
+            return seal.verify(received, self.trust.trust, at=self.now(), notary=self.axis)
+        except Refusal:
+            if not self._has_trust_changed():
+                raise
+        return seal.verify(received, self.trust.trust, at=self.now(), notary=self.axis)
+
+    def _has_trust_changed(self) -> bool:
+        """Look into the trust folder; where it cannot be read, what was read before stays in force."""
+        try:
+            return self.trust.refresh()
+        except PermanentError:
+            return False
+
     def _open(self, message: Incoming, attempt: int) -> _Opened:
         """Read and verify an envelope; what is wrong with it is an outcome."""
         envelope_id, digest = str(message.headers["envelope-id"]), str(message.headers["envelope-digest"])
@@ -165,7 +186,7 @@ class Attempts:
         previous = message.headers.get("previous-receipt") or None
         unknown = Coming(carries=Carries.UNKNOWN, previous=previous)
         try:
-            verified = seal.verify(received, self.trust.trust, at=self.now(), notary=self.axis)
+            verified = self._verified(received)
             if verified.digest != digest:
                 raise refuse("SIG.DIGEST", f"{verified.digest[:12]} ≠ {digest[:12]}")
         except TransientError as error:

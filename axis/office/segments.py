@@ -120,7 +120,8 @@ class Segments:
 
     def _make(self) -> _Writing:
         make_folder(self.folder)
-        number = max(self._there(), default=0) + 1
+        # Not the number of one that is missing: what waits in it would be taken for what comes.
+        number = max(self._there() | set(self.needed()), default=0) + 1
         descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         sync_folder(self.folder)
         return _Writing(number, descriptor)

@@ -1,4 +1,4 @@
-"""State: what an office must not forget, in one small file.
+"""State: what an office must not forget, in one small file; small files that wait lie beside it.
 
     envelopes    what came, how often it was tried, what was answered
     orders       what was ordered about which documents, and whether it is decided; it stands when they come later
@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
@@ -988,11 +989,12 @@ def _waiting_files(db: sqlite3.Connection, submission_id: str, segments: Segment
 
 
 def _file_row(row: sqlite3.Row, segments: Segments) -> FileRow:
-    """Return a file with its content if that is small. One whose segment cannot be read is missing, as a large one would be."""
+    """Return a file with its content if that is small. What is not in its segment as it was is missing, as a large one would be."""
     content = row["content"]  # An earlier version kept it here.
     if row["segment"] is not None:
         with contextlib.suppress(OSError):
-            content = segments.read(Place(row["segment"], row["start"]), row["size_bytes"])
+            found = segments.read(Place(row["segment"], row["start"]), row["size_bytes"])
+            content = found if sha256(found).hexdigest() == row["sha256"] else None
     return FileRow(sha256=row["sha256"], size_bytes=row["size_bytes"], folder=row["folder"], content=content)
 
 

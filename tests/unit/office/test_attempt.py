@@ -22,6 +22,7 @@ from axis import (
     Unavailable,
     Uncertain,
     clock,
+    seal,
 )
 from axis.edxml import Organization, ResponseFor, Status
 from axis.errors import PermanentError, TransientError
@@ -249,6 +250,21 @@ async def test_signer_that_the_trust_folder_does_not_know_yet_is_put_off(office:
         await axis._office._open._follow_trust()
         delivery = await axis.deliver(sealed)
     assert (delivery.last.level, delivery.last.code) == (Level.DEFERRED, "DLV.OFFICE_UNAVAILABLE")
+
+
+async def test_key_that_is_younger_than_the_last_look_into_the_trust_folder_is_believed(office: Office) -> None:
+    """The axis has believed it: a refusal would be final."""
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        return Registered("1")
+
+    async with TestAxis(office) as axis:
+        (axis._folder / "trust" / "keys" / f"{SENDER}.key.pem").unlink()
+        pki.issue(axis._folder / "trust", SENDER, name=f"{SENDER} (ví dụ)", now=clock.now())
+        axis.trust = seal.load_trust(axis._folder / "trust")
+        delivery = await axis.deliver(axis.seal(axis.document()))
+    assert delivery.last.level is Level.REGISTERED
 
 
 async def _never(doc: Document) -> Registered:

@@ -180,6 +180,19 @@ async def test_segment_that_is_missing_holds_up_what_was_in_it_alone(tmp_path: P
         assert there.files[0].content == b"there"
 
 
+async def test_number_of_a_segment_that_is_missing_is_not_given_again(tmp_path: Path) -> None:
+    """A state that was copied without them: what comes must not be sent in the place of what is gone."""
+    async with State.open(tmp_path) as state:
+        await _submit(state, "gone", b"gone")
+    (tmp_path / "small" / "1").unlink()
+    async with State.open(tmp_path) as state:
+        await _submit(state, "next", b"next")
+        assert await _due(state) == {"gone": [None], "next": [b"next"]}
+    (tmp_path / "small" / "1").write_bytes(b"GONE")
+    async with State.open(tmp_path) as state:
+        assert await _due(state) == {"gone": [None], "next": [b"next"]}  # It is not what it was.
+
+
 async def test_file_that_an_earlier_version_kept_in_its_table_is_sent(tmp_path: Path) -> None:
     async with State.open(tmp_path) as state:
         await _submit(state, "old", b"old")
