@@ -34,7 +34,7 @@ from typing import IO, Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from axis.errors import PermanentError
+from axis.errors import PermanentError, TransientError
 from axis.ledger import backup as ledgers
 from axis.private import sync_folder
 from axis.seal.folder import AUTHORITIES, CERTIFICATES, REVOCATIONS
@@ -439,8 +439,11 @@ async def _bring(
 
 async def _is_whole(spool: Spool, digest: str, size: int) -> bool:
     found = sha256()
-    async for chunk in spool.stream(digest, size=size):
-        await asyncio.to_thread(found.update, chunk)
+    try:
+        async for chunk in spool.stream(digest, size=size):
+            await asyncio.to_thread(found.update, chunk)
+    except TransientError:  # Of a damaged disk, perhaps. A spool that is not there at all takes no other file either.
+        return False
     return found.hexdigest() == digest
 
 

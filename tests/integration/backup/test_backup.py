@@ -633,6 +633,22 @@ async def test_file_that_is_damaged_in_a_spool_that_survived_is_replaced_and_tol
     assert await _files(here, home.ledger) == whole
 
 
+async def test_file_that_cannot_be_read_in_a_spool_that_survived_is_replaced(
+    home: House, here: Place, there: Place, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a disk does that is damaged where it lies."""
+    (row,) = await home.ledger.attachments_of(await _accepted(home))
+    await _back_up(home, target, here)
+
+    async def unreadable(*_: object, **__: object) -> AsyncIterator[bytes]:
+        yield b""
+        raise TransientError("SYS.SPOOL")
+
+    monkeypatch.setattr(Spool, "stream", unreadable)
+    done = await _restore(home, target, replace(there, spool_url=here.spool_url, staging=here.staging))
+    assert (done.brought, done.replaced) == (0, (row.sha256,))
+
+
 async def test_file_that_is_whole_nowhere_keeps_an_axis_from_being_restored(
     home: House, here: Place, there: Place, target: Path
 ) -> None:
