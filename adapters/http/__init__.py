@@ -8,11 +8,26 @@ is sent again, so nothing is lost while the system is down.
 Spec: docs/adapters.md; the Standard Webhooks specification.
 """
 
+from typing import Any
+
 from adapters.http.interface import Interface
 from adapters.http.options import HttpOptions
 from adapters.http.store import Store
 from adapters.http.system import System
-from axis import Agreed, Declined, Delivered, Document, Notice, Office, Order, Refused, Registered, StatusReport
+from axis import (
+    Agreed,
+    Declined,
+    Delivered,
+    Document,
+    Notice,
+    Office,
+    Order,
+    Refused,
+    Registered,
+    StatusReport,
+    TransientError,
+    Unavailable,
+)
 
 __all__ = ["attach"]
 
@@ -30,13 +45,12 @@ def attach(office: Office) -> None:
 
     @office.on_document
     async def receive(doc: Document) -> Registered | Refused | Delivered:
-        facts = await store.keep(doc)
-        return await system.announce(doc.envelope_id, facts)
+        return await system.announce(doc.envelope_id, await _kept(store, doc))
 
     @office.on_order
     async def pass_on_order(order: Order) -> Agreed | Declined | Delivered:
         if order.document is not None:
-            await store.keep(order.document)  # The system reads it before it answers.
+            await _kept(store, order.document)  # The system reads it before it answers.
         return await system.announce_order(order)
 
     @office.on_status
@@ -49,3 +63,15 @@ def attach(office: Office) -> None:
 
     office.beside(interface.serve)
     office.beside(store.tidy)
+
+
+async def _kept(store: Store, doc: Document) -> dict[str, Any]:
+    """Keep a document for the system and return the facts about it.
+
+    Raises:
+        Unavailable: It cannot be kept now, and the system has heard nothing of it.
+    """
+    try:
+        return await store.keep(doc)
+    except (TransientError, OSError) as error:
+        raise Unavailable("chưa nhận đủ tệp của văn bản / its files could not be kept yet") from error
