@@ -295,7 +295,8 @@ async def stampede(trial: Trial, draw: random.Random) -> None:
 
 async def _until_read_by(trial: Trial, queue: str, readers: int) -> None:
     async with asyncio.timeout(_BACK_S):
-        while f"{queue}\t{readers}" not in (await trial.node.ctl("list_queues", "name", "consumers")).splitlines():  # noqa: ASYNC110
+        # Not the queue's own count: that is of its last look at itself, once a minute.
+        while (await trial.node.ctl("list_consumers", "queue_name")).splitlines().count(queue) != readers:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
 
 
