@@ -109,7 +109,7 @@ class Segments:
         for number in idle[1 + _SPARE :]:
             self._path(number).unlink()
         if idle:
-            self._writing = _Writing(idle[0], os.open(self._path(idle[0]), os.O_WRONLY))
+            self._writing = self._from_start(idle[0])
         self._is_full = False
 
     def close(self) -> None:
@@ -122,9 +122,12 @@ class Segments:
         make_folder(self.folder)
         # Not the number of one that is missing: what waits in it would be taken for what comes.
         number = max(self._there() | set(self.needed()), default=0) + 1
-        descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         sync_folder(self.folder)
-        return _Writing(number, descriptor)
+        return self._from_start(number)
+
+    def _from_start(self, number: int) -> _Writing:
+        return _Writing(number, os.open(self._path(number), os.O_WRONLY))
 
     def _there(self) -> set[int]:
         try:
