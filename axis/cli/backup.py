@@ -1,5 +1,6 @@
 """`axis backup`, `axis restore`: the ledger and the attachments that belong to it, into a folder and back."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,14 +121,15 @@ def _tell_held(manifest: backups.Manifest) -> None:
         f"{f' ({states})' if states else ''}, {manifest.receipts} receipts, last event {manifest.last_event}",
         markup=False,
     )
-    for digest in manifest.missing[:_MOST_SHOWN]:
-        output.console.print(
-            f"  Thiếu tệp / Missing: {digest} is named by the ledger, but not whole in the spool",
-            markup=False,
-            style="red",
-        )
-    if len(manifest.missing) > _MOST_SHOWN:
-        output.console.print(f"  … {len(manifest.missing)} in all; --json names each", style="red")
+    missing = "Thiếu tệp / Missing: {} is named by the ledger, but not whole in the spool"
+    _tell_each(missing, manifest.missing, style="red")
+
+
+def _tell_each(what: str, digests: Sequence[str], *, style: str) -> None:
+    for digest in digests[:_MOST_SHOWN]:
+        output.console.print(f"  {what.format(digest)}", markup=False, style=style)
+    if len(digests) > _MOST_SHOWN:
+        output.console.print(f"  … {len(digests)} in all; --json names each", style=style)
 
 
 def _made_as_dict(target: Path, made: backups.Made) -> dict[str, Any]:
@@ -179,14 +181,8 @@ def _tell_restored(source: Path, done: backups.Restored) -> None:
     )
     _tell_held(held)
     output.console.print(f"  {len(held.files)} attachments, of them brought into the spool: {done.brought}")
-    for digest in done.replaced[:_MOST_SHOWN]:
-        output.console.print(
-            f"  Hỏng, đã thay / Damaged in the spool, replaced by the backup's copy: {digest}",
-            markup=False,
-            style="yellow",
-        )
-    if len(done.replaced) > _MOST_SHOWN:
-        output.console.print(f"  … {len(done.replaced)} in all; --json names each", style="yellow")
+    replaced = "Hỏng, đã thay / Damaged in the spool, replaced by the backup's copy: {}"
+    _tell_each(replaced, done.replaced, style="yellow")
     output.console.print(
         f"  {len(done.trust_placed)} files put into the trust folder; {len(done.trust_kept)} were there and were left as they are"
     )
