@@ -63,6 +63,17 @@ class House:
         """What decides on the mail of closed offices."""
         return Succession(ledger=self.ledger, answers=self.answers, roll=self.answers.roll, now=self.now)
 
+    def outbound(self, broker: Broker) -> Outbound:
+        """Return what publishes."""
+        return Outbound(
+            ledger=self.ledger,
+            broker=broker,
+            answer_within=timedelta(minutes=5),
+            batch=100,
+            ring=lambda: None,
+            now=self.now,
+        )
+
     def orders(self, broker: Broker, outbound: Outbound | None = None) -> Orders:
         """Return what acts on orders and statuses, beside what publishes."""
         return Orders(

@@ -1,7 +1,6 @@
 """A house on each kind of ledger, with pipes to a real broker where they are asked for; log events are captured."""
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,7 @@ async def pipes(rabbitmq: PrivateNode) -> AsyncIterator[Broker]:
 
 @pytest.fixture
 def outbound(home: House, pipes: Broker) -> Outbound:
-    return Outbound(
-        ledger=home.ledger,
-        broker=pipes,
-        answer_within=timedelta(minutes=5),
-        batch=100,
-        ring=lambda: None,
-        now=home.now,
-    )
+    return home.outbound(pipes)
 
 
 @pytest.fixture

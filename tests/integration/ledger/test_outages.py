@@ -12,7 +12,6 @@ import pytest
 from axis import audit
 from axis.broker import Broker, topology
 from axis.dispatch.clock import Bell, Dispatch
-from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import Business, BusinessType
 from axis.errors import TransientError
@@ -75,17 +74,6 @@ async def test_spool_that_cannot_be_written_is_transient(tmp_path: Path) -> None
         assert caught.value.code == "SYS.SPOOL"
 
 
-def _without_broker(home: House, broker: Broker) -> Outbound:
-    return Outbound(
-        ledger=home.ledger,
-        broker=broker,
-        answer_within=timedelta(minutes=5),
-        batch=100,
-        ring=lambda: None,
-        now=home.now,
-    )
-
-
 async def test_deadlines_run_while_the_broker_is_away(home: House) -> None:
     """What nobody answered cannot be looked for then; who is late is reminded, and what is over expires."""
     unanswered = (await home.accept(home.seal(home.document(to=(OTHER,))))).envelope_id
@@ -94,7 +82,7 @@ async def test_deadlines_run_while_the_broker_is_away(home: House) -> None:
     await home.say(Delivered(), await home.row(given))
     home.pass_time(timedelta(days=4))
     async with Broker.connect(_NOWHERE, name="test") as broker:
-        outbound = _without_broker(home, broker)
+        outbound = home.outbound(broker)
         clockwork = Dispatch(
             outbound,
             home.answers,
@@ -119,7 +107,7 @@ async def test_what_could_not_be_published_was_no_attempt(home: House) -> None:
     envelope_id = (await home.accept(home.seal(document))).envelope_id
     deferred = (await home.accept(home.seal(home.document(to=(OTHER,))))).envelope_id
     async with Broker.connect(_NOWHERE, name="test") as broker:
-        outbound = _without_broker(home, broker)
+        outbound = home.outbound(broker)
         for _ in range(20):
             with pytest.raises(TransientError):
                 await outbound.go_round()
@@ -153,7 +141,7 @@ async def test_first_word_of_an_office_after_an_outage_is_its_first(home: House)
     )
     envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
     async with Broker.connect(_NOWHERE, name="test") as broker:
-        outbound = _without_broker(home, broker)
+        outbound = home.outbound(broker)
         for _ in range(3):
             with pytest.raises(TransientError):
                 await outbound.go_round()
@@ -166,7 +154,7 @@ async def test_first_word_of_an_office_after_an_outage_is_its_first(home: House)
 
 async def test_broker_that_is_away_keeps_nobody_waiting_who_asks_the_gateway(home: House) -> None:
     async with Broker.connect(_NOWHERE, name="test") as broker:
-        outbound = replace(_without_broker(home, broker), asking=lambda: (OTHER,))
+        outbound = replace(home.outbound(broker), asking=lambda: (OTHER,))
         first = (await home.accept(home.seal(home.document(to=(COMMUNE, OTHER))))).envelope_id
         with pytest.raises(TransientError):
             await outbound.go_round()
@@ -195,7 +183,7 @@ async def test_inbox_that_does_not_confirm_keeps_nobody_else_waiting(
         await plain(self, exchange, routing_key, *args, **named)
 
     monkeypatch.setattr(Broker, "publish", hangs)
-    outbound = _without_broker(home, pipes)
+    outbound = home.outbound(pipes)
     hanging = (await home.accept(home.seal(home.document()))).envelope_id
     assert await outbound.go_round()
     intake = replace(home.intake, along=outbound.along)
@@ -209,14 +197,14 @@ async def test_inbox_that_does_not_confirm_keeps_nobody_else_waiting(
 async def test_router_without_a_line_leaves_the_work_to_another(home: House, pipes: Broker) -> None:
     envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
     async with Broker.connect(_NOWHERE, name="test") as away:
-        cut_off = _without_broker(home, away)
+        cut_off = home.outbound(away)
         with pytest.raises(TransientError):
             await cut_off.go_round()
         home.pass_time(timedelta(seconds=2))
         with pytest.raises(TransientError):
             await cut_off.go_round()
         assert (await home.row(envelope_id)).code == "SYS.BROKER"
-        assert await _without_broker(home, pipes).go_round()
+        assert await home.outbound(pipes).go_round()
     row = await home.row(envelope_id)
     assert (row.state, row.attempts, row.code) == ("sent", 1, None)
 
@@ -225,7 +213,7 @@ async def test_broker_that_is_back_gets_what_waited(home: House, pipes: Broker) 
     """It is tried out with what leads nowhere, and no document is at stake."""
     envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
     async with Broker.connect(_NOWHERE, name="test") as away:
-        outbound = _without_broker(home, away)
+        outbound = home.outbound(away)
         with pytest.raises(TransientError):
             await outbound.go_round()
         home.pass_time(timedelta(seconds=2))
