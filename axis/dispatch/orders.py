@@ -241,9 +241,8 @@ class Orders:
             return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
 
         found: set[tuple[str, str]] = set()
-        if (
-            lanes
-        ):  # An attempt is on record before it is made: it may be on its way to an inbox that would be found empty.
+        if lanes:
+            # An attempt is on record before it is made: it may be on its way to an inbox that would be found empty.
             await self.left()
         depths = await self.broker.depths([topology.inbox(*lane) for lane in lanes])
         for office, urgent in lanes:

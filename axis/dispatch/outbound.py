@@ -98,9 +98,7 @@ class Outbound:
     now: Clock
     asking: Callable[[], Collection[str]] = _nobody  # The offices that ask the gateway for what is sent to them.
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
-    _under_way: set[asyncio.Future[None]] = field(
-        default_factory=set, init=False
-    )  # Done when a round has been published.
+    _under_way: set[asyncio.Future[None]] = field(default_factory=set, init=False)  # Done when a round is published.
     _failing: _Failing = field(default_factory=_Failing, init=False)
 
     @property

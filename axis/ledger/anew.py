@@ -2,8 +2,9 @@
 
 In the commit that answers that the document is known. A delivery that waits or
 has ended otherwise is left alone, and so is one whose addressee has said since
-that it has the document, or says no to it: its runtime would only repeat that. What an order was
-about stays ended: the originator has taken it back, or sent something instead.
+that it has the document, or says no to it: its runtime would only repeat that.
+What an order was about stays ended: the originator has taken it back, or sent
+something instead.
 
 Spec: docs/protocol/deliveries.md 7; docs/adr/0032.
 """
