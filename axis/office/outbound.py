@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from axis import edxml, seal
 from axis.batches import Batches
-from axis.broker import topology
+from axis.broker import NotPublished, topology
 from axis.clock import Clock
 from axis.contents import Content
 from axis.edxml import values
@@ -213,7 +213,8 @@ class Outbound:
             self._way.failed(code)
             events.submission_put_off(submission_id=due.id, tries=due.failures + 1, code=code)
             pause = _PAUSES[min(due.failures, len(_PAUSES) - 1)]
-            await self.state.tried(due.id, published=False, next_at=self.now() + pause, code=code)
+            stayed = due.is_anew and isinstance(error, NotPublished)
+            await self.state.tried(due.id, published=False, stayed=stayed, next_at=self.now() + pause, code=code)
         except PermanentError as error:
             reason = f"{error.entry.vi.format(detail=error.detail)} / {error.entry.en.format(detail=error.detail)}"
             await self.state.ended(state="failed", at=self.now(), submission_id=due.id, code=error.code, reason=reason)

@@ -783,6 +783,7 @@ class State:
         submission_id: str,
         *,
         published: bool,
+        stayed: bool = False,
         next_at: datetime,
         code: str | None = None,
         uploaded: Collection[str] = (),
@@ -792,6 +793,7 @@ class State:
         Args:
             submission_id: What was tried.
             published: Whether the broker has it.
+            stayed: What was submitted anew has certainly not left: see `goes`.
             next_at: When to try again.
             code: Why it did not work.
             uploaded: Digests of files that the axis has now.
@@ -804,8 +806,8 @@ class State:
             )
             db.execute(
                 "UPDATE submissions SET tries = iif((code IS NULL) = (?1 IS NULL), tries + 1, 1), next_at = ?2, code = ?1,"
-                " state = iif(?3, 'published', state) WHERE id = ?4 AND ended_at IS NULL",
-                (code, _text(next_at), published, submission_id),
+                " state = iif(?3, 'published', state), anew = iif(?4, 1, anew) WHERE id = ?5 AND ended_at IS NULL",
+                (code, _text(next_at), published, stayed, submission_id),
             )
 
         await self._commit(work)

@@ -24,7 +24,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from axis import clock, edxml, receipts, seal
-from axis.broker import Incoming
+from axis.broker import Incoming, NotPublished
 from axis.contents import KINDS, Content, render, root_of, violations_of
 from axis.edxml import AttachmentRef, BusinessType, Organization, values
 from axis.errors import PermanentError, Refusal, TransientError, Violation
@@ -94,7 +94,7 @@ class _Pipes:
         user_id: str | None = None,
     ) -> None:
         if self.down:
-            raise TransientError("SYS.BROKER")
+            raise NotPublished(was_answered=False)
         await self.publish_to(type, body, headers or {})
 
     async def consume_each(

@@ -46,6 +46,11 @@ class _Desk:
             while len(self.arrived) < count:  # noqa: ASYNC110 - what the axis in memory takes, nobody tells.
                 await asyncio.sleep(0.01)
 
+    async def until_put_off(self, submission_id: str) -> None:
+        async with asyncio.timeout(_SOON_S):
+            while (await self.stands(submission_id)).code != "SYS.BROKER":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     async def until_heard(self, count: int) -> None:
         async with asyncio.timeout(_SOON_S):
             while len(self.heard) < count:  # noqa: ASYNC110
@@ -121,6 +126,7 @@ async def test_refusal_that_comes_again_does_not_end_what_is_submitted_anew(desk
     submission_id, refusal = await _refused_once(desk)
     desk.axis.pipes.down = True  # It is kept, and not on its way.
     assert await desk.submit() == submission_id
+    await desk.until_put_off(submission_id)
     await desk.tell(refusal)
     assert (await desk.stands(submission_id)).state == "waiting"
     assert await desk.files_left() == [submission_id]
