@@ -89,7 +89,7 @@ def changed_ns(path: Path) -> int:
         return 0
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Return when the names in a folder are on the disk.
 
     Raises:

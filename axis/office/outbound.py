@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -93,7 +93,7 @@ class Outbound:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_in_thread", Batches(_prepare_all, most=_AT_ONCE))
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where copies of large files wait."""
         return self.state.folder / OUTGOING

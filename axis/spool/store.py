@@ -182,8 +182,8 @@ class Spool:
         self._require_room(len(content))
         blob = Blob(digest, len(content))
         if self._root is not None:
-            beside = self._staging / f"new-{secrets.token_hex(12)}"
-            await asyncio.to_thread(_put_durably, content, digest, beside, self._root / _key(digest))
+            beside = f"{self._staging}/new-{secrets.token_hex(12)}"
+            await asyncio.to_thread(_put_durably, content, digest, beside, f"{self._root}/{_key(digest)}")
             return blob
         found = await asyncio.to_thread(lambda: sha256(content).hexdigest())
         _require_same(found, digest)
@@ -192,7 +192,7 @@ class Spool:
 
     async def _adopt(self, path: Path, blob: Blob) -> None:
         if self._root is not None:
-            await asyncio.to_thread(_give_place, path, self._root / _key(blob.sha256))
+            await asyncio.to_thread(_give_place, os.fspath(path), f"{self._root}/{_key(blob.sha256)}")
             return
         await _told(lambda: obstore.put_async(self._store, _key(blob.sha256), path, chunk_size=_PART_BYTES))
 
@@ -235,7 +235,7 @@ class Spool:
 
     async def _finish(self, growing: "_Part", last: bytes, blob: Blob) -> Blob:
         if self._root is not None:
-            await to_its_end(_finish_durably, growing, last, blob, self._root / _key(blob.sha256))
+            await to_its_end(_finish_durably, growing, last, blob, f"{self._root}/{_key(blob.sha256)}")
             return blob
         await to_its_end(growing.end, last, blob)
         await self._adopt(growing.path, blob)
@@ -301,7 +301,7 @@ class Spool:
         """Return the size of a blob, or None."""
         _require_digest(digest)
         if self._root is not None:
-            return _size_of(self._root / _key(digest))
+            return _size_of(f"{self._root}/{_key(digest)}")
         try:
             return int((await _told(lambda: obstore.head_async(self._store, _key(digest))))["size"])
         except FileNotFoundError:
@@ -334,7 +334,7 @@ class Spool:
 
     async def _range(self, digest: str, start: int, end: int) -> bytes:
         if self._root is not None:
-            return await asyncio.to_thread(_read_range, self._root / _key(digest), start, end)
+            return await asyncio.to_thread(_read_range, f"{self._root}/{_key(digest)}", start, end)
         return bytes(await _told(lambda: obstore.get_range_async(self._store, _key(digest), start=start, end=end)))
 
     async def used_bytes(self) -> int:
@@ -369,56 +369,62 @@ def _require_digest(digest: str) -> None:
         raise PermanentError("API.NOT_FOUND")
 
 
-def _give_place(path: Path, target: Path) -> None:
+def _give_place(path: str, target: str) -> None:
     """Move a file that has been checked to its place, whatever stands there."""
     _move_durably(path, target)
 
 
-def _move_durably(source: Path, target: Path) -> None:
+def _move_durably(source: str, target: str) -> None:
     """Rename within the disk, or copy across disks; then sync the folder that names it."""
     try:
-        folders = [target.parent]
+        folder = os.path.dirname(target)
+        folders = [folder]
         try:
             _move(source, target)
         except FileNotFoundError:  # It is the first in its folder.
-            folders.append(target.parent.parent)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.append(os.path.dirname(folder))
+            os.makedirs(folder, exist_ok=True)
             _move(source, target)
-        for folder in folders:
-            private.sync_folder(folder)
+        for one in folders:
+            private.sync_folder(one)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: str, target: str) -> None:
     try:
-        source.rename(target)
+        os.rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_durably(source, target)
-        source.unlink()
+        _copy_durably(Path(source), Path(target))
+        os.unlink(source)
 
 
-def _put_durably(content: bytes, digest: str, beside: Path, target: Path) -> None:
+def _put_durably(content: bytes, digest: str, beside: str, target: str) -> None:
     """Write a file under the name that its bytes give it.
 
-    Each call of the system lets go of the interpreter and waits for it again, so that there are no more than it takes.
+    Each call of the system lets go of the interpreter and waits for it again, so that there are no more than it takes;
+    and every document comes by, so that paths are texts: to join objects of `pathlib` takes as long as to move a file.
     """
     _require_same(sha256(content).hexdigest(), digest)
     is_kept = False
     try:
-        with beside.open("xb", buffering=0) as file:
-            if file.write(content) < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(beside))
-            os.fsync(file.fileno())
+        opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            if os.write(opened, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), beside)
+            os.fsync(opened)
+        finally:
+            os.close(opened)
         _move_durably(beside, target)
         is_kept = True
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
     finally:
         if not is_kept:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)
 
 
 def _copy_durably(source: Path, target: Path) -> None:
@@ -593,10 +599,10 @@ async def _written(piece: asyncio.Future[None] | None) -> None:
         piece.result()
 
 
-def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: Path) -> None:
+def _finish_durably(growing: _Part, last: bytes, blob: Blob, target: str) -> None:
     """Give a part that is complete its place, if it is what it should be."""
     growing.end(last, blob)
-    _give_place(growing.path, target)
+    _give_place(os.fspath(growing.path), target)
     growing.path.unlink(missing_ok=True)
 
 
@@ -605,19 +611,22 @@ def _require_same(found: str, wanted: str) -> None:
         raise refuse("ATT.DIGEST", f"{found} ≠ {wanted}")
 
 
-def _size_of(path: Path) -> int | None:
+def _size_of(path: str | Path) -> int | None:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
 
 
-def _read_range(path: Path, start: int, end: int) -> bytes:
+def _read_range(path: str, start: int, end: int) -> bytes:
     try:
-        with path.open("rb", buffering=0) as file:
-            return os.pread(file.fileno(), end - start, start)
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(opened, end - start, start)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise TransientError("SYS.SPOOL") from error
 
