@@ -17,7 +17,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from uuid import uuid4
 
-from axis import clock, edxml
+from axis import clock, edxml, seal
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
@@ -340,15 +340,25 @@ class Intake:
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
-        custodies = await asyncio.to_thread(lambda: [self._custody(one) for one in examined])
-        return list(zip(custodies, await self.along(self.ledger.take_custody(custodies)), strict=True))
+        decided = await asyncio.to_thread(lambda: [self._custody(one) for one in examined])
+        custodies = [one for one in decided if isinstance(one, Custody)]
+        if not custodies:
+            return [one for one in decided if isinstance(one, Refusal)]
+        answers = iter(await self.along(self.ledger.take_custody(custodies)))
+        return [one if isinstance(one, Refusal) else (one, next(answers)) for one in decided]
 
-    def _custody(self, one: _Examined) -> Custody:
+    def _custody(self, one: _Examined) -> Custody | Refusal:
+        at = self.now()
+        try:
+            # It was judged a while ago, and whoever verifies it later does so by the time at which it was accepted.
+            seal.require_still_good(one.examined.verified, at)
+        except Refusal as refusal:
+            return refusal
         return custody_of(
             one.examined,
             envelope_id=uuid4().hex,
             voice=self.voice,
-            at=self.now(),
+            at=at,
             lifetimes=self.lifetimes,
             deadlines=self.deadlines,
             via=one.via,

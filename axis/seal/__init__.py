@@ -14,7 +14,7 @@ from axis.seal.peer import check_peer
 from axis.seal.sign import Sealed, SigningKey, seal, seal_message
 from axis.seal.token import Tokens, check_token, make_token
 from axis.seal.trust import Trust, days_left
-from axis.seal.verify import Verified, digest_of, verify
+from axis.seal.verify import Verified, digest_of, require_still_good, verify
 
 __all__ = [
     "Sealed",
@@ -32,6 +32,7 @@ __all__ = [
     "make_password",
     "make_token",
     "password_digest",
+    "require_still_good",
     "seal",
     "seal_message",
     "verify",

@@ -98,8 +98,8 @@ class Trust:
                 return organ_id
         return None
 
-    def require(self, signer: Signer, *, at: datetime, made_at: datetime | None = None) -> None:
-        """Refuse a certificate that was not good at that time.
+    def require(self, signer: Signer, *, at: datetime, made_at: datetime | None = None) -> datetime:
+        """Refuse a certificate that was not good at that time; return until when it is.
 
         Args:
             signer: Whose.
@@ -118,11 +118,12 @@ class Trust:
             standing = self._examine(signer, valid_at)
             self._standings[signer.fingerprint] = standing
         if standing.revoked_at is not None and standing.revoked_at <= at:
-            raise refuse("KEY.REVOKED", _day(standing.revoked_at))
+            raise refuse("KEY.REVOKED", day(standing.revoked_at))
         if self.require_fresh_crl:
             until = standing.revocation_known_until
             if until is None or until < at:
-                raise TransientError("KEY.REVOCATION_UNKNOWN", "CRL" if until is None else f"CRL {_day(until)}")
+                raise TransientError("KEY.REVOCATION_UNKNOWN", "CRL" if until is None else f"CRL {day(until)}")
+        return standing.good_until
 
     def _examine(self, signer: Signer, at: datetime) -> _Standing:
         certificate = signer.certificate
@@ -226,9 +227,9 @@ def _public_key(certificate: x509.Certificate) -> PublicKey | None:
 
 def _require_validity(certificate: x509.Certificate, at: datetime) -> None:
     if at < certificate.not_valid_before_utc:
-        raise refuse("KEY.NOT_YET_VALID", _day(certificate.not_valid_before_utc))
+        raise refuse("KEY.NOT_YET_VALID", day(certificate.not_valid_before_utc))
     if at > certificate.not_valid_after_utc:
-        raise refuse("KEY.EXPIRED", _day(certificate.not_valid_after_utc))
+        raise refuse("KEY.EXPIRED", day(certificate.not_valid_after_utc))
 
 
 def _require_usage(certificate: x509.Certificate) -> None:
@@ -302,7 +303,8 @@ def _revoked_at(crl: x509.CertificateRevocationList, certificate: x509.Certifica
     return entry.revocation_date_utc
 
 
-def _day(moment: datetime) -> str:
+def day(moment: datetime) -> str:
+    """Return how the end of a certificate is told."""
     return f"{moment:%Y-%m-%d %H:%M}Z"
 
 

@@ -25,7 +25,7 @@ from axis.edxml import Message, Received
 from axis.errors import Refusal, refuse
 from axis.seal import profile
 from axis.seal.profile import DSIG, Method, Seal
-from axis.seal.trust import Signer, Trust
+from axis.seal.trust import Signer, Trust, day
 
 _ECDSA = ec.ECDSA(hashes.SHA256())
 _HEADER = "/edXML:edXML/edXML:edXMLEnvelope/edXML:edXMLHeader/edXML:MessageHeader"
@@ -37,6 +37,7 @@ class Opened:
 
     parts: Mapping[str, bytes]  # Canonical bytes by Id, in the order of the profile.
     signer: Signer
+    good_until: datetime  # The certificate.
     digest: str
 
 
@@ -47,7 +48,8 @@ class Verified:
     received: Received
     parts: Mapping[str, bytes]
     message: Message  # Read from `parts`.
-    signer: str  # Fingerprint of the certificate.
+    signer: str  # Fingerprint of the certificate,
+    good_until: datetime  # which ends then.
     digest: str  # SHA-256 over `parts`: THE digest of the envelope, in receipts and for knowing it again.
 
     @property
@@ -78,7 +80,7 @@ def verify(received: Received, trust: Trust, *, at: datetime, notary: str | None
     message = _read(received, opened.parts)
     if message.originator.organ_id != received.originator:
         raise refuse("KEY.WRONG_SIGNER", received.originator)
-    return Verified(received, opened.parts, message, opened.signer.fingerprint, opened.digest)
+    return Verified(received, opened.parts, message, opened.signer.fingerprint, opened.good_until, opened.digest)
 
 
 def open_seal(
@@ -108,9 +110,19 @@ def open_seal(
     """
     seal = profile.read_seal(root, holder, parts)
     signer = _signer(seal, claimed, trust)
-    trust.require(signer, at=at, made_at=made_at)
+    good_until = trust.require(signer, at=at, made_at=made_at)
     opened = profile.open_parts(seal, {name: part for name, part in parts.items() if part is not None})
-    return Opened(opened, signer, profile.digest_of(opened))
+    return Opened(opened, signer, good_until, profile.digest_of(opened))
+
+
+def require_still_good(verified: Verified, at: datetime) -> None:
+    """Refuse an envelope whose certificate has ended since it was verified.
+
+    Raises:
+        Refusal: KEY.EXPIRED
+    """
+    if at > verified.good_until:
+        raise refuse("KEY.EXPIRED", day(verified.good_until))
 
 
 def _signer(seal: Seal, claimed: str, trust: Trust) -> Signer:

@@ -169,6 +169,22 @@ async def test_content_that_was_accepted_makes_no_forged_seal_good(home: House) 
         assert caught.value.code == code
 
 
+async def test_certificate_that_ends_between_judgement_and_custody_is_refused(home: House) -> None:
+    """Whoever verifies it later judges its seal by the time at which it was accepted."""
+    ends = home.at + DAY
+    home.province.register(SENDER, not_after=ends)
+    known = home.roll, home.province.trust()
+    judged = [ends, ends]  # The seal, and the contents.
+    late = replace(
+        home.intake, roll=lambda: known, now=lambda: judged.pop() if judged else ends + timedelta(milliseconds=1)
+    )
+    with pytest.raises(Rejected) as caught:
+        await late.accept(home.seal(home.document()), submitter=SENDER, via="amqp")
+    assert (caught.value.code, judged) == ("KEY.EXPIRED", [])
+    good = replace(home.intake, roll=lambda: known, now=lambda: ends)
+    assert not (await good.accept(home.seal(home.document()), submitter=SENDER, via="amqp")).duplicate
+
+
 async def test_content_whose_file_is_gone_keeps_its_acceptance(home: House, tmp_path: Path) -> None:
     document = home.document()
     await home.bring(SENDER, b"%PDF-1.7")
