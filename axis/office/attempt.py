@@ -87,8 +87,9 @@ class Attempts:
         """Answer one envelope; when this returns, the answer cannot be lost.
 
         Raises:
-            TransientError: SYS.STATE; nothing was promised.
+            TransientError: SYS.STATE, SYS.KEY; nothing was promised.
         """
+        self.voice.key.require(self.now())  # What is not going to be answered is not worked on.
         began = time.perf_counter()
         attempt = int(message.headers["attempt"])
         opened = self._open(message, attempt)
@@ -285,9 +286,16 @@ class Attempts:
         """Sign what is to be said and keep it in one commit.
 
         Raises:
-            TransientError: SYS.STATE; the order was answered meanwhile, and the attempt is to begin anew.
+            TransientError: SYS.STATE; the order was answered meanwhile, and the attempt is to begin anew. SYS.KEY; the
+                next key signs what the office has said.
         """
         at, about = self.now(), opened.about
+        try:
+            self.voice.key.require(at)
+        except TransientError:
+            if isinstance(outcome, answers.Said):
+                await self.state.answered(about.envelope_id, answers.dump(outcome))
+            raise
         if begun.held:
             kept = await self.orders.settle(outcome, about, begun.held, previous=previous, attempt=attempt, at=at)
             if kept is None:

@@ -161,6 +161,9 @@ _SENT = (
 )
 
 
+_TWIN = "SELECT answer FROM envelopes WHERE digest = ? AND answer IS NOT NULL"
+
+
 # Of each envelope all that is untaken, oldest first; nothing of one whose oldest was put off.
 _UNTAKEN = (
     "SELECT digest, envelope_id, xml, tries, about IS NOT NULL AS was_verified, (SELECT id FROM submissions WHERE seq = (SELECT max(seq) FROM (SELECT seq"
@@ -198,7 +201,7 @@ class Begun:
     unanswered: int = 0  # Attempts before this one that ended without any answer.
     is_uncertain: bool = False  # One of those before may have done its work, and the handler has said nothing since.
     head: str | None = None  # Digest of our last receipt about it.
-    twin: str | None = None  # The final answer to the same content under another envelope id.
+    twin: str | None = None  # The answer to the same content: signed under another envelope id, or not signed yet.
     withdrawn_by: str | None = None  # Document id of an order that stands: it is not to be taken.
     copies: tuple[Copy, ...] = ()  # Of the targets of an order, the newest first.
     is_foreign: bool = False  # The targets are here, and another office has sent them.
@@ -399,10 +402,7 @@ class State:
                 return Begun(repeat=_last_said(db, about.envelope_id, row["answered_attempt"]))
             if row["unanswered"] and not alone:
                 return Begun(is_suspect=True)
-            twin = db.execute(
-                "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
-                (about.envelope_digest, about.envelope_id),
-            ).fetchone()
+            twin = db.execute(_TWIN, (about.envelope_digest,)).fetchone()
             is_uncertain = bool(row["uncertain"] or row["unanswered"])
             kind, code = what.carries, what.code
             if is_uncertain and kind is Carries.UNKNOWN:  # What may be here was read when it was handed over.
@@ -427,6 +427,14 @@ class State:
             )
 
         return await self._commit(work)
+
+    async def answered(self, envelope_id: str, answer: str) -> None:
+        """Keep the office's own words about an envelope until they can be signed; see `answers.dump`."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE envelopes SET answer = ? WHERE envelope_id = ?", (answer, envelope_id))
+
+        await self._commit(work)
 
     async def release(self, envelope_id: str, attempt: int) -> None:
         """Take back an attempt that we ourselves broke off; it may have done its work. One that was answered stays."""

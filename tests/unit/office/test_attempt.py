@@ -29,7 +29,8 @@ from axis.errors import PermanentError, TransientError
 from axis.office import OfficeSettings
 from axis.office.answers import dump, load
 from axis.office.suspects import Suspects
-from axis.office.testing import SENDER, TestAxis
+from axis.office.testing import OFFICE, SENDER, TestAxis
+from axis.receipts.voice import Voice
 from axis.seal import pki
 
 
@@ -56,6 +57,45 @@ async def test_registered_is_said_as_delivered_then_registered(office: Office) -
         delivery = await axis.deliver(axis.document(), {"125.pdf": b"%PDF-1.7"})
     assert _levels(delivery) == ["delivered", "registered"]
     assert (delivery.last.number, delivery.last.status_code) == ("417", "03")
+
+
+async def test_answer_that_cannot_be_signed_any_more_is_signed_with_the_next_key(
+    office: Office, tmp_path: Path
+) -> None:
+    """The office's system has the document: it must not get it once more."""
+    calls = []
+
+    @office.on_document
+    async def receive(doc: Document) -> Registered:
+        calls.append(doc.attempt)
+        while clock.now() <= short.certificate.not_valid_after_utc:  # noqa: ASYNC110 - nobody tells.
+            await asyncio.sleep(0.05)
+        return Registered("417")
+
+    async with TestAxis(office) as axis:
+        attempts = office._open.attempts
+        voice = attempts.voice
+        pki.init(tmp_path, name="CA (ví dụ)", now=clock.now())
+        pki.issue(tmp_path, OFFICE, name="UBND xã (ví dụ)", now=clock.now(), lifetime=timedelta(seconds=2))
+        keys, certificates = tmp_path / "keys", tmp_path / "certs"
+        short = seal.SigningKey.load(keys / f"{OFFICE}.key.pem", certificates / f"{OFFICE}.pem")
+        object.__setattr__(attempts, "voice", Voice(OFFICE, short))
+        delivering = asyncio.create_task(axis.deliver(axis.document()))
+        while not await _answers(office):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        another = asyncio.create_task(axis.deliver(axis.document()))
+        await asyncio.sleep(0.2)
+        assert calls == [1]  # What is not going to be answered is not worked on.
+        object.__setattr__(attempts, "voice", voice)
+        delivery = await delivering
+        another.cancel()
+    assert _levels(delivery) == ["delivered", "registered"]
+    assert calls[:1] == [1]
+
+
+async def _answers(office: Office) -> list[str]:
+    query = "SELECT answer FROM envelopes WHERE answer IS NOT NULL"
+    return await office._open.state._commit(lambda db: [row["answer"] for row in db.execute(query)])
 
 
 async def test_refused_is_signed_with_its_reason_and_never_tried_again(office: Office) -> None:
@@ -349,7 +389,9 @@ async def _say_that_attempts_died(office: Office, unanswered: list[str], dead: l
         for envelope_id in unanswered:
             values = (int(envelope_id in dead), envelope_id)
             db.execute(
-                "UPDATE envelopes SET level = NULL, answered_attempt = 0, unanswered = ? WHERE envelope_id = ?", values
+                "UPDATE envelopes SET level = NULL, answer = NULL, answered_attempt = 0, unanswered = ?"
+                " WHERE envelope_id = ?",
+                values,
             )
 
     await office._open.state._commit(work)

@@ -26,7 +26,7 @@ _ASKED = {  # With every message, or every second.
     "untaken receipts": state._UNTAKEN,
     "order that stands": ORDERS_ABOUT,
     "what was sent": state._SENT,
-    "twin": "SELECT answer FROM envelopes WHERE digest = ? AND envelope_id <> ? AND answer IS NOT NULL",
+    "twin": state._TWIN,
 }
 
 
