@@ -48,12 +48,16 @@ def unpack(kind: str, body: bytes) -> list[bytes]:
     """Return the receipts of a message.
 
     Raises:
-        Refusal: RCT.INVALID; it is no bundle.
+        Refusal: RCT.INVALID; it is no bundle, or a larger one than anybody makes: in a message of 4 KB, packed, a million
+            receipts of nothing would fit.
     """
     if kind != RECEIPTS:
         return [body]
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while at < len(body):
+        if len(found) >= MOST:
+            raise refuse("RCT.INVALID", f"bundle: > {MOST}")
         colon = body.find(b":", at, at + _LENGTH_DIGITS + 1)
         digits = body[at:colon]
         end = colon + 1 + (int(digits) if colon > at and digits.isdigit() else len(body))
@@ -63,4 +67,6 @@ def unpack(kind: str, body: bytes) -> list[bytes]:
         at = end + 1
     if not found:
         raise refuse("RCT.INVALID", "empty bundle")
+    if len(found) > 1 and sum(map(len, found)) > MOST_BYTES:
+        raise refuse("RCT.INVALID", f"bundle: > {MOST_BYTES} bytes")
     return found

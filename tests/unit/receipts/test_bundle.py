@@ -34,6 +34,15 @@ def test_what_is_no_bundle_is_refused(body: bytes) -> None:
     assert caught.value.code == "RCT.INVALID"
 
 
+@pytest.mark.parametrize("sizes", [[0] * (bundle.MOST + 1), [bundle.MOST_BYTES // 2, bundle.MOST_BYTES // 2 + 1]])
+def test_what_is_more_than_anybody_packs_is_refused(sizes: list[int]) -> None:
+    """A router would judge each of a million, and so would the next one that got the message."""
+    with pytest.raises(Refusal) as caught:
+        bundle.unpack(*bundle.pack([bytes(size) for size in sizes]))
+    assert caught.value.code == "RCT.INVALID"
+    assert len(bundle.unpack(*bundle.pack([bytes(size) for size in sizes[1:]]))) == len(sizes) - 1
+
+
 @given(st.lists(st.integers(0, bundle.MOST_BYTES * 2), max_size=8), st.integers(0, 250))
 def test_portions_hold_everything_once_and_not_too_much(sizes: list[int], small: int) -> None:
     items = [(bytes(size), number) for number, size in enumerate([*sizes, *[10] * small])]
