@@ -1,11 +1,11 @@
-"""Protocol: HTTP as uvicorn speaks it, with an end to how much and how long a stranger may say before a request.
+"""Protocol: HTTP as uvicorn speaks it, with an end to how much and how long a stranger may say around a request.
 
 The parser has no limit of its own: without these, a connection that has shown
-no token could send a head without end, or nothing at all for ever. What the
-server refuses before the application hears of it is a problem document too.
-What it knows of TLS it tells the application, as uvicorn itself does not.
+no token could send a head or trailers without end, or nothing at all for ever.
+What the server refuses before the application hears of it is a problem document
+too. What it knows of TLS it tells the application, as uvicorn itself does not.
 
-Spec: docs/protocol/gateway.md 6; RFC 9457; ASGI TLS extension 0.2.
+Spec: docs/protocol/gateway.md 6; RFC 9110 6.5.1 (trailers); RFC 9457; ASGI TLS extension 0.2.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._head_bytes = 0
+        self._unused_bytes = 0  # What has come since the last end of a head, piece of a body or end of a message.
         self._in_head = False
         self._first: asyncio.TimerHandle | None = None
         self._tls: dict[object, object] | None = None
@@ -50,26 +50,40 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a request is known."""
+        """Count what nobody is given: a head that has not ended, blank lines, extensions of chunks, trailers."""
+        self._unused_bytes += len(data)
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.head_most_bytes:
-                self.transport.close()
+        if self._unused_bytes > self.head_most_bytes:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
-        self._head_bytes, self._in_head = 0, True
+        """Begin a head."""
+        self._in_head = True
         super().on_message_begin()
         if self._tls is not None:
             self.scope["extensions"] = {"tls": self._tls}
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Trailers are discarded: what comes behind a body must not pass for what stood before it."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """End counting: the rest is the application's to read, or not."""
-        self._in_head = False
+        """End the head: the body is the application's to read, or not."""
+        self._unused_bytes, self._in_head = 0, False
         self._stop_waiting()
         self.app = _too_many() if self._is_full() else self._served
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew."""
+        self._unused_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Count anew."""
+        self._unused_bytes = 0
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

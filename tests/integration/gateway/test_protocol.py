@@ -1,4 +1,4 @@
-"""What a stranger may say before a request, on a real socket."""
+"""What a stranger may say around a request, on a real socket."""
 
 import asyncio
 import ssl
@@ -36,7 +36,15 @@ async def _served(
             heard.append(request.scope.get("extensions"))
         return Response(str(len(await request.body())))
 
-    app = Starlette(routes=[Route("/", length, methods=["POST"])])
+    async def names(request: Request) -> Response:
+        await request.body()
+        return Response(b" ".join(name for name, _ in request.scope["headers"]))
+
+    async def at_once(_: Request) -> Response:
+        return Response("no", 401)
+
+    served = {"/": length, "/names": names, "/at-once": at_once}
+    app = Starlette(routes=[Route(path, answer, methods=["POST"]) for path, answer in served.items()])
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -116,6 +124,44 @@ async def test_connection_beyond_the_most_is_told_so_as_a_problem() -> None:
 async def test_connection_that_says_nothing_ends(said: bytes) -> None:
     async with _served(_Hasty) as port:
         assert await _say(port, said) == b""
+
+
+async def test_trailers_are_no_headers() -> None:
+    post = b"POST /names HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with _served(BoundedHttp) as port:
+        answer = await _say(port, post + b"1\r\nx\r\n0\r\nAuthorization: late\r\n\r\n")
+        assert answer.endswith(b"\r\n\r\nhost connection transfer-encoding")
+
+
+@pytest.mark.parametrize("path", [b"/", b"/at-once"])
+@pytest.mark.parametrize(
+    ("begun", "without_end"),
+    [
+        (b"0\r\n", b"a: b\r\n" * 10_000),  # Trailers.
+        (b"0\r\na: ", b"b" * 60_000),  # A trailer.
+        (b"1;", b"b" * 60_000),  # An extension of a chunk.
+    ],
+)
+async def test_what_stands_about_a_body_has_an_end(path: bytes, begun: bytes, without_end: bytes) -> None:
+    post = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with _served(BoundedHttp) as port:
+        assert (await _say(port, post + begun, *[without_end] * 50)).partition(b" ")[2][:3] in (b"", b"401")
+
+
+async def test_blank_lines_before_a_request_have_an_end() -> None:
+    async with _served(BoundedHttp) as port:
+        assert await _say(port, *[b"\r\n" * 30_000] * 50) == b""
+
+
+async def test_request_that_comes_right_behind_a_large_one_is_answered() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000)
+    last = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\n"
+    async with _served(BoundedHttp) as port:
+        answers = await _say(port, post * 3 + last[:30], last[30:] + b"x")
+        assert [answer.rpartition(b"\r\n\r\n")[2] for answer in answers.split(b"HTTP/1.1 200 OK")[1:]] == [
+            *[b"200000"] * 3,
+            b"1",
+        ]
 
 
 # --- over TLS ------------------------------------------------------------------------------
