@@ -1,9 +1,11 @@
 """Protocol: HTTP as uvicorn speaks it, with an end to how much and how long a stranger may say around a request.
 
 The parser has no limit of its own: without these, a connection that has shown
-no token could send a head or trailers without end, or nothing at all for ever.
-What the server refuses before the application hears of it is a problem document
-too. What it knows of TLS it tells the application, as uvicorn itself does not.
+no token could send a head or trailers without end, or keep its place for ever
+and never end a head. A body that the application waits for is the application's
+to give up. What the server refuses before the application hears of it is a
+problem document too. What it knows of TLS it tells the application, as uvicorn
+itself does not.
 
 Spec: docs/protocol/gateway.md 6; RFC 9110 6.5.1 (trailers); RFC 9457; ASGI TLS extension 0.2.
 """
@@ -26,13 +28,13 @@ class BoundedHttp(HttpToolsProtocol):
     """Closes a connection whose request line and headers are too large, or do not come."""
 
     head_most_bytes: ClassVar[int] = 64 * 1024
-    first_within_s: ClassVar[float] = 30.0
+    head_within_s: ClassVar[float] = 30.0
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._unused_bytes = 0  # What has come since the last end of a head, piece of a body or end of a message.
         self._in_head = False
-        self._first: asyncio.TimerHandle | None = None
+        self._awaited: asyncio.TimerHandle | None = None  # The next head.
         self._tls: dict[object, object] | None = None
         self._served = self.app
         # Ours to look at: the server's own answer is plain text.
@@ -42,7 +44,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Give the first request its time."""
         super().connection_made(transport)
         self._tls = _tls(transport.get_extra_info("ssl_object"))
-        self._first = self.loop.call_later(self.first_within_s, transport.close)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -85,6 +87,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._unused_bytes = 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Give the next request its time, also where a body that was not waited for stands before it."""
+        super().on_response_complete()
+        if self.cycle.response_complete:  # Else the next is here already, and being served.
+            self._await_head()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         answer = problems.problem("API.PARAMETER", detail="HTTP", status=400, headers=_CLOSE)
@@ -95,10 +103,14 @@ class BoundedHttp(HttpToolsProtocol):
     def _is_full(self) -> bool:
         return self._most is not None and max(len(self.connections), len(self.tasks)) >= self._most
 
+    def _await_head(self) -> None:
+        # Whatever comes in between does not prolong it: a byte now and then would hold the place for ever.
+        self._awaited = self.loop.call_later(self.head_within_s, self.transport.close)
+
     def _stop_waiting(self) -> None:
-        if self._first is not None:
-            self._first.cancel()
-            self._first = None
+        if self._awaited is not None:
+            self._awaited.cancel()
+            self._awaited = None
 
 
 def _too_many() -> JSONResponse:

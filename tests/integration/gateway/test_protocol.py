@@ -24,7 +24,11 @@ _SOON_S = 10.0
 
 
 class _Hasty(BoundedHttp):
-    first_within_s = 0.3
+    head_within_s = 0.3
+
+
+class _LessHasty(BoundedHttp):
+    head_within_s = 1.0  # For a request that must not come too late.
 
 
 @asynccontextmanager
@@ -80,6 +84,13 @@ async def _say(port: int, *pieces: bytes, trusting: ssl.SSLContext | None = None
         return b""
     finally:
         writer.close()
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionError:  # It ended while something was on its way.
+        return b""
 
 
 async def test_request_of_any_size_is_read_and_its_head_has_an_end() -> None:
@@ -162,6 +173,55 @@ async def test_request_that_comes_right_behind_a_large_one_is_answered() -> None
             *[b"200000"] * 3,
             b"1",
         ]
+
+
+_NOTHING_LEFT = b"POST /at-once HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+_BODY_LEFT = b"POST /at-once HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "then"),
+    [
+        (_NOTHING_LEFT, b"P"),
+        (_NOTHING_LEFT, b"POST / HTTP/1.1\r\nHo"),
+        (_NOTHING_LEFT, b"\r\n"),
+        (_BODY_LEFT, b"x"),
+        (_BODY_LEFT.replace(b"Content-Length: 1000000", b"Transfer-Encoding: chunked"), b"1;"),
+    ],
+)
+async def test_connection_that_was_answered_and_brings_no_other_request_ends(asked: bytes, then: bytes) -> None:
+    async with _served(_Hasty) as port, asyncio.timeout(_SOON_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked)
+        assert (await reader.readuntil(b"\r\n\r\nno")).startswith(b"HTTP/1.1 401 ")
+        writer.write(then)
+        assert await _rest(reader) == b""
+        writer.close()
+
+
+async def test_bytes_that_trickle_in_behind_an_answer_do_not_keep_the_connection() -> None:
+    async with _served(_Hasty) as port, asyncio.timeout(_SOON_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(_BODY_LEFT)
+        await reader.readuntil(b"\r\n\r\nno")
+        ended = asyncio.create_task(_rest(reader))
+        while not ended.done():
+            writer.write(b"x")
+            await asyncio.wait([ended], timeout=0.05)
+        assert ended.result() == b""
+        writer.close()
+
+
+async def test_body_that_is_waited_for_may_take_its_time() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx"
+    async with _served(_LessHasty) as port, asyncio.timeout(_SOON_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(post)
+            await asyncio.sleep(1.5 * _LessHasty.head_within_s)
+            writer.write(b"y")
+            assert (await reader.readuntil(b"\r\n\r\n2")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
 
 
 # --- over TLS ------------------------------------------------------------------------------
