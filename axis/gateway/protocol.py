@@ -2,15 +2,16 @@
 
 The parser has no limit of its own: without these, a connection that has shown
 no token could send a head or trailers without end, or keep its place for ever
-and never end a head. A body that the application waits for is the application's
-to give up. What the server refuses before the application hears of it is a
-problem document too. What it knows of TLS it tells the application, as uvicorn
-itself does not.
+and never end a head, or never read an answer. A body that the application waits
+for is the application's to give up. What the server refuses before the
+application hears of it is a problem document too. What it knows of TLS it tells
+the application, as uvicorn itself does not.
 
-Spec: docs/protocol/gateway.md 6; RFC 9110 6.5.1 (trailers); RFC 9457; ASGI TLS extension 0.2.
+Spec: docs/protocol/gateway.md 6; RFC 9110 6.5.1 (trailers); RFC 9457; tcp(7), TCP_USER_TIMEOUT; ASGI TLS extension 0.2.
 """
 
 import asyncio
+import socket
 import ssl
 from typing import Any, ClassVar
 
@@ -25,10 +26,11 @@ _TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection whose request line and headers are too large, or do not come."""
+    """Ends a connection whose request line and headers are too large, or do not come, or that takes no answer."""
 
     head_most_bytes: ClassVar[int] = 64 * 1024
     head_within_s: ClassVar[float] = 30.0
+    silence_s: ClassVar[float] = 60.0  # Of the other side, while it takes nothing of an answer.
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -44,6 +46,10 @@ class BoundedHttp(HttpToolsProtocol):
         """Give the first request its time."""
         super().connection_made(transport)
         self._tls = _tls(transport.get_extra_info("ssl_object"))
+        # The kernel's to end: to close a transport waits for what is unsent, for ever.
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self.silence_s * 1000)
+        )
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,6 +1,7 @@
 """What a stranger may say around a request, on a real socket."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,10 +22,12 @@ from tests.integration.gateway.conftest import write_pair
 from tests.province import Province
 
 _SOON_S = 10.0
+_LARGE_BYTES = 20_000_000  # More than the kernel takes in for who does not read.
 
 
 class _Hasty(BoundedHttp):
     head_within_s = 0.3
+    silence_s = 0.3
 
 
 class _LessHasty(BoundedHttp):
@@ -47,7 +50,10 @@ async def _served(
     async def at_once(_: Request) -> Response:
         return Response("no", 401)
 
-    served = {"/": length, "/names": names, "/at-once": at_once}
+    async def large(_: Request) -> Response:
+        return Response(bytes(_LARGE_BYTES))
+
+    served = {"/": length, "/names": names, "/at-once": at_once, "/large": large}
     app = Starlette(routes=[Route(path, answer, methods=["POST"]) for path, answer in served.items()])
     server = uvicorn.Server(
         uvicorn.Config(
@@ -222,6 +228,21 @@ async def test_body_that_is_waited_for_may_take_its_time() -> None:
             writer.write(b"y")
             assert (await reader.readuntil(b"\r\n\r\n2")).startswith(b"HTTP/1.1 200 ")
         writer.close()
+
+
+@pytest.mark.parametrize("then", [b"keep-alive", b"close"])
+async def test_connection_whose_answer_nobody_reads_gives_up_its_place(then: bytes) -> None:
+    post = b"POST /%b HTTP/1.1\r\nHost: x\r\nConnection: %b\r\nContent-Length: 0\r\n\r\n"
+    async with _served(_Hasty, most=2) as port, asyncio.timeout(_SOON_S):
+        with socket.socket() as unread:
+            unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            unread.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(unread, ("127.0.0.1", port))
+            await loop.sock_sendall(unread, post % (b"large", then))
+            assert await loop.sock_recv(unread, 12) == b"HTTP/1.1 200"
+            while (await _say(port, post % (b"at-once", b"close"))).startswith(b"HTTP/1.1 503 "):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 # --- over TLS ------------------------------------------------------------------------------
