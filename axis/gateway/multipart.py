@@ -11,7 +11,7 @@ Spec: RFC 7578; docs/protocol/gateway.md 4.
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from axis.edxml import Inline, Splitter, limits
@@ -39,18 +39,21 @@ class Form:
         self._headers: dict[bytes, bytes] = {}
         self._header: tuple[bytes, bytes] = b"", b""
         self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._field,
-                "on_header_value": self._value,
-                "on_header_end": self._header_ended,
-                "on_headers_finished": self._named,
-                "on_part_data": lambda data, start, end: self._data(data[start:end]),
-                "on_end": self._end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._field,
+                    "on_header_value": self._value,
+                    "on_header_end": self._header_ended,
+                    "on_headers_finished": self._named,
+                    "on_part_data": lambda data, start, end: self._data(data[start:end]),
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:  # The boundary is too long.
+            raise NotAForm("boundary") from error
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the stream.
@@ -60,7 +63,7 @@ class Form:
         """
         try:
             self._parser.write(data)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise NotAForm(str(error)[:120]) from error
 
     def require_end(self) -> None:

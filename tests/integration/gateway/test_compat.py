@@ -512,6 +512,7 @@ def _part(name: str, content: bytes) -> bytes:
     [
         ("application/xml", written(), "API.MEDIA_TYPE"),
         ("multipart/form-data", _part("edocFile", written()) + _END, "API.MEDIA_TYPE"),
+        ("multipart/form-data; boundary=" + "b" * 300, _part("edocFile", written()) + _END, "API.MEDIA_TYPE"),
         ("multipart/form-data; boundary=b", _part("edocFile", written()), "API.PARAMETER"),
         ("multipart/form-data; boundary=b", _part("messageType", b"edoc") + _END[2:], "API.PARAMETER"),
         ("multipart/form-data; boundary=b", b"nothing of the kind", "API.PARAMETER"),

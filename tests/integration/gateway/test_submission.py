@@ -87,6 +87,7 @@ async def test_form_that_is_none_is_refused(sender: httpx.AsyncClient, home: Hou
     for body, kind in (
         (b"x", "multipart/form-data"),
         (b"x", "multipart/form-data; boundary=B"),
+        (b"x", "multipart/form-data; boundary=" + "B" * 300),
         (head + b"\r\n" + sealed, "multipart/form-data; boundary=B"),
         (head + b"Content-Transfer-Encoding: base64\r\n\r\neA==\r\n--B--\r\n", "multipart/form-data; boundary=B"),
         (head.replace(b"envelope", b"other") + b"\r\nx\r\n--B--\r\n", "multipart/form-data; boundary=B"),
