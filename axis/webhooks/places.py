@@ -6,7 +6,8 @@ leads nowhere. Public addresses are allowed; private ones only where the
 operator has listed the host or its network, because a province's offices live
 in private networks and so do its databases.
 
-Spec: docs/protocol/webhooks.md 2; RFC 6890 (special-purpose addresses); OWASP, "Server-Side Request Forgery".
+Spec: docs/protocol/webhooks.md 2; RFC 6890 (special-purpose addresses); IANA, "Internet Protocol
+Version 6 Address Space"; OWASP, "Server-Side Request Forgery".
 """
 
 import asyncio
@@ -25,8 +26,11 @@ _RESOLVE_S = 5.0
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Addresses that stand for others behind them: what they lead to is not what is judged.
-_IN_DISGUISE = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+# All of IPv6 that is given out for the whole world. Of the rest, the ipaddress module takes for global what stands for an
+# IPv4 address (::/96, ::ffff:0:0:0/96, 64:ff9b::/96), what was for one site (fec0::/10) and what is reserved.
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
+# Addresses in it that stand for others behind them: what they lead to is not what is judged.
+_IN_DISGUISE = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Allowed:
         inside = _inside(address)
         if inside != address:
             return self.permits(host, inside)
-        return address.is_global and not address.is_multicast and not any(address in one for one in _IN_DISGUISE)
+        return _is_public(address)
 
     async def address_of(self, place: Place) -> str | None:
         """Return an address of a place that the axis may connect to; None if it has none.
@@ -110,6 +114,12 @@ def _inside(address: Address) -> Address:
     """Return the address that is meant: an IPv4 one may be written as an IPv6 one."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def _is_public(address: Address) -> bool:
+    if not address.is_global or address.is_multicast or any(address in one for one in _IN_DISGUISE):
+        return False
+    return address.version == 4 or address in _GIVEN_OUT
 
 
 def _is_plain(url: str) -> bool:

@@ -21,13 +21,17 @@ _SOME = Allowed.of(["10.8.0.0/16", "qlvb.tinh.vn", "192.168.7.9", "fd00:8::/32"]
         "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "10.8.0.5", "172.16.0.1", "192.168.1.1", "169.254.169.254",  # noqa: S104
         "100.64.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "198.18.0.1", "::1", "::", "fe80::1", "fd00::1",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:0:a00:1::",
+        "64:ff9b:1::a00:1", "::a00:1", "::7f00:1", "::1.1.1.1", "::ffff:0:a00:1", "::ffff:0:7f00:1", "fec0::1", "feff::1",
+        "5f00::1", "4000::1",
     ],
 )  # fmt: skip
 def test_private_address_is_not_permitted_by_itself(address: str) -> None:
     assert not _NOTHING.permits("receiver.example.vn", ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "203.162.0.11", "2001:4860:4860::8888", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "203.162.0.11", "2001:4860:4860::8888", "2405:4800::1", "::ffff:1.1.1.1"]
+)
 def test_public_address_is_permitted(address: str) -> None:
     assert _NOTHING.permits("receiver.example.vn", ipaddress.ip_address(address))
 
