@@ -212,14 +212,33 @@ def _agreed_form(answer: httpx.Response) -> dict[str, Any]:
 
 
 _Said = Mapping[str, Any]
+
+
+def _text(said: _Said, name: str) -> str:
+    """Return a text of an answer, "" if it is null or not there. A number of the register may be written as one.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    match said.get(name):
+        case None:
+            return ""
+        case str(text):
+            return text
+        case int(number) if not isinstance(number, bool):
+            return str(number)
+        case _:
+            raise ValueError(f"{name} is no text")
+
+
 _ANSWERS: dict[str, Callable[[_Said], Registered | Refused | Delivered]] = {
-    "registered": lambda said: Registered(str(said["number"]), str(said.get("note", ""))),
-    "refused": lambda said: Refused(str(said["reason"])),
+    "registered": lambda said: Registered(_text(said, "number"), _text(said, "note")),
+    "refused": lambda said: Refused(_text(said, "reason")),
     "delivered": lambda _said: Delivered(),
 }
 _DECISIONS: dict[str, Callable[[_Said], Agreed | Declined | Delivered]] = {
-    "agreed": lambda said: Agreed(str(said.get("note", "")), str(said.get("number", ""))),
-    "declined": lambda said: Declined(str(said["reason"])),
+    "agreed": lambda said: Agreed(_text(said, "note"), _text(said, "number")),
+    "declined": lambda said: Declined(_text(said, "reason")),
     "delivered": lambda _said: Delivered(),
 }
 

@@ -16,8 +16,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from axis.edxml import codes
+from axis.errors import fit
 
+_MOST_CHARS = 1000  # Of one text, as in a receipt.
 _OWN_ANSWER = {"02": "Refused", "03": "Registered"}
+
+
+def _said(text: object) -> str:
+    """Return a text as the state and a receipt can carry it; None, as a register has it for "not there", says nothing."""
+    return "" if text is None else fit(str(text).strip(), _MOST_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,8 @@ class Registered:
     note: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "number", str(self.number).strip())
+        object.__setattr__(self, "number", _said(self.number))
+        object.__setattr__(self, "note", _said(self.note))
         if not self.number:
             raise ValueError("a registered document has a number")
 
@@ -40,7 +48,7 @@ class Refused:
     reason: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reason", str(self.reason).strip())
+        object.__setattr__(self, "reason", _said(self.reason))
         if not self.reason:
             raise ValueError("a refusal gives its reason")
 
@@ -58,6 +66,7 @@ class Progress:
     note: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "note", _said(self.note))
         if self.status_code in _OWN_ANSWER:
             raise ValueError(f"status {self.status_code} is said with {_OWN_ANSWER[self.status_code]}")
         known = codes.STATUSES.get(self.status_code)
@@ -75,7 +84,8 @@ class Agreed:
     number: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "number", str(self.number).strip())
+        object.__setattr__(self, "note", _said(self.note))
+        object.__setattr__(self, "number", _said(self.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Declined:
     reason: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reason", str(self.reason).strip())
+        object.__setattr__(self, "reason", _said(self.reason))
         if not self.reason:
             raise ValueError("an order is declined with a reason")
 

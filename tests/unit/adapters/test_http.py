@@ -126,6 +126,12 @@ async def test_registered_answer_becomes_the_receipt(axis: TestAxis, system: Doc
     assert system.ids == [delivery.envelope_id]
 
 
+async def test_null_in_an_answer_is_nothing_said(axis: TestAxis, system: DocumentSystem) -> None:
+    system.answer = lambda _event: JSONResponse({"answer": "registered", "number": "417", "note": None})
+    delivery = await axis.deliver(axis.document())
+    assert (delivery.last.level, delivery.last.number, delivery.last.reason) == (Level.REGISTERED, "417", "")
+
+
 _CANNOT, _MAY_HAVE = "DLV.OFFICE_UNAVAILABLE", "DLV.UNCERTAIN"
 
 
@@ -152,6 +158,14 @@ _CANNOT, _MAY_HAVE = "DLV.OFFICE_UNAVAILABLE", "DLV.UNCERTAIN"
         (Response(status_code=504), Level.DEFERRED, _MAY_HAVE, "504"),
         (JSONResponse({"answer": "maybe"}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
         (JSONResponse({"answer": "registered"}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "registered", "number": None}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "registered", "number": True}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "registered", "number": [417]}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "registered", "number": "1", "note": {}}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (JSONResponse({"answer": "refused", "reason": None}), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
+        (Response(r'{"answer": "refused", "reason": "hỏng \ud83d"}'), Level.REFUSED, "DLV.REFUSED", "hỏng \ufffd"),
+        (Response(r'{"reason": "hỏng \ud83d"}', status_code=422), Level.FAILED, "DLV.FAILED", "hỏng \ufffd"),
+        (Response(r'{"reason": "hỏng \ud83d"}', status_code=503), Level.DEFERRED, _CANNOT, "hỏng \ufffd"),
         (JSONResponse([1]), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
         (Response("not json"), Level.DEFERRED, _MAY_HAVE, "sai quy ước"),
     ],
@@ -292,6 +306,10 @@ async def test_answer_about_nothing_is_a_coded_problem(axis: TestAxis, interface
     ("answer", "said"),
     [
         (JSONResponse({"answer": "agreed", "note": "đồng ý"}), [("delivered", "01"), ("progress", "15")]),
+        (
+            JSONResponse({"answer": "agreed", "note": None, "number": None}),
+            [("delivered", "01"), ("progress", "15")],
+        ),
         (JSONResponse({"answer": "declined", "reason": "đã xử lý"}), [("delivered", "01"), ("progress", "16")]),
         (Response(status_code=204), [("delivered", "01")]),
         (JSONResponse({"answer": "declined"}), [("deferred", None)]),
