@@ -16,7 +16,8 @@ rename: a crash at any line leaves it in exactly one of these places.
 Spec: docs/adapters.md.
 """
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from adapters.folder.incoming import Incoming
 from adapters.folder.options import FolderOptions
@@ -59,12 +60,20 @@ def attach(office: Office) -> None:
         places.make()
         await outgoing.keep_receipt(notice)
 
-    @office.beside
-    async def look() -> None:
-        places.make()
-        await asyncio.gather(
-            incoming.look_for_answers(),
-            outgoing.take_drops(),
-            outgoing.follow_submissions(),
-            outgoing.look_for_recalls(),
-        )
+    def in_places(look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        @wraps(look)
+        async def looking() -> None:
+            places.make()
+            await look()
+
+        return looking
+
+    # Each by itself: what goes wrong with one, or takes long, is no matter to the others.
+    for look in (
+        incoming.look_for_answers,
+        outgoing.take_drops,
+        outgoing.submit_taken,
+        outgoing.follow_submissions,
+        outgoing.look_for_recalls,
+    ):
+        office.beside(in_places(look))

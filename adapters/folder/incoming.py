@@ -24,6 +24,7 @@ from adapters.folder.places import (
     ARRIVED,
     Places,
     Settling,
+    folders_in,
     free_name,
     move,
     read_facts,
@@ -31,6 +32,7 @@ from adapters.folder.places import (
     write_facts,
     write_whole,
 )
+from adapters.folder.turns import Turns
 from adapters.letters import VIETNAM, now
 from axis import (
     Agreed,
@@ -66,6 +68,7 @@ class Incoming:
     options: FolderOptions
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _settling: dict[Path, Settling] = field(default_factory=dict)
+    _turns: Turns = field(default_factory=Turns)
 
     async def receive(self, doc: Document) -> Registered | Delivered:
         """Keep a document with its files; when this returns it is on the disk."""
@@ -165,16 +168,18 @@ class Incoming:
 
     async def look_for_answers(self) -> None:
         """Report what clerks have written since the last look."""
-        for folder in sorted(self.places.inbox.iterdir()):
-            if folder.name.startswith(".") or not folder.is_dir() or (folder / _ANSWERED).exists():
-                self._settling.pop(folder, None)
-                continue
-            if (folder / _FROZEN).exists():
-                continue  # What a clerk has written there counts when the order is answered, if it is declined.
-            written = await asyncio.to_thread(self._written, folder)
-            facts = None if written is None else await asyncio.to_thread(read_facts, folder / ARRIVED)
-            if written is not None and facts is not None:
-                await self._report(folder, facts, *written)
+        await self._turns.each(folders_in(self.places.inbox), self._look)
+
+    async def _look(self, folder: Path) -> None:
+        if (folder / _ANSWERED).exists():
+            self._settling.pop(folder, None)
+            return
+        if (folder / _FROZEN).exists():
+            return  # What a clerk has written there counts when the order is answered, if it is declined.
+        written = await asyncio.to_thread(self._written, folder)
+        facts = None if written is None else await asyncio.to_thread(read_facts, folder / ARRIVED)
+        if written is not None and facts is not None:
+            await self._report(folder, facts, *written)
 
     def _written(self, folder: Path) -> tuple[str, str] | None:
         """Return what a clerk has written and finished writing: the name of the file, and the text."""

@@ -6,6 +6,7 @@ axis knows a document by its signed content and answers as it did before.
 """
 
 import asyncio
+import contextlib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapters.folder.places import (
     SUBMITTED,
     Places,
     Settling,
+    folders_in,
     free_name,
     is_half,
     move,
@@ -26,10 +28,12 @@ from adapters.folder.places import (
     write_facts,
     write_whole,
 )
+from adapters.folder.turns import Turns
 from adapters.letters import Letter, now
 from axis import Draft, File, Level, Notice, Office, PermanentError, Refusal, StatusReport, Submission, Violation
 
 _LETTER = "letter.toml"
+_TAKING = ".taking-"  # Begins the name of a folder in sending/ until the file from drop/ is in it.
 _RECALL, _RECALLED = "recall.txt", "recalled.txt"
 _REASON_CHARS = 500  # As the schema allows in BussinessDocReason.
 
@@ -48,6 +52,10 @@ class Outgoing:
     _settling: Settling = field(init=False)
     _recalling: dict[Path, Settling] = field(default_factory=dict, init=False)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _drops: Turns = field(default_factory=Turns, init=False)
+    _taken: Turns = field(default_factory=Turns, init=False)
+    _submitted: Turns = field(default_factory=Turns, init=False)
+    _recalls: Turns = field(default_factory=Turns, init=False)
 
     def __post_init__(self) -> None:
         self._settling = Settling(self.options.settle_s)
@@ -55,25 +63,36 @@ class Outgoing:
     # --- drop/ -> sending/ -------------------------------------------------------------
 
     async def take_drops(self) -> None:
-        """Take what has come into drop/, and what an earlier run left in sending/."""
-        for path in await asyncio.to_thread(self._settling.settled, self.places.drop):
-            await asyncio.to_thread(self._take, path)
-        for folder in sorted(self.places.sending.iterdir()):
-            if not (folder / SUBMITTED).exists():
-                # The axis may answer before we have noted which folder it answers: that answer waits.
-                async with self._moving:
-                    await self._submit(folder)
+        """Take what has come into drop/, and what an earlier run has half taken."""
+        half_taken = sorted(self.places.sending.glob(f"{_TAKING}*"))
+        come = await asyncio.to_thread(self._settling.settled, self.places.drop)
+        await self._drops.each([*half_taken, *come], self._take)
 
-    def _take(self, path: Path) -> None:
-        """Move a thing into a folder of its own in sending/."""
-        target = free_name(self.places.sending, safe_name(path.stem if path.is_file() else path.name))
-        if path.is_dir():
-            move(path, target)
-        else:
-            target.mkdir()
-            move(path, target / path.name)
+    async def _take(self, path: Path) -> None:
+        await asyncio.to_thread(self._take_whole, path)
+
+    def _take_whole(self, path: Path) -> None:
+        """Give a thing a folder of its own in sending/, which appears there with all that is in it."""
+        if path.is_file():
+            taking = free_name(self.places.sending, _TAKING + safe_name(path.stem))
+            taking.mkdir()
+            path = move(path, taking / path.name).parent
+        elif not any(path.iterdir()):
+            path.rmdir()  # The file could not be moved into it.
+            return
+        move(path, free_name(self.places.sending, safe_name(path.name.removeprefix(_TAKING))))
+
+    async def submit_taken(self) -> None:
+        """Hand what is in sending/ to the office, also what an earlier run has left there."""
+        await self._taken.each(folders_in(self.places.sending), self._submit)
 
     async def _submit(self, folder: Path) -> None:
+        # The axis may answer before we have noted which folder it answers: that answer waits.
+        async with self._moving:
+            if not (folder / SUBMITTED).exists():
+                await self._submit_new(folder)
+
+    async def _submit_new(self, folder: Path) -> None:
         """Hand a folder to the office; what cannot be a document is rejected here."""
         try:
             submission_id = await self._hand_over(folder)
@@ -127,18 +146,20 @@ class Outgoing:
             await self._follow_submissions()
 
     async def _follow_submissions(self) -> None:
-        for folder in sorted(self.places.sending.iterdir()):
-            facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
-            if facts is None:
-                continue
-            submission = await self.office.submission(facts["submission_id"])
-            if submission is None:  # The office's state was lost: hand it over again.
-                (folder / SUBMITTED).unlink()
-            elif submission.state == "accepted":
-                await asyncio.to_thread(self._keep_sent, folder, submission)
-            elif submission.ended:
-                why = f"{submission.code}: {submission.reason or ''}"
-                await asyncio.to_thread(self._reject, folder, why, submission)
+        await self._submitted.each(folders_in(self.places.sending), self._follow)
+
+    async def _follow(self, folder: Path) -> None:
+        facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
+        if facts is None:
+            return
+        submission = await self.office.submission(facts["submission_id"])
+        if submission is None:  # The office's state was lost: hand it over again.
+            (folder / SUBMITTED).unlink()
+        elif submission.state == "accepted":
+            await asyncio.to_thread(self._keep_sent, folder, submission)
+        elif submission.ended:
+            why = f"{submission.code}: {submission.reason or ''}"
+            await asyncio.to_thread(self._reject, folder, why, submission)
 
     def _keep_sent(self, folder: Path, submission: Submission) -> None:
         target = free_name(self.places.sent, folder.name)
@@ -164,16 +185,20 @@ class Outgoing:
 
     async def look_for_recalls(self) -> None:
         """Order to give up what a clerk has written a reason for, in the folder of what was sent."""
-        for folder in await asyncio.to_thread(self._to_be_recalled):
-            reason = await asyncio.to_thread(self._reason, folder)
-            facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
-            if reason and facts is not None:
-                # The axis may answer before we have noted which folder the order is about: that answer waits.
-                async with self._moving:
-                    await self._recall(folder, facts, reason)
+        await self._recalls.each(await asyncio.to_thread(self._with_a_reason), self._look_for_recall)
 
-    def _to_be_recalled(self) -> list[Path]:
-        return [path.parent for path in self.places.sent.glob(f"*/{_RECALL}") if not (path.parent / _RECALLED).exists()]
+    def _with_a_reason(self) -> list[Path]:
+        return [path.parent for path in self.places.sent.glob(f"*/{_RECALL}")]
+
+    async def _look_for_recall(self, folder: Path) -> None:
+        if (folder / _RECALLED).exists():
+            return
+        reason = await asyncio.to_thread(self._reason, folder)
+        facts = await asyncio.to_thread(read_facts, folder / SUBMITTED)
+        if reason and facts is not None:
+            # The axis may answer before we have noted which folder the order is about: that answer waits.
+            async with self._moving:
+                await self._recall(folder, facts, reason)
 
     def _reason(self, folder: Path) -> str:
         """Return what a clerk has written and finished writing."""
@@ -200,7 +225,10 @@ class Outgoing:
     async def keep_receipt(self, notice: Notice) -> None:
         """Keep a receipt beside its document; called again until it succeeds."""
         async with self._moving:
-            await self._follow_submissions()  # The answer that brought the receipt may have moved its document.
+            # The answer that brought the receipt may move its document. Another that cannot be moved is told of by the
+            # round that tries it again, and holds up no receipt.
+            with contextlib.suppress(ExceptionGroup):
+                await self._follow_submissions()
             await asyncio.to_thread(self._keep_receipt, notice)
 
     def _keep_receipt(self, notice: Notice) -> None:

@@ -134,12 +134,23 @@ def write_facts(path: Path, facts: dict[str, Any]) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """Read what `write_facts` wrote; None if there is nothing."""
+    """Read what `write_facts` wrote; None if there is nothing.
+
+    Raises:
+        ValueError: It is something else.
+    """
     try:
-        facts: dict[str, Any] = json.loads(path.read_bytes())
+        facts: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path.name} holds no facts")  # noqa: TRY004 - of the file, not of an argument.
     return facts
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Return the folders in a place, by name. Hidden ones, and files as an explorer leaves them, are none of ours."""
+    return sorted(path for path in place.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
 def move(source: Path, target: Path) -> Path:

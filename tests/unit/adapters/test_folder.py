@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from adapters import folder
 from adapters.folder import incoming, outgoing
 from adapters.folder.places import Places, Settling, free_name, move, safe_name, write_facts
+from adapters.folder.turns import Turns
 from axis import (
     Agreed,
     BusinessType,
@@ -37,7 +38,7 @@ _SOON_S = 60.0  # A disk that others keep busy takes seconds for each sync.
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[list[MutableMapping[str, Any]]]:
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     with capture_logs() as events:
         yield events
 
@@ -373,6 +374,110 @@ async def test_crash_between_taking_and_sending_sends_once_more(tmp_path: Path) 
         await axis.next_sent()
         await _until((places.sent / "do-dang").exists)
         assert len(axis.sent) == 1
+
+
+# --- one thing that cannot be worked on holds up no other -------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "desktop.ini"])
+async def test_file_of_an_explorer_in_sending_is_left_alone(by_clerk: TestAxis, tmp_path: Path, name: str) -> None:
+    await _until((tmp_path / "sending").exists)
+    (tmp_path / "sending" / name).write_bytes(b"x")
+    _drop(tmp_path, "z", {"letter.toml": _LETTER})
+    sent = await by_clerk.next_sent()
+    await by_clerk.answer(sent, Refused("không thuộc thẩm quyền"))
+    await _until(lambda: list((tmp_path / "sent" / "z" / "receipts").glob("* refused *.xml")))
+    assert [path.name for path in (tmp_path / "sending").iterdir()] == [name]
+
+
+async def test_folder_in_sending_that_cannot_be_read_holds_up_no_other(
+    by_clerk: TestAxis, tmp_path: Path, logged: list[MutableMapping[str, Any]]
+) -> None:
+    places = Places.below(tmp_path)
+    places.make()
+    (places.sending / "a").mkdir()
+    (places.sending / "a" / ".submission.json").write_text("[]")
+    _drop(tmp_path, "z", {"letter.toml": _LETTER})
+    await by_clerk.next_sent()
+    await _until(lambda: list((places.sent / "z" / "receipts").glob("* accepted *.xml")))
+    told = await _until(lambda: [one for one in logged if one["event"] == "service.failed"])
+    (failure,) = told[0]["exc_info"].exceptions
+    assert failure.__notes__ == [f"{places.sending / 'a'}"]
+
+
+async def test_file_that_cannot_be_moved_holds_up_no_other_and_is_taken_when_it_can(
+    by_clerk: TestAxis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a share where files of others may be read and not renamed."""
+    held = asyncio.Event()
+
+    def hold(source: Path, target: Path) -> Path:
+        if source.name == "a.edxml":
+            held.set()
+            raise PermissionError(1, "Operation not permitted", str(source))
+        return move(source, target)
+
+    drop, sending = tmp_path / "drop", tmp_path / "sending"
+    drop.mkdir(exist_ok=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(outgoing, "move", hold)
+        (drop / "a.edxml").write_bytes(by_clerk.seal(by_clerk.document()))
+        await _until(held.is_set)
+        _drop(tmp_path, "z", {"letter.toml": _LETTER})
+        await by_clerk.next_sent()
+        assert not [path for path in sending.iterdir() if path.name.startswith("a")]
+        assert (drop / "a.edxml").exists()
+    await by_clerk.next_sent(2)
+    await _until(lambda: not list(sending.iterdir()))
+
+
+async def test_crash_while_a_file_is_taken_leaves_what_is_taken_up(tmp_path: Path) -> None:
+    places = Places.below(tmp_path)
+    places.make()
+    (places.sending / ".taking-a").mkdir()
+    office, settings = _office(tmp_path)
+    async with TestAxis(office, **settings) as axis:
+        (places.sending / ".b").mkdir()
+        (places.sending / ".b" / "b.edxml").write_bytes(axis.seal(axis.document()))
+        (places.sending / ".b").rename(places.sending / ".taking-b")
+        await axis.next_sent()
+        await _until(lambda: not list(places.sending.iterdir()))
+        assert len(axis.sent) == 1
+        assert not list(places.rejected.iterdir())
+
+
+async def test_folder_in_inbox_that_cannot_be_read_holds_up_no_answer(by_clerk: TestAxis, tmp_path: Path) -> None:
+    broken = tmp_path / "inbox" / "1"
+    broken.mkdir(parents=True)
+    (broken / "document.json").write_text("{")
+    (broken / "register.txt").write_text("416")
+    delivery = await by_clerk.deliver(by_clerk.document())
+    arrived = _inbox(tmp_path, "20")
+    (arrived / "register.txt").write_text("417")
+    await _until((arrived / "answer.txt").exists)
+    assert by_clerk.later(delivery).last.number == "417"
+
+
+async def test_what_failed_has_its_next_turn_later_and_is_told_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked: list[str] = []
+
+    async def work(path: Path) -> None:
+        worked.append(path.name)
+        if path.name == "a":
+            raise OSError("held")
+
+    turns = Turns()
+    monkeypatch.setattr("adapters.folder.turns._FIRST_S", 3600.0)
+    with pytest.raises(ExceptionGroup, match="tried again") as told:
+        await turns.each([tmp_path / "a", tmp_path / "b"], work)
+    assert [str(one) for one in told.value.exceptions] == ["held"]
+    await turns.each([tmp_path / "a", tmp_path / "b"], work)
+    assert worked == ["a", "b", "b"]
+    await turns.each([tmp_path / "b"], work)  # It went away; what comes under its name is another thing.
+    with pytest.raises(ExceptionGroup):
+        await turns.each([tmp_path / "a"], work)
 
 
 def test_wrong_options_are_told(tmp_path: Path) -> None:
