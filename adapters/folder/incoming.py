@@ -33,6 +33,7 @@ from adapters.folder.places import (
     write_whole,
 )
 from adapters.folder.turns import Turns
+from adapters.folder.written import note_name, read_words
 from adapters.letters import VIETNAM, now
 from axis import (
     Agreed,
@@ -188,7 +189,7 @@ class Incoming:
         settling = self._settling.setdefault(folder, Settling(self.options.settle_s))
         for path in settling.settled(folder):
             if path.name in _ANSWERS or path.name in _DECISIONS:
-                text = " ".join(path.read_text(encoding="utf-8-sig", errors="replace").split())
+                text = read_words(path)
                 if text:
                     return path.name, text
         return None
@@ -286,6 +287,7 @@ def _free(name: str, taken: list[str]) -> str:
         _CANCELLED,
         *_ANSWERS,
         *_DECISIONS,
+        *map(note_name, (*_ANSWERS, *_DECISIONS)),
     }
     folded = {one.casefold() for one in taken} | ours
     stem, dot, suffix = name.rpartition(".")

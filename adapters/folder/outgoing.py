@@ -29,6 +29,7 @@ from adapters.folder.places import (
     write_whole,
 )
 from adapters.folder.turns import Turns
+from adapters.folder.written import read_words
 from adapters.letters import Letter, now
 from axis import Draft, File, Level, Notice, Office, PermanentError, Refusal, StatusReport, Submission, Violation
 
@@ -204,7 +205,7 @@ class Outgoing:
         """Return what a clerk has written and finished writing."""
         settling = self._recalling.setdefault(folder, Settling(self.options.settle_s))
         written = [path for path in settling.settled(folder) if path.name == _RECALL]
-        return " ".join(written[0].read_text(encoding="utf-8-sig", errors="replace").split()) if written else ""
+        return read_words(written[0]) if written else ""
 
     async def _recall(self, folder: Path, facts: dict[str, Any], reason: str) -> None:
         """Send the order; what is said about it comes beside the document. After a crash it is sent twice, and means once."""

@@ -16,6 +16,7 @@ from adapters import folder
 from adapters.folder import incoming, outgoing
 from adapters.folder.places import Places, Settling, free_name, move, safe_name, write_facts
 from adapters.folder.turns import Turns
+from adapters.folder.written import words_in
 from axis import (
     Agreed,
     BusinessType,
@@ -228,6 +229,42 @@ async def test_empty_answer_is_no_answer_yet(by_clerk: TestAxis, tmp_path: Path)
     await asyncio.sleep(0.5)
     assert not (arrived / "answer.txt").exists()
     assert by_clerk.later(delivery).last.level is Level.DELIVERED
+
+
+_UNREADABLE = [
+    "từ chối".encode("cp1258", "replace") + b"\xec",  # As Windows calls it: ANSI.
+    "417".encode("utf-16-le"),  # Without its mark, which only looks like a text.
+    "417".encode("utf-32"),
+    b"\xff\xfe4",
+]
+
+
+@pytest.mark.parametrize("content", _UNREADABLE, ids=str)
+def test_what_cannot_be_read_is_not_guessed_at(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"decode|control"):
+        words_in(content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_words_are_read_as_an_editor_saves_them(encoding: str) -> None:
+    assert words_in("gửi nhầm\r\nnơi nhận\r\n".encode(encoding)) == "gửi nhầm nơi nhận"
+
+
+async def test_answer_that_cannot_be_read_is_told_to_the_clerk_and_read_when_it_is_mended(
+    by_clerk: TestAxis, tmp_path: Path
+) -> None:
+    delivery = await by_clerk.deliver(by_clerk.document(), {"khong-doc-duoc-refuse.txt": b"theirs"})
+    arrived = _inbox(tmp_path, "20")
+    assert (arrived / "khong-doc-duoc-refuse (2).txt").read_bytes() == b"theirs"
+    (arrived / "refuse.txt").write_bytes("từ chối".encode("cp1258", "replace") + b"\xec")
+    note = arrived / "khong-doc-duoc-refuse.txt"
+    await _until(note.exists)
+    assert "UTF-8" in note.read_text()
+    assert by_clerk.later(delivery).last.level is Level.DELIVERED
+    (arrived / "refuse.txt").write_bytes("từ chối".encode("utf-16"))
+    await _until((arrived / "answer.txt").exists)
+    assert by_clerk.later(delivery).last.reason == "từ chối"
+    assert not note.exists()
 
 
 _LETTER = f"""
@@ -712,6 +749,8 @@ async def test_clerk_recalls_what_was_sent_with_a_file(by_clerk: TestAxis, tmp_p
     sent = await by_clerk.next_sent()
     folder = tmp_path / "sent" / "bao-cao"
     await _until(lambda: list((folder / "receipts").glob("* accepted *.xml")))
+    (folder / "recall.txt").write_bytes(b"sai s\xf4 li\xeau")
+    await _until((folder / "khong-doc-duoc-recall.txt").exists)
     (folder / "recall.txt").write_text("sai số liệu")
     order = await by_clerk.next_sent(2)
     assert isinstance(order.message, edxml.Document)
