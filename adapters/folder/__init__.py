@@ -71,6 +71,7 @@ def attach(office: Office) -> None:
     # Each by itself: what goes wrong with one, or takes long, is no matter to the others.
     for look in (
         incoming.look_for_answers,
+        incoming.tidy,
         outgoing.take_drops,
         outgoing.submit_taken,
         outgoing.follow_submissions,

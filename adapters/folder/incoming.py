@@ -13,6 +13,9 @@ not answered; a document that is given up moves to withdrawn/.
 import asyncio
 import csv
 import io
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,6 +58,9 @@ _FROZEN = "cho-quyet-dinh.txt"  # An order about the document waits for its answ
 _WITHDRAWN = "da-thu-hoi.txt"
 _EVENT = "giay-moi.ics"
 _CANCELLED = "huy-giay-moi.ics"  # Takes out of a calendar what the other has put into it.
+_BUILDING = re.compile(r"\.[0-9a-f]{32}")  # Name of a folder in inbox/ until all of an envelope is in it.
+_GONE = ".gone-"  # Begins the name of such a folder while it is removed.
+_HOUR_S, _GIVEN_UP_S = 3600.0, 7 * 86400.0
 _Page = Callable[[list[str], tuple[Content, ...]], str]  # From names of files, and what is to be told of contents.
 _COLUMNS = ("number", "registered_at", "originator", "code", "promulgated_on", "subject", "envelope_id", "verified")
 _NUMBER_CHARS, _REASON_CHARS = 50, 1000
@@ -70,6 +76,7 @@ class Incoming:
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _settling: dict[Path, Settling] = field(default_factory=dict)
     _turns: Turns = field(default_factory=Turns)
+    _tidied_at: float | None = None
 
     async def receive(self, doc: Document) -> Registered | Delivered:
         """Keep a document with its files; when this returns it is on the disk."""
@@ -109,7 +116,7 @@ class Incoming:
         page: _Page,
     ) -> Path:
         """Build a folder beside its place, and rename it there."""
-        building = self.places.inbox / f".{envelope_id}"
+        building = self.places.inbox / f".{envelope_id}"  # As _BUILDING.
         await asyncio.to_thread(building.mkdir, exist_ok=True)
         attachments: tuple[Attachment, ...] = () if doc is None else doc.attachments
         names: list[str] = []
@@ -138,6 +145,21 @@ class Incoming:
         # Before the move: a crash between builds it again, also if another has taken the name.
         self.places.remember("inbox", facts["envelope_id"], target)
         return move(building, target)
+
+    async def tidy(self) -> None:
+        """Remove, now and then, what was recalled or expired before all of it had come."""
+        now_s = time.monotonic()
+        if self._tidied_at is None or now_s - self._tidied_at >= _HOUR_S:
+            self._tidied_at = now_s
+            await asyncio.to_thread(self._tidy)
+
+    def _tidy(self) -> None:
+        for folder in self.places.inbox.glob(".*"):
+            if _BUILDING.fullmatch(folder.name) and _changed_at(folder) < time.time() - _GIVEN_UP_S:
+                # Whole and at once: if it begins to come again just now, that attempt fails, and the next begins anew.
+                folder.rename(self.places.inbox / f"{_GONE}{folder.name[1:]}")
+        for folder in self.places.inbox.glob(f"{_GONE}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # --- the incoming register ---------------------------------------------------------
 
@@ -269,6 +291,11 @@ def _note_answer(folder: Path, answer: Registered | Refused | Agreed | Declined)
         case Declined():
             said = f"đã từ chối lệnh: {answer.reason}"
     write_whole(folder / _ANSWERED, f"{_moment()}: {said}\n".encode())
+
+
+def _changed_at(folder: Path) -> float:
+    """Return when the newest of a folder and what is in it was written."""
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
 def _moment() -> str:

@@ -58,6 +58,7 @@ _MOST_LETTER_BYTES = 256 * 1024
 _MOST_MESSAGE_BYTES = 4 * 1024**3  # An edXML message with its files in base64.
 _XML = frozenset({"application/xml", "text/xml", "application/edxml+xml"})
 _STOP_S = 5
+_COMING = ".coming-"  # Begins the name of a folder for what is being posted.
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -125,6 +126,9 @@ class Interface:
 
     async def serve(self) -> None:
         """Serve until the office closes. What keeps the port from being had is told, and tried again."""
+        # The open office has the state folder to itself, and nothing is posted before we listen: a killed process left these.
+        for left in self.office.settings.state.glob(f"{_COMING}*"):
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
         with socket.create_server((self.options.host, self.options.port)) as listening:
             host, port = listening.getsockname()[:2]
             (self.office.settings.state / "adapter.address").write_text(f"http://{host}:{port}\n", encoding="ascii")
@@ -179,7 +183,7 @@ class Interface:
     async def send(self, request: Request) -> Response:
         """Take a document; 202 says that it is on our disk and on its way."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".coming-", dir=self.office.settings.state))
+        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=_COMING, dir=self.office.settings.state))
         try:
             if kind in _XML:
                 message = scratch / "message.edxml"

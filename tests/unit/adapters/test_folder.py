@@ -413,6 +413,24 @@ async def test_crash_between_taking_and_sending_sends_once_more(tmp_path: Path) 
         assert len(axis.sent) == 1
 
 
+async def test_what_never_came_whole_is_removed_after_some_days(tmp_path: Path) -> None:
+    places = Places.below(tmp_path)
+    places.make()
+    old, coming, theirs, removed = (
+        places.inbox / name for name in (f".{'0' * 32}", f".{'1' * 32}", ".Trash-1000", f".gone-{'2' * 32}")
+    )
+    for half in (old, coming, theirs, removed):
+        half.mkdir()
+        (half / "1.pdf").write_bytes(b"%PDF")
+    long_ago = time.time() - 8 * 86400
+    for path in (old / "1.pdf", old, coming, theirs / "1.pdf", theirs):  # The file of `coming` is still growing.
+        os.utime(path, (long_ago, long_ago))
+    office, settings = _office(tmp_path)
+    async with TestAxis(office, **settings):
+        await _until(lambda: not old.exists() and not removed.exists())
+        assert sorted(places.inbox.iterdir()) == sorted((coming, theirs))
+
+
 # --- one thing that cannot be worked on holds up no other -------------------------------------------
 
 

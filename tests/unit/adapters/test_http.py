@@ -426,6 +426,17 @@ async def test_whole_edxml_message_is_sent(axis: TestAxis, interface: httpx.Asyn
     assert (await axis.next_sent()).sealed == sealed
 
 
+async def test_what_a_killed_process_was_being_sent_is_removed(tmp_path: Path, system: DocumentSystem) -> None:
+    office, settings = _office(tmp_path, system.url)
+    left = tmp_path / "state" / ".coming-k3j2"
+    left.mkdir()
+    (left / "0").write_bytes(b"%PDF")
+    async with TestAxis(office, **settings), asyncio.timeout(_SOON_S):
+        while not (tmp_path / "state" / "adapter.address").exists():  # noqa: ASYNC110 - a file cannot be awaited.
+            await asyncio.sleep(0.02)
+        assert not left.exists()
+
+
 @pytest.mark.parametrize(
     ("letter", "field"),
     [
