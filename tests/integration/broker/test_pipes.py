@@ -95,6 +95,29 @@ async def test_who_is_told_to_end_while_it_asks_the_broker_ends(
             assert isinstance(end, asyncio.CancelledError)
 
 
+async def test_alarm_that_stops_what_publishes_stops_no_look_at_a_queue(
+    pipes: Broker, office: str, rabbitmq: PrivateNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_pipes, "_PUBLISH_S", 3.0)
+    await _deliver(pipes, office, b"<one/>")
+    await rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        with pytest.raises(TransientError):  # From here on the line that has published is not read.
+            await pipes.publish(topology.DELIVER, office, b"<two/>", type="envelope", timeout=3)
+        async with asyncio.timeout(_SOON_S):
+            assert await pipes.depth(topology.inbox(office)) == 1
+            with pytest.raises(TransientError):
+                await pipes.declare(topology.province([office]))
+    finally:
+        await rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
+    async with asyncio.timeout(_SOON_S):
+        while True:
+            with contextlib.suppress(TransientError):
+                await pipes.declare(topology.province([office]))
+                break
+            await asyncio.sleep(0.5)
+
+
 async def _publish_side_by_side(pipes: Broker, office: str) -> tuple[list[str], list[str]]:
     """Publish many messages at once, every other one to nobody; return what the inbox ought to have, and what is said to be safe."""
     keys = {f"<m{number}/>": office if number % 2 else f"nobody-{number}" for number in range(60)}
