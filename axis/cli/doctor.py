@@ -109,7 +109,9 @@ def _trust(settings: Settings) -> list[Check]:
     try:
         authorities, crls = seal.load_authorities(folder)
     except AxisError as error:
-        return [Check("trust", _BAD, str(error), f"make a CA with: axis pki init {folder}")]
+        is_made = (folder / "ca.pem").exists()
+        remedy = "put that file there again, whole" if is_made else f"make a CA with: axis pki init {folder}"
+        return [Check("trust", _BAD, str(error), remedy)]
     checks.append(Check("trust", _GOOD, f"{len(authorities)} authorities, {len(crls)} revocation lists"))
     now = clock.now()
     for crl in crls:

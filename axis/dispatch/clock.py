@@ -16,7 +16,7 @@ from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.dispatch.succession import Succession
-from axis.errors import TransientError
+from axis.errors import PermanentError, TransientError
 from axis.telemetry import events
 
 _FOLLOW_EVERY = timedelta(seconds=5)  # What the roll says of what is held.
@@ -55,14 +55,19 @@ async def keep_doing(name: str, once: Callable[[], Awaitable[bool]], bell: Bell,
             pause_s = 1.0
             if not busy:
                 await bell.wait(period)
-        except TransientError as error:
-            events.room_unavailable(room=name, code=error.code, retry_s=pause_s)
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _PAUSE_MOST_S)
         except Exception as error:
-            events.service_failed(name=name, error=error)
+            _tell(name, error, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)
+
+
+def _tell(name: str, error: Exception, pause_s: float) -> None:
+    if isinstance(error, TransientError):
+        events.room_unavailable(room=name, code=error.code, retry_s=pause_s)
+    elif isinstance(error, PermanentError) and error.code == "CFG.INVALID":
+        events.configuration_unusable(name=name, detail=error.detail)
+    else:
+        events.service_failed(name=name, error=error)
 
 
 class Dispatch:

@@ -286,7 +286,10 @@ class Counter:
         try:
             await once()
         except AxisError as error:
-            events.room_unavailable(room=f"office {name}", code=error.code, retry_s=0)
+            if error.code == "CFG.INVALID":
+                events.configuration_unusable(name=f"office {name}", detail=error.detail)
+            else:
+                events.room_unavailable(room=f"office {name}", code=error.code, retry_s=0)
         except Exception as error:
             events.service_failed(name=f"office {name}", error=error)
 

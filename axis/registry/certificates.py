@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from axis.errors import Refusal
 from axis.registry.findings import Finding, error, warning
 from axis.registry.model import Office
+from axis.seal.folder import parse_certificates
 from axis.seal.trust import common_name, require_strength
 
 _SOON = timedelta(days=30)
@@ -26,13 +27,17 @@ def read_certificates(folder: Path, names: tuple[str, ...], place: str) -> tuple
     findings: list[Finding] = []
     for name in names:
         try:
-            found = x509.load_pem_x509_certificates((folder / name).read_bytes())
+            found = parse_certificates((folder / name).read_bytes())
         except OSError as problem:
             reason = problem.strerror or type(problem).__name__
             findings.append(error(place, f"không đọc được {name}: {reason}", f"cannot read {name}: {reason}"))
         except ValueError:
             findings.append(
-                error(place, f"{name} không phải chứng thư PEM", f"{name} is not a certificate in PEM form")
+                error(
+                    place,
+                    f"{name} không phải chứng thư PEM, hoặc không trọn vẹn",
+                    f"{name} is not a certificate in PEM form, or not whole",
+                )
             )
         else:
             pems += [one.public_bytes(Encoding.PEM).decode() for one in found]

@@ -6,9 +6,14 @@
     certs/<OrganId>.pem  the certificates of an office, newest first
     keys/<OrganId>.key.pem  its key; only at that office, or where keys are made
 
-Reading it is all this module does; `pki` writes it.
+Reading it is all this module does; `pki` writes it. A file that was cut off,
+by a copy or a full disk, is not read for the part that it still has: nobody
+would miss a revocation that is gone.
+
+Limits: a file that was cut off between two of its blocks looks whole.
 """
 
+import re
 from pathlib import Path
 
 from cryptography import x509
@@ -23,6 +28,7 @@ CERTIFICATES = "certs"
 KEYS = "keys"
 
 _CRL_END = b"-----END X509 CRL-----"
+_ENDS = re.compile(rb"-----END [A-Z0-9 ]+-----\s*\Z")
 
 
 def load_authorities(
@@ -51,11 +57,13 @@ def load_crls(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
     """Read the revocation lists of a PEM file; () if there is no file.
 
     Raises:
-        PermanentError: CFG.INVALID
+        PermanentError: CFG.INVALID; among other reasons, it is empty or was cut off.
     """
     try:
-        blocks = path.read_bytes().split(_CRL_END)[:-1]
-        return tuple(x509.load_pem_x509_crl(block.lstrip() + _CRL_END) for block in blocks)
+        *lists, rest = path.read_bytes().split(_CRL_END)
+        if not lists or rest.strip():
+            raise ValueError("not whole: it must end with a revocation list; put it there again")
+        return tuple(x509.load_pem_x509_crl(one.lstrip() + _CRL_END) for one in lists)
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
@@ -66,9 +74,21 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of a PEM file.
 
     Raises:
-        PermanentError: CFG.INVALID
+        PermanentError: CFG.INVALID; among other reasons, it is empty or was cut off.
     """
     try:
-        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+        return parse_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PermanentError("CFG.INVALID", f"{path}: {error}") from error
+
+
+def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in PEM; a key may stand among them.
+
+    Raises:
+        ValueError: There is none, or one cannot be read, or the last block was cut off.
+    """
+    found = tuple(x509.load_pem_x509_certificates(pem))
+    if _ENDS.search(pem) is None:  # What was cut off is passed over.
+        raise ValueError("not whole: it must end where a certificate ends; put it there again")
+    return found

@@ -65,6 +65,11 @@ def service_failed(*, name: str, error: BaseException) -> None:
     _log.error("service.failed", name=name, exc_info=error)
 
 
+def configuration_unusable(*, name: str, detail: str) -> None:
+    """A file that a loop reads anew cannot be used; what was read before stays in force."""
+    _log.error("configuration.unusable", name=name, detail=detail)
+
+
 def room_unavailable(*, room: str, code: str, retry_s: float) -> None:
     """Ledger, spool or broker cannot be used now; the caller waits and tries again."""
     _log.warning("room.unavailable", room=room, code=code, retry_s=round(retry_s, 1))

@@ -5,10 +5,11 @@ import contextlib
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from axis.cancelling import ends_when_told
 from axis.dispatch.clock import Bell, keep_doing
-from axis.errors import TransientError
+from axis.errors import PermanentError, TransientError
 
 _HOUR = timedelta(hours=1)
 
@@ -41,6 +42,21 @@ async def test_loop_that_is_ended_as_its_time_is_over_ends() -> None:
         loop.cancel()
     await asyncio.wait(loops, timeout=2)
     assert all(loop.cancelled() for loop in loops)
+
+
+async def test_file_that_cannot_be_used_is_told_with_its_reason() -> None:
+    async def read() -> bool:
+        raise PermanentError("CFG.INVALID", "crl.pem: not whole")
+
+    with capture_logs() as said:
+        loop = asyncio.create_task(keep_doing("roll", read, Bell(), _HOUR))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loop.cancel()
+        await asyncio.wait([loop], timeout=1)
+    assert said == [
+        {"event": "configuration.unusable", "log_level": "error", "name": "roll", "detail": "crl.pem: not whole"}
+    ]
 
 
 @pytest.mark.parametrize("problem", [None, TransientError("SYS.LEDGER")], ids=["answers", "fails"])

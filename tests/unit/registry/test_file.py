@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from axis.edxml.dialects import DIALECTS, Policy
 from axis.errors import PermanentError
 from axis.registry import Channel, Finding, Registry, Standing, Status, check_offices, load_offices
-from tests.province import AT, DAY, Province, rsa_key
+from tests.province import AT, DAY, Province, province, rsa_key
 
 SAMPLE = Path(__file__).parents[3] / "config" / "offices.toml"
 
@@ -288,10 +288,13 @@ def test_one_certificate_of_two_offices_is_an_error(write: Roll) -> None:
     ]
 
 
-def test_certificate_file_with_something_else_is_an_error(write: Roll) -> None:
-    write.certificate("certs/H56.05.pem", b"\xff not a certificate")
+@pytest.mark.parametrize(
+    "content", [b"\xff not a certificate", pem(province("H56.05"), "H56.05") + b"-----BEGIN CERT"], ids=["alien", "cut"]
+)
+def test_certificate_file_with_something_else_is_an_error(write: Roll, content: bytes) -> None:
+    write.certificate("certs/H56.05.pem", content)
     write(TIERS, office("H56.05"))
-    assert write.errors() == ["offices[1] H56.05: certs/H56.05.pem is not a certificate in PEM form"]
+    assert write.errors() == ["offices[1] H56.05: certs/H56.05.pem is not a certificate in PEM form, or not whole"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Trust: what is looked up, what is kept, and what a folder holds."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,49 @@ def test_broken_folder_is_refused(tmp_path: Path, broken: str) -> None:
     (tmp_path / "ca.pem").write_bytes(of.ca.public_bytes(Encoding.PEM))
     (tmp_path / broken).write_bytes(b"-----BEGIN X509 CRL-----\nAA\n-----END X509 CRL-----\n")
     with pytest.raises(PermanentError):
+        seal.load_authorities(tmp_path)
+
+
+_CUTS: dict[str, Callable[[bytes], int]] = {
+    "nothing is left": lambda _whole: 0,
+    "half of the first": lambda whole: len(whole) // 4,
+    "half of the second": lambda whole: len(whole) * 3 // 4,
+    "the last line": lambda whole: len(whole) - 8,
+    "the beginning of the second": lambda whole: len(whole) // 2 + 5,
+}
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "crl.pem", "certs/H56.05.pem"])
+@pytest.mark.parametrize("cut", _CUTS)
+def test_file_that_was_cut_off_is_refused_by_its_name(tmp_path: Path, name: str, cut: str) -> None:
+    """What it still has would be believed, and what it revoked as well."""
+    of = province("H56.05")
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "ca.pem").write_bytes(of.ca.public_bytes(Encoding.PEM) * 2)
+    (tmp_path / "crl.pem").write_bytes(of.crl().public_bytes(Encoding.PEM) * 2)
+    (tmp_path / "certs/H56.05.pem").write_bytes(of.certificates["H56.05"][0].public_bytes(Encoding.PEM) * 2)
+    assert len(seal.load_trust(tmp_path).crls) == 2
+    os.truncate(tmp_path / name, _CUTS[cut]((tmp_path / name).read_bytes()))
+    with pytest.raises(PermanentError, match=name) as caught:
+        seal.load_trust(tmp_path)
+    assert caught.value.code == "CFG.INVALID"
+
+
+def test_blanks_and_text_before_a_block_are_passed_over(tmp_path: Path) -> None:
+    of = province()
+    for name, pem in {
+        "ca.pem": of.ca.public_bytes(Encoding.PEM),
+        "crl.pem": of.crl().public_bytes(Encoding.PEM),
+    }.items():
+        (tmp_path / name).write_bytes(b"CN=CA\n" + pem.rstrip() + b"\r\n\n")
+    assert [len(found) for found in seal.load_authorities(tmp_path)] == [1, 1]
+
+
+def test_something_else_behind_the_lists_is_refused(tmp_path: Path) -> None:
+    of = province()
+    (tmp_path / "ca.pem").write_bytes(of.ca.public_bytes(Encoding.PEM))
+    (tmp_path / "crl.pem").write_bytes(of.crl().public_bytes(Encoding.PEM) + of.ca.public_bytes(Encoding.PEM))
+    with pytest.raises(PermanentError, match="not whole"):
         seal.load_authorities(tmp_path)
 
 
