@@ -34,9 +34,9 @@ from typing import IO, Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from axis import private
 from axis.errors import PermanentError, TransientError
 from axis.ledger import backup as ledgers
-from axis.private import sync_folder
 from axis.seal.folder import AUTHORITIES, CERTIFICATES, REVOCATIONS
 from axis.spool import Spool
 
@@ -297,7 +297,7 @@ def _copy_trust(folder: Path, place: Place) -> tuple[tuple[Part, ...], tuple[str
         parts.append(_part(folder.parent, copied))
     for made in (folder / _TRUST / CERTIFICATES, folder / _TRUST, folder):
         if made.is_dir():
-            sync_folder(made)
+            private.sync_folder(made)
     return tuple(parts), tuple(left_out)
 
 
@@ -314,9 +314,9 @@ def _public(place: Place) -> dict[str, Path]:
 def _write_manifest(target: Path, manifest: Manifest) -> None:
     beside = target / f".{MANIFEST}.new"
     _write(beside, manifest.model_dump_json(indent=1).encode())
-    sync_folder(target)  # What it speaks of is there before it is.
+    private.sync_folder(target)  # What it speaks of is there before it is.
     beside.replace(target / MANIFEST)
-    sync_folder(target)
+    private.sync_folder(target)
 
 
 def _forget_earlier(target: Path, kept: Path) -> None:
@@ -461,7 +461,10 @@ async def _put(file: Path, digest: str, spool: Spool) -> None:
 
 
 def _place_trust(source: Path, manifest: Manifest, place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Put files of the trust where there is none; one that is there may be newer, and stays."""
+    """Put files of the trust where there is none; one that is there may be newer, and stays.
+
+    It is there whole or not at all: half of one would stay, too, when the restore is done again.
+    """
     placed, kept = [], []
     for part in manifest.trust:
         name = str(PurePosixPath(*PurePosixPath(part.path).parts[2:]))  # Behind copy-.../trust/.
@@ -470,7 +473,8 @@ def _place_trust(source: Path, manifest: Manifest, place: Place) -> tuple[tuple[
             kept.append(name)
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, (source / part.path).read_bytes())
+        private.write_public(file, (source / part.path).read_bytes())
+        private.sync_folder(file.parent.parent)  # It may hold the folder only now.
         placed.append(name)
     return tuple(placed), tuple(kept)
 
@@ -504,4 +508,4 @@ def _sync(file: IO[bytes]) -> None:
 def _sync_folders(folder: Path) -> None:
     if folder.is_dir():
         for inner in (*folder.iterdir(), folder):
-            sync_folder(inner)
+            private.sync_folder(inner)

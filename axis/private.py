@@ -1,8 +1,9 @@
 """Private: folders and files that are the axis's own.
 
 Whatever the umask of whoever starts us: a folder made here is its owner's
-alone, and a secret is there whole, or not at all. A crash between making and
-filling one would leave an empty key or password, and lock its owner out.
+alone, and a file is there whole, or not at all. A crash between making and
+filling one would leave an empty key or password, and lock its owner out, or
+half of a revocation list.
 """
 
 import contextlib
@@ -34,6 +35,16 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:
             beside.replace(path)
         else:
             path.hardlink_to(beside)  # Unlike a rename, it fails if there is something.
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file that everybody may read; under its name there is all of it or what was there before, on the disk.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with _beside(path, content, 0o644) as beside:
+        beside.replace(path)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -10,8 +10,6 @@ Spec: RFC 5280 §4, §5; docs/protocol/keys.md.
 Limits: one level, no OCSP, one operator at a time.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -308,11 +306,6 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 def _replace(path: Path, pem: bytes) -> None:
     """Write a public file in one step, so that nobody reads half of it."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        private.write_public(path, pem)
     except OSError as error:
         raise PermanentError("CFG.INVALID", f"{path}: {error}") from error

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -610,6 +611,32 @@ async def test_trust_that_is_there_is_left_as_it_is(home: House, here: Place, th
     assert (there.trust / "crl.pem").read_bytes() == b"a later one"
     for name in done.trust_placed:
         assert (there.trust / name).read_bytes() == (here.trust / name).read_bytes()
+
+
+@contextmanager
+def _files_end_at(size: int) -> Iterator[None]:
+    """Let no file grow beyond a size, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+async def test_file_of_the_trust_for_which_there_was_no_room_comes_with_the_next_restore(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    revoked = (here.trust / "crl.pem").read_bytes() * 4
+    (here.trust / "crl.pem").write_bytes(revoked)
+    await _back_up(home, target, here)
+    with _files_end_at(len(revoked) - 8), pytest.raises(PermanentError, match="File too large"):
+        await _restore(home, target, there)
+    assert [file.name for file in there.trust.iterdir()] == ["ca.pem"]
+    done = await _restore(home, target, there)
+    assert done.trust_kept == ("ca.pem",)
+    assert (there.trust / "crl.pem").read_bytes() == revoked
 
 
 # --- where a spool has survived -----------------------------------------------------------------------
