@@ -120,8 +120,8 @@ def _trust(settings: Settings) -> list[Check]:
                 Check(
                     "revocation list",
                     _ODD,
-                    f"out of date since {crl.next_update_utc:%Y-%m-%d}",
-                    f"axis pki crl {folder}",
+                    f"of {crl.issuer.rfc4514_string()}: out of date since {crl.next_update_utc:%Y-%m-%d}",
+                    f"axis pki crl {folder}; of another authority, bring its new one",
                 )
             )
     roll, findings = registry.check_offices(offices)

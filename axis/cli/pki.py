@@ -129,6 +129,8 @@ def crl(
 ) -> None:
     """Write a new revocation list with the same entries, before the present one is out of date.
 
+    The lists of other authorities in crl.pem stay as they are.
+
     Example: axis pki crl trust/ --days 7
     """
     made = output.run(asyncio.to_thread(lambda: pki.renew_crl(folder, now=clock.now(), lifetime=timedelta(days=days))))

@@ -3,7 +3,7 @@
 It makes P-256 keys and certificates in the layout of the trust folder. A key
 is written once, readable by its owner alone, and never overwritten; serials
 are random; every list of revocations has a higher number than the one before.
-An office that makes its own key sends a certificate request, and its key never
+The lists of other authorities that lie in the same file are kept. An office that makes its own key sends a certificate request, and its key never
 comes here.
 
 Spec: RFC 5280 §4, §5; docs/protocol/keys.md.
@@ -31,7 +31,7 @@ from axis import private
 from axis.edxml.values import ORGAN_ID
 from axis.errors import PermanentError, Refusal
 from axis.seal import folder as layout
-from axis.seal.trust import DOCUMENT_SIGNING, PublicKey, require_strong
+from axis.seal.trust import DOCUMENT_SIGNING, PublicKey, is_list_of, require_strong
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 OFFICE_LIFETIME = timedelta(days=730)
@@ -161,13 +161,14 @@ def revoke(
     Raises:
         PermanentError: CFG.INVALID; no such certificate, or all of them are revoked already.
     """
-    before = _revoked(folder)
-    known = {one.serial_number for one in before}
+    authority, _ = _authority(folder)
+    ours, _ = _lists(folder, authority)
+    known = {entry.serial_number for entry in _entries(ours)}
     serials = tuple(serial for serial in _serials(folder, which) if serial not in known)
     if not serials:
         raise PermanentError("CFG.INVALID", f"nothing to revoke: {which[:60]}")
     entries = [_entry(serial, now, reason, invalid_from) for serial in serials]
-    _write_crl(folder, [*before, *entries], now=now, lifetime=CRL_LIFETIME)
+    _write_crl(folder, entries, now=now, lifetime=CRL_LIFETIME)
     return serials
 
 
@@ -177,23 +178,25 @@ def renew_crl(folder: Path, *, now: datetime, lifetime: timedelta = CRL_LIFETIME
     Raises:
         PermanentError: CFG.INVALID
     """
-    return _write_crl(folder, _revoked(folder), now=now, lifetime=lifetime)
+    return _write_crl(folder, (), now=now, lifetime=lifetime)
 
 
 def _write_crl(
-    folder: Path, entries: Iterable[x509.RevokedCertificate], *, now: datetime, lifetime: timedelta
+    folder: Path, more: Iterable[x509.RevokedCertificate], *, now: datetime, lifetime: timedelta
 ) -> x509.CertificateRevocationList:
+    """Write a new list of our own, with what it had and more, in front of those of other authorities."""
     authority, key = _authority(folder)
-    last = max((_number(crl) for crl in layout.load_crls(folder / layout.REVOCATIONS)), default=0)
+    ours, others = _lists(folder, authority)
+    last = max(map(_number, ours), default=0)
     builder = (
         x509.CertificateRevocationListBuilder(authority.subject, now, now + lifetime)
         .add_extension(x509.CRLNumber(last + 1), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
-    for entry in entries:
+    for entry in (*_entries(ours), *more):
         builder = builder.add_revoked_certificate(entry)
     crl = builder.sign(key, _HASH)
-    _replace(folder / layout.REVOCATIONS, crl.public_bytes(Encoding.PEM))
+    _replace(folder / layout.REVOCATIONS, b"".join(one.public_bytes(Encoding.PEM) for one in (crl, *others)))
     return crl
 
 
@@ -251,8 +254,17 @@ def _serials(folder: Path, which: str) -> list[int]:
         raise PermanentError("CFG.INVALID", f"no certificate of {which[:40]}") from error
 
 
-def _revoked(folder: Path) -> list[x509.RevokedCertificate]:
-    return [entry for crl in layout.load_crls(folder / layout.REVOCATIONS) for entry in crl]
+def _lists(
+    folder: Path, authority: x509.Certificate
+) -> tuple[list[x509.CertificateRevocationList], list[x509.CertificateRevocationList]]:
+    """Return the revocation lists of this authority, and those of others."""
+    found = layout.load_crls(folder / layout.REVOCATIONS)
+    ours = [crl for crl in found if is_list_of(crl, authority)]
+    return ours, [crl for crl in found if crl not in ours]
+
+
+def _entries(lists: Iterable[x509.CertificateRevocationList]) -> list[x509.RevokedCertificate]:
+    return [entry for crl in lists for entry in crl]
 
 
 def _number(crl: x509.CertificateRevocationList) -> int:

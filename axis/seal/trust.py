@@ -131,7 +131,7 @@ class Trust:
         _require_validity(certificate, at)
         _require_usage(certificate)
         issuer = self._issuer(certificate, at)
-        lists = [crl for crl in self.crls if _is_list_of(crl, issuer)]
+        lists = [crl for crl in self.crls if is_list_of(crl, issuer)]
         revocations = [found for crl in lists if (found := _revoked_at(crl, certificate)) is not None]
         return _Standing(
             good_from=max(certificate.not_valid_before_utc, issuer.not_valid_before_utc),
@@ -217,6 +217,19 @@ def signer_of(certificate: x509.Certificate) -> Signer:
     return Signer(certificate, _public_key(certificate), fingerprint_of(certificate))
 
 
+def is_list_of(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    """Tell whether a revocation list is a full one, by this issuer, with a good signature."""
+    if crl.issuer != issuer.subject:
+        return False
+    try:
+        # RFC 5280 §5.2: a list with a critical extension that is not understood must not be used.
+        if any(extension.critical for extension in crl.extensions):
+            return False
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except (*_UNREADABLE, TypeError):
+        return False
+
+
 def _public_key(certificate: x509.Certificate) -> PublicKey | None:
     try:
         key = certificate.public_key()
@@ -265,19 +278,6 @@ _AUTHORITY = (
     .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _require_ca)
     .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _require_cert_sign)
 )
-
-
-def _is_list_of(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    """Whether a revocation list is a full one, by this issuer, with a good signature."""
-    if crl.issuer != issuer.subject:
-        return False
-    try:
-        # RFC 5280 §5.2: a list with a critical extension that is not understood must not be used.
-        if any(extension.critical for extension in crl.extensions):
-            return False
-        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except (*_UNREADABLE, TypeError):
-        return False
 
 
 def _revoked_at(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> datetime | None:

@@ -175,6 +175,51 @@ def test_nothing_is_revoked_twice(folder: Path) -> None:
             pki.revoke(folder, which, now=AT)
 
 
+# --- where there is another authority ----------------------------------------------------------
+
+
+@pytest.fixture(params=["CA khác (ví dụ)", "CA tỉnh (ví dụ)"], ids=["another name", "the same name"])
+def theirs(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Another authority, whose certificate and list, with a revocation, have come into the folder of ours."""
+    other = tmp_path / "other"
+    pki.init(other, name=request.param, now=AT)
+    for _ in range(4):
+        pki.renew_crl(other, now=AT)
+    pki.issue(other, "H56.112", name=NAME, now=AT)
+    pki.revoke(other, "H56.112", now=AT)
+    shutil.copy(other / "certs/H56.112.pem", folder / "certs")
+    for name in ("ca.pem", "crl.pem"):
+        (folder / name).write_bytes((other / name).read_bytes() + (folder / name).read_bytes())
+    return other
+
+
+def _is_revoked(folder: Path, organ_id: str) -> bool:
+    trust = seal.load_trust(folder, require_fresh_crl=True)
+    try:
+        trust.require(trust.signers_of(organ_id)[0], at=AT + DAY)
+    except Refusal as refusal:
+        return refusal.code == "KEY.REVOKED"
+    return False
+
+
+def test_lists_of_others_are_kept_as_they_are(folder: Path, theirs: Path) -> None:
+    pki.issue(folder, "H56.05", name=NAME, now=AT)
+    for renewed in (
+        lambda: pki.renew_crl(folder, now=AT + DAY),
+        lambda: pki.revoke(folder, "H56.05", now=AT + DAY),
+        lambda: pki.renew_crl(folder, now=AT + DAY),
+    ):
+        renewed()
+        assert (folder / "crl.pem").read_bytes().endswith((theirs / "crl.pem").read_bytes())
+        assert _is_revoked(folder, "H56.112")
+    ours, *others = seal.load_authorities(folder)[1]
+    assert (len(list(ours)), len(others), _number(folder)) == (1, 1, 4)
+    assert _is_revoked(folder, "H56.05")
+
+
+# --- what is no authority ------------------------------------------------------------------------
+
+
 def test_folder_without_authority_issues_nothing(tmp_path: Path) -> None:
     with pytest.raises(PermanentError):
         pki.issue(tmp_path, "H56.05", name=NAME, now=AT)
