@@ -101,13 +101,19 @@ def revoke(
             formats=["%Y-%m-%dT%H:%M:%SZ"], help="With key-compromise: since when others may have had the key (UTC)."
         ),
     ] = None,
+    unknown_serial: Annotated[
+        bool, typer.Option("--unknown-serial", help="WHICH is the serial number of a certificate whose file is gone.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Revoke certificates and write a new revocation list.
+    """Revoke certificates that this authority has issued, and write a new revocation list.
+
+    The lists of other authorities in crl.pem stay as they are; so do their certificates of the same office, which only they
+    can revoke.
 
     Example: axis pki revoke trust/ H56.05 --reason key-compromise --invalid-from 2026-11-01T00:00:00Z
     """
-    serials = output.run(
+    done = output.run(
         asyncio.to_thread(
             lambda: pki.revoke(
                 folder,
@@ -115,10 +121,18 @@ def revoke(
                 now=clock.now(),
                 reason=pki.REASONS[reason],
                 invalid_from=None if invalid_from is None else invalid_from.replace(tzinfo=UTC),
+                unknown_serial=unknown_serial,
             )
         )
     )
-    _say(json, {"revoked": [f"{serial:x}" for serial in serials], "crl": str(folder / "crl.pem")})
+    _say(
+        json,
+        {
+            "revoked": [f"{serial:x}" for serial in done.serials],
+            "of_other_authorities": [f"{serial:x}" for serial in done.left],
+            "crl": str(folder / "crl.pem"),
+        },
+    )
 
 
 @app.command()

@@ -3,7 +3,8 @@
 It makes P-256 keys and certificates in the layout of the trust folder. A key
 is written once, readable by its owner alone, and never overwritten; serials
 are random; every list of revocations has a higher number than the one before.
-The lists of other authorities that lie in the same file are kept. An office that makes its own key sends a certificate request, and its key never
+What other authorities have issued lies in the same folder, and stays as it is:
+their certificates they revoke themselves, and their lists are kept. An office that makes its own key sends a certificate request, and its key never
 comes here.
 
 Spec: RFC 5280 §4, §5; docs/protocol/keys.md.
@@ -11,12 +12,12 @@ Limits: one level, no OCSP, one operator at a time.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -39,6 +40,7 @@ CRL_LIFETIME = timedelta(days=7)
 
 _BACKDATED = timedelta(minutes=5)  # A certificate is used at once, on machines whose clocks differ a little.
 _MAX_NAME_CHARS = 64  # RFC 5280 appendix A.1, ub-organization-name.
+_SERIALS_END = 1 << 159  # RFC 5280 §4.1.2.2: positive, and no longer than 20 octets.
 _HASH = hashes.SHA256()
 
 REASONS = {
@@ -57,6 +59,14 @@ class Issued:
     certificate: x509.Certificate
     certificate_path: Path
     key_path: Path | None  # None: the office keeps its key.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """Certificates that were revoked now, by their serial numbers."""
+
+    serials: tuple[int, ...]
+    left: tuple[int, ...]  # Of the same office, and issued by other authorities: only these can revoke them.
 
 
 def init(folder: Path, *, name: str, now: datetime, lifetime: timedelta = AUTHORITY_LIFETIME) -> x509.Certificate:
@@ -145,7 +155,8 @@ def revoke(
     now: datetime,
     reason: x509.ReasonFlags = x509.ReasonFlags.unspecified,
     invalid_from: datetime | None = None,
-) -> tuple[int, ...]:
+    unknown_serial: bool = False,
+) -> Revoked:
     """Revoke certificates and write a new list.
 
     Args:
@@ -154,22 +165,21 @@ def revoke(
         now: The present time, from which on they are not believed.
         reason: Why.
         invalid_from: For a compromised key: since when others may have used it.
-
-    Returns:
-        The serial numbers that were revoked now.
+        unknown_serial: `which` is the serial number of a certificate that is in the folder no more.
 
     Raises:
-        PermanentError: CFG.INVALID; no such certificate, or all of them are revoked already.
+        PermanentError: CFG.INVALID; this authority has issued no such certificate, or all of them are revoked already.
     """
     authority, _ = _authority(folder)
     ours, _ = _lists(folder, authority)
     known = {entry.serial_number for entry in _entries(ours)}
-    serials = tuple(serial for serial in _serials(folder, which) if serial not in known)
+    named = Revoked(serials=(_serial(which),), left=()) if unknown_serial else _named(folder, which, authority)
+    serials = tuple(serial for serial in named.serials if serial not in known)
     if not serials:
-        raise PermanentError("CFG.INVALID", f"nothing to revoke: {which[:60]}")
+        raise PermanentError("CFG.INVALID", f"revoked already: {which[:60]}")
     entries = [_entry(serial, now, reason, invalid_from) for serial in serials]
     _write_crl(folder, entries, now=now, lifetime=CRL_LIFETIME)
-    return serials
+    return replace(named, serials=serials)
 
 
 def renew_crl(folder: Path, *, now: datetime, lifetime: timedelta = CRL_LIFETIME) -> x509.CertificateRevocationList:
@@ -244,14 +254,48 @@ def _requested_key(request: bytes) -> PublicKey:
     return key
 
 
-def _serials(folder: Path, which: str) -> list[int]:
-    path = folder / layout.CERTIFICATES / f"{which}.pem"
+def _named(folder: Path, which: str, authority: x509.Certificate) -> Revoked:
+    """Return the certificates that are meant, by an OrganId or a serial number; a slip of the pen is neither."""
+    certificates = folder / layout.CERTIFICATES
+    path = certificates / f"{which}.pem"
     if ORGAN_ID.fullmatch(which) is not None and path.exists():
-        return [one.serial_number for one in x509.load_pem_x509_certificates(path.read_bytes())]
+        ours, others = _split(layout.load_certificates(path), authority)
+        if not ours:
+            raise PermanentError("CFG.INVALID", f"the certificates of {which} were issued by another authority")
+        return Revoked(serials=ours, left=others)
+    serial = _serial(which)
+    for path in sorted(certificates.glob("*.pem")):
+        ours, _ = _split(layout.load_certificates(path), authority)
+        if serial in ours:
+            return Revoked(serials=(serial,), left=())
+    raise PermanentError(
+        "CFG.INVALID",
+        f"{which[:60]} is no office and no serial number of a certificate in {certificates} that this authority has issued;"
+        " one whose file is gone is revoked with --unknown-serial",
+    )
+
+
+def _serial(which: str) -> int:
     try:
-        return [int(which.replace(":", ""), 16)]
+        serial = int(which.replace(":", ""), 16)
     except ValueError as error:
         raise PermanentError("CFG.INVALID", f"no certificate of {which[:40]}") from error
+    if not 0 < serial < _SERIALS_END:
+        raise PermanentError("CFG.INVALID", f"no serial number: {which[:60]}")
+    return serial
+
+
+def _split(found: Iterable[x509.Certificate], authority: x509.Certificate) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the serial numbers of what this authority has issued, and of what others have."""
+    ours, others = list[int](), list[int]()
+    for one in found:
+        try:
+            one.verify_directly_issued_by(authority)
+        except (InvalidSignature, ValueError, TypeError):
+            others.append(one.serial_number)
+        else:
+            ours.append(one.serial_number)
+    return tuple(ours), tuple(others)
 
 
 def _lists(

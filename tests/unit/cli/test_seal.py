@@ -137,6 +137,17 @@ def test_revoked_office_is_refused(trust: Path, sealed: Path) -> None:
     assert [found["code"] for found in json.loads(answer.stdout)["violations"]] == ["KEY.REVOKED"]
 
 
+@pytest.mark.parametrize("which", ["E12", "-5"])
+def test_revocation_of_what_nobody_has_is_wrong_use(trust: Path, which: str) -> None:
+    assert pki("revoke", trust, "--", which).exit_code == 2
+    assert json.loads(pki("crl", trust, "--json").stdout)["revoked"] == 0
+
+
+def test_certificate_whose_file_is_gone_is_revoked_with_a_word_more(trust: Path) -> None:
+    answer = json.loads(pki("revoke", trust, "E12", "--unknown-serial", "--json").stdout)
+    assert (answer["revoked"], answer["of_other_authorities"]) == (["e12"], [])
+
+
 def test_certificate_is_judged_at_the_time_asked_for(trust: Path, sealed: Path) -> None:
     answer = cli("verify", sealed, "--trust", trust, "--at", "2020-01-01T00:00:00Z", "--json")
     assert [found["code"] for found in json.loads(answer.stdout)["violations"]] == ["KEY.NOT_YET_VALID"]

@@ -128,7 +128,7 @@ def test_only_organ_ids_become_file_names(folder: Path, organ_id: str) -> None:
 
 def test_revoked_certificate_is_believed_no_more(folder: Path) -> None:
     issued = pki.issue(folder, "H56.05", name=NAME, now=AT)
-    assert pki.revoke(folder, "H56.05", now=AT + DAY) == (issued.certificate.serial_number,)
+    assert pki.revoke(folder, "H56.05", now=AT + DAY).serials == (issued.certificate.serial_number,)
     trust = seal.load_trust(folder)
     assert verify(_seal(folder), trust, AT)
     with pytest.raises(Refusal) as caught:
@@ -148,7 +148,7 @@ def test_compromised_key_is_believed_only_before(folder: Path) -> None:
 def test_revocation_by_serial_leaves_the_successor(folder: Path) -> None:
     old = pki.issue(folder, "H56.05", name=NAME, now=AT).certificate
     pki.issue(folder, "H56.05", name=NAME, now=AT, key_path=folder / "keys/new.key.pem")
-    assert pki.revoke(folder, f"{old.serial_number:x}", now=AT) == (old.serial_number,)
+    assert pki.revoke(folder, f"{old.serial_number:x}", now=AT).serials == (old.serial_number,)
     assert [entry.serial_number for entry in _crl(folder)] == [old.serial_number]
 
 
@@ -173,6 +173,27 @@ def test_nothing_is_revoked_twice(folder: Path) -> None:
     for which in ("H56.05", "H56.900", "zz"):
         with pytest.raises(PermanentError):
             pki.revoke(folder, which, now=AT)
+
+
+@pytest.mark.parametrize("which", ["E12", "H56.900", "zz", "0", "-5", "f" * 50])
+def test_what_names_no_certificate_is_refused(folder: Path, which: str) -> None:
+    pki.issue(folder, "H56.05", name=NAME, now=AT)
+    before = (folder / "crl.pem").read_bytes()
+    with pytest.raises(PermanentError) as caught:
+        pki.revoke(folder, which, now=AT)
+    assert (caught.value.code, which in str(caught.value)) == ("CFG.INVALID", True)
+    assert (folder / "crl.pem").read_bytes() == before
+
+
+def test_certificate_whose_file_is_gone_is_revoked_by_its_serial(folder: Path) -> None:
+    issued = pki.issue(folder, "H56.05", name=NAME, now=AT)
+    issued.certificate_path.unlink()
+    serial = issued.certificate.serial_number
+    assert pki.revoke(folder, f"{serial:x}", now=AT, unknown_serial=True).serials == (serial,)
+    assert [entry.serial_number for entry in _crl(folder)] == [serial]
+    for which in ("0", "-5", "f" * 50, "zz"):
+        with pytest.raises(PermanentError):
+            pki.revoke(folder, which, now=AT, unknown_serial=True)
 
 
 # --- where there is another authority ----------------------------------------------------------
@@ -215,6 +236,17 @@ def test_lists_of_others_are_kept_as_they_are(folder: Path, theirs: Path) -> Non
     ours, *others = seal.load_authorities(folder)[1]
     assert (len(list(ours)), len(others), _number(folder)) == (1, 1, 4)
     assert _is_revoked(folder, "H56.05")
+
+
+def test_certificates_of_others_are_left_to_them(folder: Path, theirs: Path) -> None:
+    (foreign,) = seal.load_certificates(theirs / "certs/H56.112.pem")
+    for which in ("H56.112", f"{foreign.serial_number:x}"):
+        with pytest.raises(PermanentError, match="authority"):
+            pki.revoke(folder, which, now=AT)
+    mine = pki.issue(folder, "H56.112", name=NAME, now=AT).certificate
+    done = pki.revoke(folder, "H56.112", now=AT)
+    assert (done.serials, done.left) == ((mine.serial_number,), (foreign.serial_number,))
+    assert [entry.serial_number for entry in _crl(folder)] == [mine.serial_number]
 
 
 # --- what is no authority ------------------------------------------------------------------------
