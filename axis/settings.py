@@ -214,7 +214,8 @@ class Limits(_Branch):
     keep_free_bytes: int = Field(
         1024**3,
         ge=0,
-        description="What must stay free on the disk of `data`: with less, no attachment is taken, and the answer is 503.",
+        description="What must stay free on the disk of `data`: with less, no attachment is taken, one that is coming is cut, "
+        "and the answer is 503.",
     )
 
 

@@ -17,7 +17,6 @@ import errno
 import os
 import re
 import secrets
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from obstore.store import LocalStore, S3Store
 from axis import private
 from axis.cancelling import to_its_end
 from axis.errors import PermanentError, Refusal, TransientError, refuse
+from axis.spool.room import Room
 
 T = TypeVar("T")
 
@@ -57,8 +57,9 @@ class Blob:
 class Staged:
     """A file that is growing; it hashes what it is given. Use from one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, room: Room) -> None:
         self.path = path
+        self._room = room
         self._file: IO[bytes] = path.open("x+b")
         self._hash = sha256()
         self.size_bytes = 0
@@ -69,6 +70,7 @@ class Staged:
         Raises:
             TransientError: SYS.SPOOL
         """
+        self._room.take(len(data))
         try:
             self._file.write(data)
         except OSError as error:
@@ -114,7 +116,8 @@ class Spool:
         self._store = store
         self._root = root  # Of a local store; None for a bucket.
         self._staging = staging
-        self._keep_free = keep_free
+        self._room = Room(staging, keep_free)
+        self._growing: set[_Part] = set()  # Uploads that are being written now.
 
     @classmethod
     @asynccontextmanager
@@ -124,8 +127,7 @@ class Spool:
         Args:
             url: `file:///DIR` or `s3://BUCKET/PREFIX`; a bucket's account comes from the usual AWS_* variables.
             staging: Folder for what is still growing.
-            keep_free: Bytes of its disk that no new file may use: the ledger and the broker may live there too, and
-                cannot do without.
+            keep_free: Bytes of its disk that no file may use.
 
         Raises:
             PermanentError: CFG.INVALID
@@ -153,9 +155,9 @@ class Spool:
         Raises:
             TransientError: SYS.SPOOL
         """
-        self._require_room(0)
+        self._room.require(0)
         try:
-            return Staged(self._staging / f"new-{secrets.token_hex(12)}")
+            return Staged(self._staging / f"new-{secrets.token_hex(12)}", self._room)
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
 
@@ -179,7 +181,7 @@ class Spool:
             TransientError: SYS.SPOOL
         """
         _require_digest(digest)
-        self._require_room(len(content))
+        self._room.require(len(content))
         blob = Blob(digest, len(content))
         if self._root is not None:
             beside = f"{self._staging}/new-{secrets.token_hex(12)}"
@@ -219,17 +221,22 @@ class Spool:
         """
         # Also where the file is here already: whoever names a digest must show that he has the bytes.
         part = self._part(owner, digest)
-        self._require_room(total - (_size_of(part) or 0))
-        growing = _Part(part)
+        growing = _Part(part, total, _size_of(part) or 0, self._room)
+        # Uploads that all begin and then all stop for want of room help nobody: there is to be enough for each to end.
+        # Somebody else who writes this one does not count: one of the two is told so.
+        others = sum(one.missing_bytes for one in self._growing if one.path != part)
+        self._room.require(growing.missing_bytes + others)
+        self._growing.add(growing)
         try:
-            await to_its_end(growing.open, offset, total)
-            last = await _write_all(growing, total, chunks)
+            await to_its_end(growing.open, offset)
+            last = await _write_all(growing, chunks)
             if last is None:
                 return growing.size_bytes
             return await self._finish(growing, last, Blob(digest, total))
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
         finally:
+            self._growing.remove(growing)
             with contextlib.suppress(OSError):  # What was not written above has been reported above.
                 growing.close()
 
@@ -274,21 +281,6 @@ class Spool:
         An upload that was cut is kept long enough for an office with a thin line to go on after a weekend.
         """
         return await asyncio.to_thread(_tidy, self._staging, now.timestamp() - ABANDONED.total_seconds())
-
-    def _require_room(self, size_bytes: int) -> None:
-        """Take no file that the disk cannot hold beside what must stay free.
-
-        Raises:
-            TransientError: SYS.SPOOL
-        """
-        if not self._keep_free:
-            return
-        try:
-            free = shutil.disk_usage(self._staging).free
-        except OSError as error:
-            raise TransientError("SYS.SPOOL") from error
-        if free - size_bytes < self._keep_free:
-            raise TransientError("SYS.SPOOL", "disk")
 
     def _part(self, owner: str, digest: str) -> Path:
         _require_digest(digest)
@@ -484,14 +476,21 @@ def _open_locked(path: Path) -> IO[bytes]:
 class _Part:
     """An upload that grows, in the hands of one writer. What is written from the first byte on is hashed on its way."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, total: int, come: int, room: Room) -> None:
         self.path = path
-        self.size_bytes = 0
+        self.total = total
+        self.size_bytes = come
+        self._room = room
         self._file: IO[bytes] | None = None
         self._hash: Any = None  # None: some of it came earlier.
-        self._error: OSError | None = None
+        self._error: OSError | TransientError | None = None
 
-    def open(self, offset: int | None, total: int) -> None:
+    @property
+    def missing_bytes(self) -> int:
+        """What has not come yet."""
+        return max(self.total - self.size_bytes, 0)
+
+    def open(self, offset: int | None) -> None:
         """Go on at an offset; None: at the beginning, whatever came before.
 
         Raises:
@@ -501,7 +500,7 @@ class _Part:
         """
         self._file = _open_locked(self.path)
         come = os.fstat(self._file.fileno()).st_size
-        if come > total or offset is None:  # More than the file is: these are not its bytes.
+        if come > self.total or offset is None:  # More than the file is: these are not its bytes.
             self._file.truncate(0)
             come = 0
         if come != (offset or 0):
@@ -515,12 +514,14 @@ class _Part:
 
         Raises:
             OSError: They cannot be written.
+            TransientError: SYS.SPOOL; there is no room for them.
         """
         if self._error is not None:
             raise self._error
         try:
+            self._room.take(len(data))
             self._open_file.write(data)
-        except OSError as error:
+        except (OSError, TransientError) as error:
             self._error = error
             raise
         if self._hash is not None:
@@ -528,10 +529,12 @@ class _Part:
         self.size_bytes += len(data)
 
     def write_durably(self, data: bytes) -> None:
-        """Append bytes, and put all of it on the disk."""
-        self.write(data)
-        self._open_file.flush()
-        os.fsync(self._open_file.fileno())
+        """Append bytes, and put all of it on the disk; what came before them, where they cannot be written."""
+        try:
+            self.write(data)
+        finally:
+            self._open_file.flush()
+            os.fsync(self._open_file.fileno())
 
     def end(self, last: bytes, blob: Blob) -> None:
         """Append the last bytes, and compare the whole with what it should be; what is not that is no use to anybody.
@@ -539,6 +542,7 @@ class _Part:
         Raises:
             Refusal: ATT.DIGEST; it is gone.
             OSError: They cannot be written.
+            TransientError: SYS.SPOOL; there is no room for them.
         """
         self.write_durably(last)
         found = _digest_of(self._open_file) if self._hash is None else self._hash.hexdigest()
@@ -558,7 +562,7 @@ class _Part:
         return self._file
 
 
-async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -> bytes | None:
+async def _write_all(growing: _Part, chunks: AsyncIterator[bytes]) -> bytes | None:
     """Write what comes.
 
     Returns:
@@ -567,8 +571,10 @@ async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -
     Raises:
         Refusal: ATT.SIZE; more comes than was announced.
         OSError: It cannot be written.
+        TransientError: SYS.SPOOL; there is no room for it.
     """
-    gathered, come = bytearray(), growing.size_bytes
+    total, come = growing.total, growing.size_bytes
+    gathered = bytearray()
     before: asyncio.Future[None] | None = None  # The last piece, which is written and hashed while the next one comes.
     is_whole = False
     try:
@@ -585,7 +591,7 @@ async def _write_all(growing: _Part, total: int, chunks: AsyncIterator[bytes]) -
         is_whole = come == total
     finally:
         if not is_whole:
-            with contextlib.suppress(OSError):  # The next write says it again.
+            with contextlib.suppress(OSError, TransientError):  # The next write says it again.
                 await _written(before)
             # What has arrived stays, whatever cut the line: its owner asks for the offset and goes on.
             await asyncio.to_thread(growing.write_durably, bytes(gathered))

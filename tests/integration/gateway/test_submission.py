@@ -18,9 +18,11 @@ from axis.edxml.inline import inline
 from axis.gateway.multipart import Parts
 from axis.intake import Intake
 from axis.ledger.idempotency import CLAIM, LIFE
+from axis.spool.room import Room
 from tests.house import COMMUNE, OTHER, SENDER, House
 from tests.integration.gateway.conftest import MOST_BYTES
 from tests.integration.gateway.test_inbox import caller
+from tests.integration.spool.test_store import count_as_disk
 
 PDF, SHEET = b"%PDF-1.7" + bytes(200_000), random.Random(7).randbytes(70_000)
 
@@ -102,6 +104,24 @@ async def test_form_that_is_none_is_refused(sender: httpx.AsyncClient, home: Hou
         headers={"Content-Type": "Multipart/Form-Data; boundary=B"},
     )
     assert good.status_code == 201, good.text
+
+
+async def test_file_that_the_disk_has_no_room_for_is_put_off(
+    sender: httpx.AsyncClient, home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is known when it has come: it is cut off before it takes what must stay free."""
+    sealed = home.seal(home.document(), {"125.pdf": PDF})
+    inside = b"".join(inline(sealed, [(edxml.read_manifest(_part(sealed))[0], [PDF])]))
+    staging = tmp_path / "staging"
+    with monkeypatch.context() as scarce:
+        count_as_disk(staging, 1000 + len(PDF) // 2, scarce)
+        scarce.setattr(home.spool, "_room", Room(staging, 1000))
+        for body in (_form(sealed, ("a1", "125.pdf", PDF)), {"content": inside}):
+            answer = await _post(sender, **body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "SYS.SPOOL"), answer.text
+            assert int(answer.headers["Retry-After"]) > 0
+            assert list(staging.iterdir()) == []
+    assert (await _post(sender, content=inside)).status_code == 201
 
 
 async def test_nothing_stays_of_what_is_refused(sender: httpx.AsyncClient, home: House, tmp_path: Path) -> None:

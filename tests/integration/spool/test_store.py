@@ -22,6 +22,7 @@ from axis.spool import Blob, Spool
 CONTENT = bytes(range(256)) * 5000  # 1.28 MB: more than one chunk.
 DIGEST = sha256(CONTENT).hexdigest()
 OFFICE = "H56.05"
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -466,6 +467,92 @@ async def test_upload_that_goes_on_needs_room_for_the_rest_alone(
         assert await store.append(OFFICE, DIGEST, offset=at, total=len(CONTENT), chunks=rest) == Blob(
             DIGEST, len(CONTENT)
         )
+
+
+def count_as_disk(folder: Path, size_bytes: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Let a folder count as a disk of some size; return what says how much of it is free."""
+
+    def free() -> int:
+        return size_bytes - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+    disk = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(free=free()))
+    return free
+
+
+async def test_files_of_unknown_size_leave_free_what_must_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes inside an envelope says no size before it has come; several come at once."""
+    free = count_as_disk(tmp_path, 40 * MIB, monkeypatch)
+    async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging", keep_free=4 * MIB) as store:
+        files = [store.stage(), store.stage()]
+        with pytest.raises(TransientError) as caught:
+            for number in range(100):
+                files[number % 2].write(bytes(MIB))
+        assert (caught.value.code, caught.value.detail) == ("SYS.SPOOL", "disk")
+        assert sum(file.size_bytes for file in files) == 36 * MIB
+        assert free() == 4 * MIB
+        for file in files:
+            file.discard()
+        assert free() == 40 * MIB
+        again = store.stage()
+        again.write(CONTENT)
+        assert await store.commit(again) == Blob(DIGEST, len(CONTENT))
+
+
+async def test_upload_that_the_disk_has_no_room_for_any_more_is_cut_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger grows while it comes."""
+    free, ledger = count_as_disk(tmp_path, 40 * MIB, monkeypatch), tmp_path / "ledger"
+    content = CONTENT * 25
+    digest = sha256(content).hexdigest()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async for piece in _pieces(content):
+            if not ledger.exists():
+                ledger.write_bytes(bytes(20 * MIB))
+            yield piece
+
+    async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging", keep_free=4 * MIB) as store:
+        with pytest.raises(TransientError) as caught:
+            await store.append(OFFICE, digest, offset=0, total=len(content), chunks=pieces())
+        assert (caught.value.code, caught.value.detail) == ("SYS.SPOOL", "disk")
+        offset = await store.unfinished(OFFICE, digest)
+        assert offset == 40 * MIB - 20 * MIB - free()
+        assert 4 * MIB <= free() < 5 * MIB  # What has come stays, up to the piece that there is no room for.
+        ledger.unlink()
+        rest = _pieces(content[offset:])
+        assert await store.append(OFFICE, digest, offset=offset, total=len(content), chunks=rest) == Blob(
+            digest, len(content)
+        )
+        assert await _read(store, digest) == content
+
+
+async def test_upload_is_begun_where_there_is_room_beside_those_that_are_coming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of them begin, and none is ever whole."""
+    count_as_disk(tmp_path, 3 * MIB, monkeypatch)
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield CONTENT[:300_000]
+        begun.set()
+        await end.wait()
+
+    async with Spool.open(f"file://{tmp_path / 'spool'}", tmp_path / "staging", keep_free=MIB) as store:
+        first = asyncio.create_task(store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=slowly()))
+        await begun.wait()
+        with pytest.raises(TransientError) as caught:
+            await store.append("H56.VP", DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+        assert (caught.value.code, caught.value.detail) == ("SYS.SPOOL", "disk")
+        with pytest.raises(Refusal) as refused:  # The same once more is told that it is coming already.
+            await store.append(OFFICE, DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+        assert refused.value.code == "API.OFFSET"
+        end.set()
+        assert await first == 300_000
+        done = await store.append("H56.VP", DIGEST, offset=0, total=len(CONTENT), chunks=_pieces(CONTENT))
+        assert done == Blob(DIGEST, len(CONTENT))
 
 
 async def test_spool_on_another_disk_leaves_nothing_in_staging(
