@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from axis import deadlines
 from axis.deadlines import Calendar, load_calendar, parse_term
+from axis.errors import PermanentError
 
 
 class _Branch(BaseModel):
@@ -279,7 +280,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     def filled(self) -> Self:
-        """Return the same settings with every default place spelled out, secrets read."""
+        """Return the same settings with every default place spelled out, secrets read.
+
+        Raises:
+            PermanentError: CFG.INVALID; a secret cannot be read.
+        """
         data = self.data.absolute()
         trust = (self.trust or data / "trust").absolute()
         return self.model_copy(
@@ -298,9 +303,17 @@ class Settings(BaseSettings):
 
 
 def _with_password(url: str, password_file: Path | None) -> str:
-    """Put the password of the file into `scheme://user@host...`."""
-    if password_file is None or "@" not in url:
+    """Put the password of the file into `scheme://user@host...`.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    scheme, separator, rest = url.partition("://")
+    if password_file is None or not separator or "@" not in rest:
         return url
-    scheme, rest = url.split("://", 1)
+    try:
+        password = password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PermanentError("CFG.INVALID", f"{password_file}: {error}") from error
     user, place = rest.split("@", 1)
-    return f"{scheme}://{user.split(':', 1)[0]}:{password_file.read_text(encoding='utf-8').strip()}@{place}"
+    return f"{scheme}://{user.split(':', 1)[0]}:{password}@{place}"

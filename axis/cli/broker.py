@@ -36,11 +36,9 @@ def definitions(
     Example: axis broker definitions --offices trust/offices.toml --secrets secrets/ --own axis > definitions.json
     """
 
-    async def read() -> registry.Registry:
-        return registry.load_offices(offices)
-
-    roll = output.run(read())
-    codes = [office.code for office in roll.offices() if office.tier != "axis"]
-    passwords = office_passwords(secrets, codes)
-    account = (own, office_passwords(secrets, [own])[own]) if own else None
+    with output.in_words():
+        roll = registry.load_offices(offices)
+        codes = [office.code for office in roll.offices() if office.tier != "axis"]
+        passwords = office_passwords(secrets, codes)
+        account = (own, office_passwords(secrets, [own])[own]) if own else None
     typer.echo(json.dumps(definitions_of(passwords, vhost=vhost, own=account), indent=2))

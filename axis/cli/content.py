@@ -1,7 +1,6 @@
 """`axis content`: the file of a dossier, a task or an invitation, for a person and for a calendar."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
@@ -48,9 +47,7 @@ def show(file: File, json: options.Json = False) -> None:
 @app.command()
 def ics(
     file: File,
-    to: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; standard output if absent.")
-    ] = None,
+    to: options.Output = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Take the meeting out of calendars.")] = False,
 ) -> None:
     """Make a calendar file (RFC 5545) of an invitation.
@@ -67,11 +64,7 @@ def ics(
             raise refuse("CON.KIND", contents.root_of(content).element, rule="rule:content.root")
         return ics_of(content, at=clock.now(), cancelled=cancel)
 
-    made = output.run(work())
-    if to is None:
-        sys.stdout.buffer.write(made)
-    else:
-        to.write_bytes(made)
+    output.write(output.run(work()), to)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """`axis deadletters`: what the axis has given up, and sending it on its way again."""
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,7 +10,9 @@ from axis.cli import ledgers, options, output
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries that were given up: list, show, replay.")
 
-_Number = Annotated[int, typer.Argument(help="Number of the delivery, from `axis deadletters list`.")]
+_Number = Annotated[
+    int, typer.Argument(max=options.MOST_NUMBER, help="Number of the delivery, from `axis deadletters list`.")
+]
 
 
 @app.command("list")
@@ -63,7 +64,10 @@ def show(number: _Number, json: options.Json = False, data: options.Data = None)
 
 @app.command()
 def replay(
-    numbers: Annotated[list[int], typer.Argument(help="Numbers of the deliveries, from `axis deadletters list`.")],
+    numbers: Annotated[
+        list[int],
+        typer.Argument(max=options.MOST_NUMBER, help="Numbers of the deliveries, from `axis deadletters list`."),
+    ],
     reason: Annotated[str, typer.Option(help="Why it will work now; kept in the ledger.")],
     by: Annotated[str, typer.Option(help="Who does it.", show_default="your account")] = "",
     json: options.Json = False,
@@ -73,7 +77,7 @@ def replay(
 
     Example: axis deadletters replay 17 18 --reason "disk of the commune replaced"
     """
-    who = by or getpass.getuser()
+    who = by or options.account()
 
     async def work() -> list[dict[str, Any]]:
         outcomes = []

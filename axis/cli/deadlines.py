@@ -14,14 +14,21 @@ _WORDS = {"register": "vào sổ", "process": "xử lý xong"}
 def deadlines(
     office: Annotated[str | None, typer.Option(help="Of this addressee alone, by its OrganId.")] = None,
     within: Annotated[
-        int, typer.Option(help="Due within so many hours from now; what is overdue is always listed.", min=0)
+        int,
+        typer.Option(
+            help="Due within so many hours from now; what is overdue is always listed.", min=0, max=options.MOST_HOURS
+        ),
     ] = 24,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only what is overdue.")] = False,
     summary: Annotated[
         bool, typer.Option("--summary", help="How punctually each office registered what it got.")
     ] = False,
-    days: Annotated[int, typer.Option(help="With --summary: of what was accepted in so many days.", min=1)] = 30,
-    limit: Annotated[int, typer.Option(help="At most so many, the first to end first.", min=1)] = 1000,
+    days: Annotated[
+        int, typer.Option(help="With --summary: of what was accepted in so many days.", min=1, max=36525)
+    ] = 30,
+    limit: Annotated[
+        int, typer.Option(help="At most so many, the first to end first.", min=1, max=options.MOST_NUMBER)
+    ] = 1000,
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:

@@ -25,11 +25,10 @@ app = typer.Typer(no_args_is_help=True, help="Between the dialects of older syst
 _CHUNK_BYTES = 1024 * 1024
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="An edXML file.")]
-To = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write; standard output if absent.")]
 
 
 @app.command("normalise")
-def normalise_file(file: File, dialect: options.DialectName, to: To = None) -> None:
+def normalise_file(file: File, dialect: options.DialectName, to: options.Output = None) -> None:
     """Write what a file of an older system means, in the one form, with its attachments inside; it carries no seal.
 
     What was tolerated is said on standard error.
@@ -42,7 +41,7 @@ def normalise_file(file: File, dialect: options.DialectName, to: To = None) -> N
 
 
 @app.command("render")
-def render_file(file: File, dialect: options.DialectName, to: To = None) -> None:
+def render_file(file: File, dialect: options.DialectName, to: options.Output = None) -> None:
     """Write a document or status, sealed or not and with its attachments inside, as an older system reads it.
 
     Example: axis edxml render 125.edxml --dialect soap -o cong-van.xml

@@ -1,6 +1,5 @@
 """`axis held`: the mail of closed offices that waits for a word on who gets it, and that word."""
 
-import getpass
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -16,7 +15,9 @@ from axis.telemetry import events
 
 app = typer.Typer(no_args_is_help=True, help="Mail of closed offices that is held: list, forward, return.")
 
-_Numbers = Annotated[list[int], typer.Argument(help="Numbers of the deliveries, from `axis held list`.")]
+_Numbers = Annotated[
+    list[int], typer.Argument(max=options.MOST_NUMBER, help="Numbers of the deliveries, from `axis held list`.")
+]
 _By = Annotated[str, typer.Option(help="Who does it.", show_default="your account")]
 
 
@@ -65,7 +66,7 @@ def forward(
 
     Example: axis held forward 17 18 --to H56.112
     """
-    who = by or getpass.getuser()
+    who = by or options.account()
 
     async def decide(succession: Succession, row: DeliveryRow) -> bool:
         return await succession.forward(row, to, by=who, reason=reason)
@@ -87,7 +88,7 @@ def give_back(
 
     Example: axis held return 17 --reason "Gửi lại cho UBND phường Hàm Rồng"
     """
-    who = by or getpass.getuser()
+    who = by or options.account()
 
     async def decide(succession: Succession, row: DeliveryRow) -> bool:
         return await succession.give_back(row, by=who, reason=reason)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from axis.cli import options, output
-from axis.errors import AxisError, PermanentError
+from axis.errors import PermanentError
 from axis.office import Office
 
 app = typer.Typer(no_args_is_help=True, help="An office by an installed adapter: run, check.")
@@ -54,10 +54,8 @@ def check(config: _Config, json: options.Json = False) -> None:
 def _prepared(config: Path) -> Office:
     """Return the office with its adapter attached."""
     office = Office.from_file(config)
-    try:
+    with output.in_words():
         attached(str(office.settings.adapter.get("kind", "")))(office)
-    except AxisError as error:
-        output.stop(str(error), output.WRONG_USE)
     return office
 
 

@@ -14,7 +14,6 @@ from axis.registry import columns, importing, sheets
 
 app = typer.Typer(no_args_is_help=True, help="The roll of offices: list, check, load, and tables of offices.")
 
-_NOT_WRITTEN = "Không ghi được / Cannot be written"
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A roll, e.g. config/offices.toml.")]
 
 
@@ -137,10 +136,8 @@ def import_table(
     planned = importing.plan_import(table, roll, at=clock.now())
     writes = planned.text is not None and bool(planned.changes) and not dry_run
     if planned.text is not None and writes:
-        try:
+        with output.in_words():
             private.replace_text(roll, planned.text)
-        except OSError as problem:
-            output.stop(f"{_NOT_WRITTEN}: {problem.strerror}", output.NOT_NOW)
     if json:
         output.as_json({"good": not planned.slips, "written": writes} | _plan_facts(planned))
     else:
@@ -209,14 +206,12 @@ def export_table(
     Example: axis offices export offices.xlsx --file province/trust/offices.toml
     """
     roll = output.run(_roll(file, data))
+    rows = [columns.row_of(office) for office in roll.offices()]
     try:
-        sheets.write_sheet(
-            table, [column.title for column in columns.COLUMNS], [columns.row_of(office) for office in roll.offices()]
-        )
+        with output.in_words():
+            sheets.write_sheet(table, [column.title for column in columns.COLUMNS], rows)
     except ValueError as problem:
         output.stop(f"Tên tệp phải có đuôi .csv hoặc .xlsx / The name must end in {problem}", output.WRONG_USE)
-    except OSError as problem:
-        output.stop(f"{_NOT_WRITTEN}: {problem.strerror}", output.NOT_NOW)
     output.console.print(f"{len(roll.offices())} đơn vị / offices → {table.name}", markup=False)
 
 

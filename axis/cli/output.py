@@ -6,10 +6,12 @@ use, 3 the axis could not do it now.
 """
 
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -90,15 +92,30 @@ def stop(message: str, code: int) -> NoReturn:
 
 
 def run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
-    """Run a command's asynchronous part; the axis' own errors become sentences and exit codes.
+    """Run a command's asynchronous part; what goes wrong in it is said `in_words`.
 
     Args:
         work: The part.
         loop_factory: The event loop of one that serves; a command that is done at once needs none of its own.
     """
+    with in_words(), asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(work)
+
+
+def write(content: bytes, to: Path | None) -> None:
+    """Write what was made to a file, or to standard output."""
+    if to is None:
+        sys.stdout.buffer.write(content)
+        return
+    with in_words():
+        to.write_bytes(content)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Say what goes wrong in the block, and end the command: the axis' own errors, and files that cannot be used."""
     try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(work)
+        yield
     except Refusal as refusal:
         violations(refusal.violations)
         raise typer.Exit(REFUSED) from refusal
@@ -108,6 +125,13 @@ def run(work: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.Abst
         stop(str(error), WRONG_USE)
     except ValidationError as error:
         stop(settings_problem(error), WRONG_USE)
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:  # Not of a file: nobody foresaw it.
+            raise
+        is_mistaken = isinstance(error, FileNotFoundError | NotADirectoryError)
+        place = "" if error.filename is None else f"{error.filename}: "
+        text = f"Không đọc hay ghi được / Cannot be read or written: {place}{error.strerror}"
+        stop(text, WRONG_USE if is_mistaken else NOT_NOW)
 
 
 def settings_problem(error: ValidationError) -> str:

@@ -19,7 +19,9 @@ Office = Annotated[str, typer.Argument(help="OrganId of the office.")]
 @app.command("new")
 def make_one(
     office: Office,
-    overlap: Annotated[float, typer.Option(min=0, help="For how many hours the one before stays good.")] = 24,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=options.MOST_HOURS, help="For how many hours the one before stays good.")
+    ] = 24,
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:

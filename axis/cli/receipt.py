@@ -2,7 +2,6 @@
 
 import asyncio
 import json as jsons
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -40,9 +39,7 @@ def make(
     previous: Annotated[
         str, typer.Option(help="Digest of the receipt before.", show_default="the item's previous_receipt")
     ] = "",
-    to: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; standard output if absent.")
-    ] = None,
+    to: options.Output = None,
     json: options.Json = False,
 ) -> None:
     """Sign the receipts that say what became of a message; several of them make a bundle.
@@ -70,11 +67,8 @@ def make(
         asyncio.to_thread(lambda: _said(outcome, item, office, SigningKey.load(key, certificate), previous))
     )
     _, body = bundle.pack([one.xml for one in said])
-    if to is None:
-        sys.stdout.buffer.write(body)
-        return
-    to.write_bytes(body)
-    if json:
+    output.write(body, to)
+    if to is not None and json:
         output.as_json([{"level": one.receipt.level, "digest": one.digest} for one in said])
     else:
         output.table(str(to), ("", ""), [(one.receipt.level.value, one.digest) for one in said])

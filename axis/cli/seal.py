@@ -1,7 +1,6 @@
 """`axis seal`: sign envelopes, and check the seals of envelopes and receipts."""
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,19 +25,15 @@ def sign(
     file: File,
     key: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The originator's private key, PEM.")],
     certificate: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Its certificate, PEM.")],
-    to: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; standard output if absent.")
-    ] = None,
+    to: options.Output = None,
 ) -> None:
     """Seal a document or status with an office's key; the rest of the file stays as it is, byte for byte.
 
     Example: axis seal sign 125.edxml --key keys/H56.05.key.pem --certificate certs/H56.05.pem -o 125.sealed.edxml
     """
     sealed = output.run(asyncio.to_thread(lambda: seal.seal(file.read_bytes(), SigningKey.load(key, certificate))))
-    if to is None:
-        sys.stdout.buffer.write(sealed)
-    else:
-        to.write_bytes(sealed)
+    output.write(sealed, to)
+    if to is not None:
         output.console.print(f"Đã ký / Sealed: {to}")
 
 

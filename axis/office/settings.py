@@ -136,8 +136,9 @@ def _from_file(file: Path, root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PermanentError("CFG.INVALID", f"{file}: {error}") from error
-    fields = dict(content.pop("office", {}))
-    adapter = dict(content.pop("adapter", {}))
+    fields, adapter = content.pop("office", {}), content.pop("adapter", {})
+    if not (isinstance(fields, dict) and isinstance(adapter, dict)):
+        raise PermanentError("CFG.INVALID", f"{file}: [office] and [adapter] are tables")
     if content:
         raise PermanentError("CFG.INVALID", f"{file}: unknown tables {', '.join(sorted(content))}")
     for name in _PATHS:
