@@ -98,21 +98,34 @@ _NOTICE_DUE = sa.select(sa.literal(1)).where(t.outbox.c.due_at <= _NOW).limit(1)
 # Statements that every document needs are built once: to build one costs more than to run it.
 _LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
 _OFFICES: sa.BindParameter[str] = sa.bindparam("offices", expanding=True)
+_TO_ATTEMPT = (_d.id, _d.envelope_id, _d.addressee, _d.attempts, _d.chain_head, _d.priority)
+_MAY_LEAVE = (
+    _d.state.in_(("queued", "deferred")),
+    _d.next_at <= _NOW,
+    _RELEASED,
+    _d.expires_at > _NOW,  # What is over is expired, not attempted.
+    _IS_JUDGED,
+)
+_URGENT_FIRST = (_d.priority.desc(), _d.next_at, _d.id)
 _DUE = (
-    sa.select(_d.id, _d.envelope_id, _d.addressee, _d.attempts, _d.chain_head, _d.priority, _l.open_until)
+    sa.select(*_TO_ATTEMPT, _l.open_until)
     .outerjoin(t.lanes, _l.office == _d.addressee)
     .where(
-        _d.state.in_(("queued", "deferred")),
-        _d.next_at <= _NOW,
-        _RELEASED,
-        _d.expires_at > _NOW,  # What is over is expired, not attempted.
-        _IS_JUDGED,
+        *_MAY_LEAVE,
         sa.or_(_l.paused.is_(None), _l.paused.is_(sa.false())),
         sa.or_(_l.open_until.is_(None), _l.open_until <= _NOW),
     )
-    .order_by(_d.priority.desc(), _d.next_at, _d.id)
+    .order_by(*_URGENT_FIRST)
     .limit(_LIMIT)
     .with_for_update(of=t.deliveries, skip_locked=True)
+)
+# What has been tried least: one document that always fails must not take every probe.
+_PROBE = (
+    sa.select(*_TO_ATTEMPT)
+    .where(*_MAY_LEAVE, _d.addressee == sa.bindparam("office", type_=sa.Text))
+    .order_by(_d.attempts, *_URGENT_FIRST)
+    .limit(1)
+    .with_for_update(skip_locked=True)
 )
 _DUE_FOR = _DUE.where(_d.addressee.in_(_OFFICES))
 _DUE_IN_VAIN = _DUE.where(
@@ -142,7 +155,7 @@ def begin_attempts(
     """Record attempts for what is due, urgent first, and return them to be made.
 
     A lane that is paused, or whose breaker is open, is passed over; one whose
-    breaker may close again gets one probe.
+    breaker may close again gets one probe, of what has been tried least.
 
     Args:
         connection: In a transaction.
@@ -156,13 +169,9 @@ def begin_attempts(
     probes = _claim_probes(
         connection, {row.addressee for row in found if row.open_until is not None}, now, answer_within
     )
-    chosen: list[Any] = []
-    for row in found:
-        if row.open_until is not None:
-            if row.addressee not in probes:
-                continue
-            probes.remove(row.addressee)
-        chosen.append(row)
+    chosen: list[Any] = [row for row in found if row.open_until is None]
+    for office in sorted(probes):
+        chosen += least_tried(connection, office, now)
     if not chosen:
         return []
     connection.execute(_SENT, {"ids": [row.id for row in chosen], "answer_by": now + answer_within, "now": now})
@@ -189,6 +198,11 @@ def begin_attempts(
         )
         for row in chosen
     ]
+
+
+def least_tried(connection: sa.Connection, office: str, now: datetime) -> Sequence[Any]:
+    """Return, of all that is due to an office, the one delivery for its probe; none if other processes have locked them."""
+    return connection.execute(_PROBE, {"office": office, "now": now}).all()
 
 
 def _claim_probes(connection: sa.Connection, offices: set[str], now: datetime, answer_within: timedelta) -> set[str]:

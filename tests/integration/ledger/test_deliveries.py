@@ -363,6 +363,32 @@ async def test_breaker_lets_one_probe_through_and_closes_when_the_office_answers
     assert len(await home.attempt()) == 2  # What waited is due at once.
 
 
+async def test_document_that_always_fails_does_not_take_every_probe(home: House) -> None:
+    bad = await _accepted(home, priority=Priority.EXPRESS)
+    for _ in range(3):
+        (attempt,) = await home.attempt()
+        assert attempt.envelope_id == bad
+        await home.say(Deferred("ngừng"), await home.row(bad))
+        home.pass_time(WAIT)
+    good = [await _accepted(home) for _ in range(2)]
+    (probe,) = await home.attempt()
+    assert probe.envelope_id == good[0]
+    await home.say(Delivered(), await home.row(good[0]))
+    assert [one.envelope_id for one in await home.attempt()] == [bad, good[1]]
+
+
+async def test_probe_is_what_was_tried_least_of_all_that_waits(home: House) -> None:
+    """Also where so much of what has failed is more urgent that no round looks further."""
+    bad = [await _accepted(home, priority=Priority.EXPRESS) for _ in range(3)]
+    await home.attempt()
+    for one in bad:
+        await home.say(Deferred("ngừng"), await home.row(one))
+    home.pass_time(WAIT)
+    good = await _accepted(home)
+    begun = await home.ledger.begin_attempts(home.at, 5 * MINUTE, 2)
+    assert [one.envelope_id for one in begun] == [good]
+
+
 async def test_heartbeat_after_a_silence_makes_everything_due(home: House) -> None:
     envelope_id = await _accepted(home)
     await home.ledger.heartbeat(COMMUNE, home.at, "1")

@@ -28,6 +28,7 @@ _ASKED: dict[str, Work[Any]] = {
     ],
     "what waits for the broker": lambda c: deliveries.show_why(c, AT, "SYS.BROKER", ("o",), 100),
     "attempts at some offices": lambda c: deliveries.begin_attempts(c, AT, timedelta(minutes=5), 100, ("o", "p")),
+    "a probe": lambda c: deliveries.least_tried(c, "o", AT),
     "what orders say": lambda c: links.unsettled(c, "e", "replace"),
     "expiry": lambda c: deliveries.expiring(c, AT, 100),
     "notices": lambda c: deliveries.notices_due(c, AT, timedelta(seconds=30), 100),
