@@ -15,7 +15,7 @@ from axis import clock, ledger, registry, seal, spool
 from axis.app import gateway_tls
 from axis.broker import Broker, PrivateNode
 from axis.cli import options, output
-from axis.errors import AxisError
+from axis.errors import AxisError, TransientError
 from axis.gateway.tls import believing
 from axis.settings import Settings
 
@@ -193,7 +193,8 @@ async def _ledger(settings: Settings) -> Check:
         async with ledger.Ledger.open(settings.ledger_url) as book:
             report = await book.audit(clock.now())
     except AxisError as error:
-        return Check("ledger", _BAD, str(error), "is the database running, and the address right?")
+        remedy = "is the database running, and the address right?" if isinstance(error, TransientError) else ""
+        return Check("ledger", _BAD, str(error), remedy)
     text = f"{report.documents} documents, {report.waiting} deliveries wait, {report.dead} dead letters, {report.held} held, {len(report.findings)} findings"
     if report.findings:
         return Check("ledger", _BAD, text, "axis audit")

@@ -4,8 +4,9 @@ SQLite is copied by its online backup, PostgreSQL by `pg_dump`, while the axis
 goes on. Either reads one snapshot, and what we say of the copy is read from
 the same snapshot: the files that it names are those that it needs.
 
-A book is restored where there is none, and it is whole or not there at all.
-What waits in it goes on as if the time in between had not passed: the axis
+A book is restored where there is none, and it is whole or not there at all:
+in PostgreSQL a mark that comes before the dump, and goes in the commit that
+sets going what waits, keeps everybody from opening it in between. What waits in it goes on as if the time in between had not passed: the axis
 was not there to use it.
 
 Spec: docs/deploy.md (Backup); docs/promises.md, promise 1.
@@ -33,7 +34,7 @@ from axis.errors import PermanentError, TransientError
 from axis.ledger import audit as audits
 from axis.ledger import feed, passwords
 from axis.ledger import tables as t
-from axis.ledger.engine import migrate, open_database
+from axis.ledger.engine import RESTORING, lock_schema, open_database, require_restored, upgrade
 
 Told = Callable[[int], None]  # Is told how many bytes have come.
 
@@ -132,12 +133,7 @@ async def require_none(url: str) -> None:
             )
         return
     async with open_database(url) as database:
-        tables = await database.read(lambda c: sa.inspect(c).get_table_names())
-    if tables:
-        raise PermanentError(
-            "CFG.INVALID",
-            f"the database of ledger_url is not empty ({len(tables)} tables): make a new one with createdb, and name it in AXIS_LEDGER_URL",
-        )
+        await database.read(_require_empty)
 
 
 async def restore(url: str, file: Path, *, made_at: datetime, now: datetime) -> Resumed:
@@ -174,6 +170,7 @@ async def restore(url: str, file: Path, *, made_at: datetime, now: datetime) -> 
 
 
 def _contents(connection: sa.Connection, kind: str) -> Contents:
+    require_restored(connection)
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
         raise PermanentError("CFG.INVALID", "there is no ledger in this database yet")
@@ -195,9 +192,14 @@ def _number(connection: sa.Connection, query: sa.Select[Any]) -> int:
 
 
 async def _resume(url: str, made_at: datetime, now: datetime) -> Resumed:
-    await migrate(url)
     async with open_database(url) as database:
-        return await database.write(lambda c: resume(c, made_at, now))
+        return await database.write(lambda c: _finish(c, made_at, now))
+
+
+def _finish(connection: sa.Connection, made_at: datetime, now: datetime) -> Resumed:
+    connection.execute(sa.text(f"DROP TABLE IF EXISTS {RESTORING}"))
+    upgrade(connection)
+    return resume(connection, made_at, now)
 
 
 def resume(connection: sa.Connection, made_at: datetime, now: datetime) -> Resumed:
@@ -349,10 +351,29 @@ async def _dump(connection: AsyncConnection, url: str, file: Path, snapshot: str
 
 
 async def _restore_postgresql(url: str, file: Path) -> None:
+    async with open_database(url) as database:
+        await database.write(_mark)
     await _program(
         url, "pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error",
         f"--dbname={_database(url)}", str(file),
     )  # fmt: skip
+
+
+def _mark(connection: sa.Connection) -> None:
+    """Mark an empty database as one into which a ledger is being restored; pg_restore may have failed there before."""
+    lock_schema(connection)
+    _require_empty(connection)
+    connection.execute(sa.text(f"CREATE TABLE IF NOT EXISTS {RESTORING} ()"))
+
+
+def _require_empty(connection: sa.Connection) -> None:
+    tables = set(sa.inspect(connection).get_table_names()) - {RESTORING}
+    if tables:
+        require_restored(connection)
+        raise PermanentError(
+            "CFG.INVALID",
+            f"the database of ledger_url is not empty ({len(tables)} tables): make a new one with createdb, and name it in AXIS_LEDGER_URL",
+        )
 
 
 def _database(url: str) -> str:

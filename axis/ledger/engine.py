@@ -47,6 +47,8 @@ _MOST = 64  # Works that share one transaction.
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x61786973  # "axis": one process migrates, the others wait.
 
+RESTORING = "restore_not_finished"  # A table that is there until what waits in a restored ledger is set going again.
+
 
 class _Kind(Enum):
     """What works do, and what they may see."""
@@ -289,16 +291,42 @@ async def migrate(url: str) -> None:
     """Bring a ledger to the schema of this version; does nothing if it is there.
 
     Raises:
+        PermanentError: CFG.INVALID; it was not restored to the end.
         TransientError: SYS.LEDGER
     """
     async with open_database(url) as database:
-        await database.write(_upgrade)
+        await database.write(upgrade)
 
 
-def _upgrade(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+def upgrade(connection: sa.Connection) -> None:
+    """Bring a ledger to the schema of this version.
+
+    Raises:
+        PermanentError: CFG.INVALID; it was not restored to the end.
+    """
+    lock_schema(connection)
+    require_restored(connection)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def lock_schema(connection: sa.Connection) -> None:
+    """Let nobody else migrate, or begin to restore, until this transaction ends. On SQLite there is one writer in any case."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def require_restored(connection: sa.Connection) -> None:
+    """Refuse a ledger that was not restored to the end: what waits in it would expire, or wait for ever.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    if sa.inspect(connection).has_table(RESTORING):
+        raise PermanentError(
+            "CFG.INVALID",
+            "a restore into the database of ledger_url is under way, or was broken off; then what is in it does not count:"
+            " make a new one with createdb, name it in AXIS_LEDGER_URL, and restore again",
+        )
