@@ -32,7 +32,7 @@ from typing import TypeVar
 from axis.broker import Broker, NotPublished, Packed, pack, topology
 from axis.clock import Clock
 from axis.errors import AxisError, TransientError
-from axis.ledger import Attempt, DeliveryRow, DueNotice, Ledger
+from axis.ledger import PUT_OFF, Attempt, DeliveryRow, DueNotice, Ledger
 from axis.receipts import bundle
 from axis.telemetry import events, metrics
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024  # On their way to the broker; what is large is packed once for all its addressees.
 # After a publish that failed; then a fifth of how long nothing has got through there. Some inboxes nobody makes again.
-_SOON, _MOST = timedelta(seconds=2), timedelta(minutes=5)
+_SOON, _MOST = timedelta(seconds=2), PUT_OFF
 _AT_A_TIME = 1000  # Deliveries in one commit.
 _BROKER = ""  # Among the offices to which nothing gets through: to all of them.
 # So many first attempts at one envelope that are alike are published at once. An inbox that takes nothing says no for all of them:
@@ -271,8 +271,7 @@ class Outbound:
                 also=[_key(one) for one in others],
             )
         except TransientError as error:
-            is_certain = isinstance(error, NotPublished)
-            never_left = is_certain and not _is_answer(error)
+            is_certain, never_left = isinstance(error, NotPublished), _never_left(error)
             self._note(error, () if never_left else [one.addressee for one in attempts])
             for one in attempts:
                 metrics.ATTEMPTS.labels("unpublished").inc()
@@ -303,15 +302,20 @@ class Outbound:
         ids += [one for some in sent for one in some]
         if ids:
             await self.ledger.notices_sent(ids)
+        now = self.now()
+        for office in by_office:  # What one inbox does not take must not fill the next round, too.
+            if office in self._failing:
+                await self.ledger.put_off_notices(office, self._failing.until(office, now))
 
     async def _notify(self, office: str, portion: Sequence[tuple[bytes, int]]) -> list[int]:
-        """Publish receipts; return the ids of their notices if that worked. Otherwise their claim runs out, and they are due again."""
+        """Publish receipts; return the ids of their notices if that worked. Otherwise they are due again once their claim has run out."""
         kind, body = bundle.pack([xml for xml, _ in portion])
         try:
             await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind)
         except TransientError as error:
-            self._note(error, ())
+            self._note(error, () if _never_left(error) else (office,))
             return []
+        self._note(None, (office,))
         return [notice_id for _, notice_id in portion]
 
     async def audit_inboxes(self, now: datetime, unanswered: Sequence[DeliveryRow]) -> None:
@@ -351,6 +355,11 @@ class Outbound:
 def _is_answer(error: TransientError) -> bool:
     """Tell whether the broker is there, and has said no."""
     return isinstance(error, NotPublished) and error.was_answered
+
+
+def _never_left(error: TransientError) -> bool:
+    """Tell whether the broker is not there: it says nothing of any inbox."""
+    return isinstance(error, NotPublished) and not error.was_answered
 
 
 def _tell_attempted(attempt: Attempt) -> None:

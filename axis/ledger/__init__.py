@@ -11,7 +11,7 @@ Spec: design laws 1, 3, 4; docs/adr/0003, 0004.
 
 from axis.ledger.audit import AuditFinding, AuditReport
 from axis.ledger.book import Ledger
-from axis.ledger.deliveries import UNJUDGED
+from axis.ledger.deliveries import PUT_OFF, UNJUDGED
 from axis.ledger.engine import migrate
 from axis.ledger.feed import BEGINNING, Place, Stretch
 from axis.ledger.links import LINK_CLAIM
@@ -59,6 +59,7 @@ from axis.ledger.webhooks import NotTold, WebhookRow
 __all__ = [
     "BEGINNING",
     "LINK_CLAIM",
+    "PUT_OFF",
     "UNJUDGED",
     "WITHOUT_IT",
     "Asked",

@@ -240,6 +240,10 @@ class Ledger:
         """Claim notices to publish now."""
         return await self._database.write(lambda c: deliveries.notices_due(c, now, deliveries.CLAIM, limit))
 
+    async def put_off_notices(self, office: str, until: datetime) -> None:
+        """Claim none of the notices to an office before then."""
+        await self._database.write(lambda c: deliveries.put_off_notices(c, office, until))
+
     async def notices_sent(self, ids: Sequence[int]) -> None:
         """Remove notices that the broker has confirmed."""
         await self._database.write(lambda c: deliveries.notices_sent(c, ids))

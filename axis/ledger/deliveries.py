@@ -33,6 +33,7 @@ from axis.ledger.values import (
 from axis.routing import JUDGED
 
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
+PUT_OFF = timedelta(minutes=5)  # For so long, at most, a notice is put off; longer than a claim.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 UNJUDGED = "ORD.WAITS"  # Code of a delivery that waits until what it speaks of is known.
@@ -311,7 +312,7 @@ _LATER: tuple[tuple[sa.ColumnElement[bool], Any, str], ...] = (
     (sa.and_(t.WAITS, _NOT_ITS_HOUR), _d.next_at, "attempt"),
     (sa.true(), _l.open_until, "attempt"),
     (t.links.c.due_at.is_not(None), t.links.c.due_at, "attempt"),
-    (sa.true(), t.outbox.c.due_at, "claim"),
+    (sa.true(), t.outbox.c.due_at, "notice"),
 )
 _TOO_FAR = tuple(
     (column, sa.and_(still, column > sa.bindparam(limit, type_=t.Moment))) for still, column, limit in _LATER
@@ -339,7 +340,7 @@ def bring_near(connection: sa.Connection, now: datetime, longest: timedelta) -> 
 
 
 def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
-    return {"now": now, "attempt": now + longest, "claim": now + CLAIM}
+    return {"now": now, "attempt": now + longest, "notice": now + PUT_OFF}
 
 
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:
@@ -699,14 +700,22 @@ _NOTICES_DUE = (
     sa.select(_o.id, _o.target, _r.envelope_id, _r.xml)
     .join(t.receipts, _r.digest == _o.receipt_digest)
     .where(_o.due_at <= _NOW)
-    .order_by(_o.id)
+    .order_by(_o.due_at, _o.id)  # What was claimed in vain stands behind what has come since.
     .limit(_LIMIT)
     .with_for_update(of=t.outbox, skip_locked=True)
 )
-_CLAIM = (
+_UNTIL: sa.BindParameter[datetime] = sa.bindparam("until", type_=t.Moment)
+_CLAIM = sa.update(t.outbox).where(_o.id.in_(sa.bindparam("ids", expanding=True))).values(due_at=_UNTIL)
+_PUT_OFF = (
     sa.update(t.outbox)
-    .where(_o.id.in_(sa.bindparam("ids", expanding=True)))
-    .values(due_at=sa.bindparam("until", type_=t.Moment))
+    .where(
+        _o.id.in_(
+            sa.select(_o.id)
+            .where(_o.due_at < _UNTIL, _o.target == sa.bindparam("office", type_=sa.Text))
+            .with_for_update(skip_locked=True)  # Another process claims it, and finds out for itself.
+        )
+    )
+    .values(due_at=_UNTIL)
 )
 _GONE = sa.delete(t.outbox).where(_o.id.in_(sa.bindparam("ids", expanding=True)))
 
@@ -717,6 +726,11 @@ def notices_due(connection: sa.Connection, now: datetime, claim: timedelta, limi
     if found:
         connection.execute(_CLAIM, {"ids": [row.id for row in found], "until": now + claim})
     return [DueNotice(id=row.id, target=row.target, envelope_id=row.envelope_id, xml=bytes(row.xml)) for row in found]
+
+
+def put_off_notices(connection: sa.Connection, office: str, until: datetime) -> None:
+    """Claim none of the notices to an office before then: its inbox takes none, and nobody else is to wait for it."""
+    connection.execute(_PUT_OFF, {"office": office, "until": until})
 
 
 def notices_sent(connection: sa.Connection, ids: Sequence[int]) -> None:

@@ -421,6 +421,16 @@ async def test_notice_is_claimed_by_one_and_due_again_if_it_was_not_sent(home: H
     assert await home.ledger.notices_due(home.at, 10) == []
 
 
+async def test_notice_that_was_claimed_in_vain_stands_behind_what_has_come_since(home: House) -> None:
+    claimed = [await _accepted(home) for _ in range(2)]
+    assert len(await home.ledger.notices_due(home.at, 10)) == 2
+    home.pass_time(timedelta(seconds=1))
+    since = await _accepted(home)
+    home.pass_time(timedelta(seconds=31))
+    due = [one.envelope_id for one in await home.ledger.notices_due(home.at, 10)]
+    assert due == [since, *claimed]
+
+
 async def test_what_the_broker_gave_up_is_kept_once(home: House) -> None:
     envelope_id = await _accepted(home)
     await home.attempt()

@@ -32,6 +32,7 @@ _ASKED: dict[str, Work[Any]] = {
     "what orders say": lambda c: links.unsettled(c, "e", "replace"),
     "expiry": lambda c: deliveries.expiring(c, AT, 100),
     "notices": lambda c: deliveries.notices_due(c, AT, timedelta(seconds=30), 100),
+    "notices to put off": lambda c: deliveries.put_off_notices(c, "o", AT),
     "receipts": lambda c: deliveries.record(
         c, [Asked(envelope_id=one, addressee=one, decide=lambda _row: None, digest=one) for one in ("a", "b", "c")]
     ),

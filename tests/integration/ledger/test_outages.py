@@ -13,9 +13,9 @@ from axis import audit
 from axis.broker import Broker, topology
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.retry import RetrySchedule
-from axis.edxml import Business, BusinessType
+from axis.edxml import Business, BusinessType, Organization
 from axis.errors import TransientError
-from axis.ledger import engine
+from axis.ledger import PUT_OFF, engine
 from axis.office.answers import Delivered
 from axis.office.speech import Deferred
 from tests.house import COMMUNE, OTHER, SENDER, House, house
@@ -171,18 +171,23 @@ async def test_broker_that_is_away_keeps_nobody_waiting_who_asks_the_gateway(hom
         assert (shown.state, shown.attempts, shown.code) == ("sent", 1, None)
 
 
+def _let_hang(patch: pytest.MonkeyPatch, inbox: str) -> None:
+    """Let one inbox confirm nothing: a broker that is whole does that to nobody."""
+    plain = Broker.publish
+
+    async def hangs(self: Broker, exchange: str, routing_key: str, *args: Any, **named: Any) -> None:
+        if routing_key == inbox:
+            raise TransientError("SYS.BROKER")
+        await plain(self, exchange, routing_key, *args, **named)
+
+    patch.setattr(Broker, "publish", hangs)
+
+
 async def test_inbox_that_does_not_confirm_keeps_nobody_else_waiting(
     home: House, pipes: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody knows what became of its message; that the broker takes others is found out at once."""
-    plain = Broker.publish
-
-    async def hangs(self: Broker, exchange: str, routing_key: str, *args: Any, **named: Any) -> None:
-        if routing_key == COMMUNE:
-            raise TransientError("SYS.BROKER")
-        await plain(self, exchange, routing_key, *args, **named)
-
-    monkeypatch.setattr(Broker, "publish", hangs)
+    _let_hang(monkeypatch, COMMUNE)
     outbound = home.outbound(pipes)
     hanging = (await home.accept(home.seal(home.document()))).envelope_id
     assert await outbound.go_round()
@@ -192,6 +197,33 @@ async def test_inbox_that_does_not_confirm_keeps_nobody_else_waiting(
     waits, sent = await home.row(hanging), await home.row(other, OTHER)
     assert (waits.state, waits.attempts, waits.code) == ("queued", 1, "SYS.BROKER")  # It may have got there.
     assert (sent.state, sent.attempts) == ("sent", 1)
+
+
+async def test_receipts_for_an_inbox_that_does_not_confirm_keep_nobody_elses_waiting(
+    home: House, pipes: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        await home.accept(home.seal(home.document()))
+    await home.attempt()
+    home.pass_time(timedelta(seconds=1))
+    theirs = home.document(originator=Organization(OTHER, "Xã mẫu (ví dụ)"), document_id=f"{OTHER},2026/08/25,1/UBND")
+    await home.accept(home.seal(theirs, by=OTHER), by=OTHER)
+    await home.attempt()
+    outbound = replace(home.outbound(pipes), batch=2)
+    with monkeypatch.context() as patch:
+        _let_hang(patch, SENDER)
+        for _ in range(2):
+            assert await outbound.go_round()
+        assert await pipes.depth(topology.inbox(OTHER)) == 1
+        for _ in range(60):
+            home.pass_time(timedelta(minutes=1))
+            await outbound.go_round()
+        assert await home.ledger.bring_near(home.at, timedelta(hours=2)) == 0  # It is meant to wait.
+    home.pass_time(PUT_OFF)
+    while await outbound.go_round():
+        pass
+    assert await home.ledger.notices_due(home.at + timedelta(days=1), 100) == []
+    assert await pipes.depth(topology.inbox(SENDER)) == 3  # Two and two together.
 
 
 async def test_router_without_a_line_leaves_the_work_to_another(home: House, pipes: Broker) -> None:
