@@ -196,6 +196,7 @@ def begin_attempts(
             sealed=bytes_of[row.envelope_id][1],
             priority=row.priority,
             chain_head=row.chain_head,
+            is_probe=row.addressee in probes,
         )
         for row in chosen
     ]
@@ -232,7 +233,10 @@ def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, c
 
 
 def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: datetime, code: str, now: datetime) -> None:
-    """Queue attempts again whose message certainly is in no inbox: they count as none, and the next has their number."""
+    """Queue attempts again whose message certainly is in no inbox: they count as none, and the next has their number.
+
+    Where one was a probe, the breaker lets the next one through when that is due.
+    """
     these = sa.tuple_(_d.id, _d.attempts).in_([(one.delivery_id, one.attempt_no) for one in attempts])
     unmade = connection.execute(
         sa.update(t.deliveries)
@@ -248,6 +252,13 @@ def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: date
             for row in unmade
         ],
     )  # fmt: skip
+    back = {(row.envelope_id, row.addressee) for row in unmade}
+    probed = [one.addressee for one in attempts if one.is_probe and (one.envelope_id, one.addressee) in back]
+    if probed:
+        # A lane that another holds just now stays as it is: to wait for it, with deliveries in hand, could be a ring.
+        shut = sa.select(_l.office).where(_l.office.in_(probed), _l.open_until > next_at)
+        free = connection.execute(shut.with_for_update(skip_locked=True)).scalars().all()
+        connection.execute(sa.update(t.lanes).where(_l.office.in_(free)).values(open_until=next_at))
 
 
 def show_why(connection: sa.Connection, now: datetime, code: str, but_for: Collection[str], limit: int) -> int:

@@ -271,6 +271,7 @@ class Attempt:
     sealed: bytes
     priority: int
     chain_head: str
+    is_probe: bool = False  # Until it is answered, or a while has passed, no other attempt is made at its office.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -389,6 +389,24 @@ async def test_probe_is_what_was_tried_least_of_all_that_waits(home: House) -> N
     assert [one.envelope_id for one in begun] == [good]
 
 
+async def test_probe_that_reached_no_inbox_is_made_again_when_it_is_due(home: House) -> None:
+    envelope_id = await _accepted(home)
+    for _ in range(3):
+        await home.attempt()
+        await home.say(Deferred("ngừng"), await home.row(envelope_id))
+        home.pass_time(WAIT)
+    (probe,) = await home.attempt()
+    assert probe.is_probe
+    await home.ledger.unmake([probe], home.at + timedelta(seconds=2), "SYS.BROKER", home.at)
+    home.pass_time(timedelta(seconds=2))
+    (again,) = await home.attempt()
+    assert (again.is_probe, again.attempt_no) == (True, probe.attempt_no)
+    await home.ledger.heartbeat(COMMUNE, home.at, "1")  # Its office is back, and the breaker closed.
+    await home.ledger.unmake([again], home.at + WAIT, "SYS.BROKER", home.at)
+    (lane,) = await home.ledger.lanes()
+    assert lane.open_until is None
+
+
 async def test_heartbeat_after_a_silence_makes_everything_due(home: House) -> None:
     envelope_id = await _accepted(home)
     await home.ledger.heartbeat(COMMUNE, home.at, "1")
