@@ -1,9 +1,9 @@
 """The counter at work: what runs while an office is open.
 
 So many documents are at work beside each other, each acked by itself, so that a
-slow one holds up nobody but itself. Beside them small loops re-send, offer receipts, send what is
-due, tell the axis that we live, and follow the trust folder. To stop is to take
-no more, to finish what runs, and then to close.
+slow one holds up nobody but itself. Beside them small loops re-send, send what is
+due, offer receipts, tell the axis that we live, and follow the trust folder. To
+stop is to take no more, to finish what runs, and then to close.
 
 Spec: docs/protocol/broker.md; design laws 3 and 5.
 """
@@ -68,7 +68,8 @@ class Counter:
     outbound: Outbound
     compare: Compare
     now: Clock
-    bell: asyncio.Event
+    to_send: asyncio.Event  # Rung when something may be due to be sent,
+    to_offer: asyncio.Event  # and when something may be due for the handler of receipts.
     stopping: asyncio.Event
 
     @classmethod
@@ -90,7 +91,7 @@ class Counter:
         """
         trust = LiveTrust(settings.trust)
         await asyncio.to_thread(trust.refresh)
-        bell = asyncio.Event()
+        to_send = asyncio.Event()
         async with State.open(settings.state) as state:
             voice = Voice(settings.code, key)
             courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
@@ -126,10 +127,11 @@ class Counter:
                     pipes=pipes,
                     gateway=gateway,
                     now=now,
-                    ring=bell.set,
+                    ring=to_send.set,
                 ),
                 now=now,
-                bell=bell,
+                to_send=to_send,
+                to_offer=asyncio.Event(),
                 stopping=asyncio.Event(),
             )
             yield counter
@@ -232,7 +234,8 @@ class Counter:
                 message.give_back()
                 return
             else:
-                self.bell.set()
+                if message.type != "envelope":
+                    self.to_offer.set()
                 return
 
     async def _pause(self, seconds: float) -> None:
@@ -256,7 +259,9 @@ class Counter:
         return [
             ("first re-sending", self._once("re-sending", send_again_first)),
             ("re-sending", self._repeat("re-sending", self.courier.send_again, _SELDOM)),
-            ("sending and offering", self._repeat("sending", self._send_and_offer, _OFTEN, bell=self.bell)),
+            # Each in its own time: a system that is slow to take receipts holds up nothing that is to leave.
+            ("sending", self._repeat("sending", self.outbound.send_due, _OFTEN, bell=self.to_send)),
+            ("offering", self._repeat("offering", self._offer_all, _OFTEN, bell=self.to_offer)),
             ("heartbeat", self._repeat("heartbeat", self._beat, self.settings.heartbeat)),
             ("comparing", self._repeat("comparing", self.compare.look, _COMPARE)),
             ("trust", self._repeat("trust", self._follow_trust, _SELDOM)),
@@ -293,8 +298,7 @@ class Counter:
         except Exception as error:
             events.service_failed(name=f"office {name}", error=error)
 
-    async def _send_and_offer(self) -> None:
-        await self.outbound.send_due()
+    async def _offer_all(self) -> None:
         while await self.hearing.offer():
             pass
 
@@ -319,7 +323,8 @@ class Counter:
         moved = await self.state.bring_near(self.now(), _LONGEST)
         if moved:
             events.clock_set_right(room="office", moved=moved)
-            self.bell.set()
+            self.to_send.set()
+            self.to_offer.set()
 
     async def _follow_trust(self) -> None:
         await asyncio.to_thread(self.trust.refresh)

@@ -29,9 +29,11 @@ class _Desk:
     axis: TestAxis
     office: Office
     sealed: bytes
+    asking: asyncio.Event  # The office's own system is asked, and does not answer: see `hangs`.
     arrived: list[bytes] = field(default_factory=list)
     heard: list[Notice] = field(default_factory=list)
     is_away: bool = False  # The office's own system.
+    hangs: bool = False
 
     async def submit(self) -> str:
         return await self.office.submit(self.sealed, [File("1.pdf", _FILE)])
@@ -54,6 +56,13 @@ class _Desk:
     async def until_heard(self, count: int) -> None:
         async with asyncio.timeout(_SOON_S):
             while len(self.heard) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def until_offered(self, tries: int) -> None:
+        """Wait until what was heard has been offered in vain, and that is on record."""
+        state = self.office._open.state
+        async with asyncio.timeout(_SOON_S):
+            while await state._commit(lambda db: db.execute("SELECT max(tries) FROM heard").fetchone()[0]) < tries:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def tell(self, receipt: SignedReceipt) -> None:
@@ -85,6 +94,7 @@ def _missing() -> Refusal:
 async def desk() -> Any:
     office = Office(_no_settings)
     made: _Desk | None = None
+    asking = asyncio.Event()
 
     @office.on_document
     async def receive(doc: Any) -> Any:
@@ -95,6 +105,9 @@ async def desk() -> Any:
         assert made is not None
         if made.is_away:
             raise ConnectionError("hệ thống đang bảo trì (ví dụ)")
+        if made.hangs:
+            asking.set()
+            await asyncio.Event().wait()
         made.heard.append(notice)
 
     async with TestAxis(office) as axis:
@@ -105,13 +118,24 @@ async def desk() -> Any:
         )
         listing = axis._listing(draft, {"1.pdf": _FILE})
         axis.gateway.files.clear()
-        made = _Desk(axis, office, seal.seal_message(listing, axis.key(OFFICE)).octets)
+        made = _Desk(axis, office, seal.seal_message(listing, axis.key(OFFICE)).octets, asking)
 
         async def arrives(sealed: bytes) -> None:
             made.arrived.append(sealed)
 
         axis._accept = arrives  # type: ignore[method-assign]
         yield made
+
+
+async def test_system_that_is_slow_to_take_a_receipt_holds_up_nothing_that_is_sent(desk: _Desk) -> None:
+    desk.hangs = True
+    await desk.submit()
+    await desk.until_arrived(1)
+    await desk.tell(desk.acceptance())
+    async with asyncio.timeout(_SOON_S):
+        await desk.asking.wait()
+    await desk.submit()  # The same once more: it goes out again.
+    await desk.until_arrived(2)
 
 
 async def _refused_once(desk: _Desk) -> tuple[str, SignedReceipt]:
@@ -132,7 +156,7 @@ async def test_refusal_that_comes_again_does_not_end_what_is_submitted_anew(desk
     assert await desk.files_left() == [submission_id]
     desk.axis.pipes.down = False
     await desk.office._open.state.hasten(["SYS.BROKER"], desk.office._open.now())
-    desk.office._open.bell.set()
+    desk.office._open.to_send.set()
     await desk.until_arrived(2)
     await desk.tell(desk.acceptance())
     assert (await desk.stands(submission_id)).state == "accepted"
@@ -142,16 +166,12 @@ async def test_refusal_that_the_system_does_not_take_ends_nothing_again(desk: _D
     """It is offered for hours, and each time it was taken for an answer."""
     desk.is_away = True
     submission_id, _ = await _refused_once(desk)
-    state, hearing = desk.office._open.state, desk.office._open.hearing
-
-    async def offer() -> int:
-        await state._commit(lambda db: db.execute("UPDATE heard SET next_at = ''"))
-        return await hearing.offer()
-
-    assert await offer() == 1
+    await desk.until_offered(1)
     await desk.submit()
     await desk.until_arrived(2)  # It is on its way: what is offered is what was heard before.
-    assert await offer() == 1
+    await desk.office._open.state._commit(lambda db: db.execute("UPDATE heard SET next_at = ''"))
+    desk.office._open.to_offer.set()
+    await desk.until_offered(2)
     assert (await desk.stands(submission_id)).state in ("waiting", "published")
 
 
