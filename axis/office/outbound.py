@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
+from hashlib import file_digest
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,7 +33,7 @@ from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import drafts, metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
-from axis.office.state import Due, State
+from axis.office.state import Due, FileRow, State
 from axis.telemetry import events
 
 _AT_ONCE = 16
@@ -195,10 +197,7 @@ class Outbound:
 
     async def _send(self, due: Due) -> None:
         try:
-            for file in due.files:
-                await self.gateway.upload(file.source(self.folder), file.sha256, file.size_bytes)
-                if file.content is None:  # A small one is noted with the publish: it is soon brought again.
-                    await self.state.uploaded(due.id, file.sha256, self.now())
+            brought = [file for file in due.files if await self._bring(due.id, file)]
             if due.is_anew:
                 await self.state.goes(due.id)
             await self.pipes.publish(
@@ -221,10 +220,37 @@ class Outbound:
             metrics.SUBMISSIONS.labels("failed").inc()
             events.submission_ended(submission_id=due.id, state="failed", code=error.code)
         else:
-            self._way.passed(with_files=bool(due.files))
+            self._way.passed(with_files=bool(brought))
             wait = _ANSWER_WITHIN[min(due.publishes, len(_ANSWER_WITHIN) - 1)]
-            small = [file.sha256 for file in due.files if file.content is not None]
+            small = [file.sha256 for file in brought if file.content is not None]
             await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
+
+    async def _bring(self, submission_id: str, file: FileRow) -> bool:
+        """Bring a file to the axis; False if the copy here is lost.
+
+        Then the envelope leaves without it: the axis may have the file, or have accepted long ago, and what it lacks
+        it says signed.
+
+        Raises:
+            PermanentError: The axis does not want the file.
+            TransientError, OSError: It cannot be brought now.
+        """
+        source = file.source(self.folder)
+        if isinstance(source, Path) and not await asyncio.to_thread(_is_there, source, file.size_bytes):
+            events.submission_file_lost(submission_id=submission_id, sha256=file.sha256)
+            return False
+        try:
+            await self.gateway.upload(source, file.sha256, file.size_bytes)
+        except PermanentError as error:
+            if error.code != "ATT.DIGEST":
+                raise
+            if await asyncio.to_thread(_digest_of, source) == file.sha256:  # It was harmed on the way, or over there.
+                raise TransientError(error.code, error.detail) from error
+            events.submission_file_lost(submission_id=submission_id, sha256=file.sha256)
+            return False
+        if file.content is None:  # A small one is noted with the publish: it is soon brought again.
+            await self.state.uploaded(submission_id, file.sha256, self.now())
+        return True
 
     async def tidy(self) -> None:
         """Remove the copies of files that no submission waits for."""
@@ -233,6 +259,24 @@ class Outbound:
         idle = {path.name for path in self.folder.iterdir()} - self._preparing
         for name in idle - await self.state.needed_folders():
             await asyncio.to_thread(shutil.rmtree, self.folder / name, ignore_errors=True)
+
+
+def _is_there(path: Path, size_bytes: int) -> bool:
+    """Whether a copy is there, and as long as it was.
+
+    Raises:
+        OSError: Nobody can tell just now.
+    """
+    try:
+        return path.stat().st_size == size_bytes
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _digest_of(source: Path | bytes) -> str:
+    """Raises: OSError"""
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 async def _prepare_all(works: Sequence[Callable[[], Prepared]]) -> list[Prepared | Exception]:

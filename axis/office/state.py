@@ -17,6 +17,7 @@ Spec: design laws 3 and 4; SQLite WAL.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 COMPARE_AFTER = timedelta(seconds=30)  # What was said just now is still on its way.
 _MOST = 64  # Works that share one transaction.
+_LOST = (errno.ENOENT, errno.ENOTDIR, errno.ENODATA)  # What is read is not there; all else may be mended.
 
 _SCHEMA = (
     """
@@ -262,9 +264,16 @@ class FileRow:
     size_bytes: int
     folder: str = ""
     content: bytes | None = None
+    is_unreadable: bool = False  # A small one, just now: that does not say that it is lost.
 
     def source(self, parent: Path) -> Path | bytes:
-        """Return where its bytes are; `parent` holds the folders."""
+        """Return where its bytes are, or would be if they were not lost; `parent` holds the folders.
+
+        Raises:
+            OSError: It cannot be read now.
+        """
+        if self.is_unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.sha256)
         return parent / self.folder / self.sha256 if self.content is None else self.content
 
 
@@ -1000,12 +1009,20 @@ def _waiting_files(db: sqlite3.Connection, submission_id: str, segments: Segment
 
 def _file_row(row: sqlite3.Row, segments: Segments) -> FileRow:
     """Return a file with its content if that is small. What is not in its segment as it was is missing, as a large one would be."""
-    content = row["content"]  # An earlier version kept it here.
+    content, is_unreadable = row["content"], False  # An earlier version kept it here.
     if row["segment"] is not None:
-        with contextlib.suppress(OSError):
+        try:
             found = segments.read(Place(row["segment"], row["start"]), row["size_bytes"])
             content = found if sha256(found).hexdigest() == row["sha256"] else None
-    return FileRow(sha256=row["sha256"], size_bytes=row["size_bytes"], folder=row["folder"], content=content)
+        except OSError as error:
+            is_unreadable = error.errno not in _LOST
+    return FileRow(
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        folder=row["folder"],
+        content=content,
+        is_unreadable=is_unreadable,
+    )
 
 
 def _needed_segments(db: sqlite3.Connection) -> list[int]:

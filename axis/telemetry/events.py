@@ -245,6 +245,11 @@ def submission_put_off(*, submission_id: str, tries: int, code: str) -> None:
     _log.warning("submission.put_off", submission_id=submission_id, tries=tries, code=code)
 
 
+def submission_file_lost(*, submission_id: str, sha256: str) -> None:
+    """An office's copy of a file is gone, or is not what was sealed; what it belongs to is sent without bringing it."""
+    _log.warning("submission.file_lost", submission_id=submission_id, sha256=sha256)
+
+
 def submission_ended(*, submission_id: str, state: str, code: str | None) -> None:
     """The axis answered a submission, or it cannot be made."""
     _log.info("submission.ended", submission_id=submission_id, state=state, code=code)

@@ -2,21 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from axis.errors import TransientError
+from axis.errors import PermanentError, TransientError
 from axis.office import outbound
 from axis.office.outbound import Outbound
 from axis.office.pipes import Gateway, Pipes
 from axis.office.state import FileRow, State
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
-FILE = FileRow(sha256="f" * 64, size_bytes=3, content=b"abc")
+FILE = FileRow(sha256=sha256(b"abc").hexdigest(), size_bytes=3, content=b"abc")
+LARGE = replace(FILE, content=None, folder="one")
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class _World:
 
     broker: str | None = None
     gateway: str | None = None
+    refusal: str | None = None  # The gateway's last word.
     published: list[bytes] = field(default_factory=list)
 
     async def publish(self, _exchange: str, _key: str, body: bytes, **_: Any) -> None:
@@ -35,6 +38,8 @@ class _World:
     async def upload(self, *_: Any) -> None:
         if self.gateway is not None:
             raise TransientError(self.gateway)
+        if self.refusal is not None:
+            raise PermanentError(self.refusal, "ví dụ")
 
 
 @dataclass(slots=True)
@@ -47,6 +52,17 @@ class _Office:
     async def keep(self, name: str, *files: FileRow) -> None:
         sealed = name.encode()
         await self.state.submit(name, sealed=sealed, sealed_digest=name, digest=None, document_id=name, urgent=False, files=files, at=self.now)  # fmt: skip
+
+    def place(self, file: FileRow) -> Path:
+        """Return where the copy of a large file lies; its folder is there now."""
+        path = self.out.folder / file.folder / file.sha256
+        path.parent.mkdir(parents=True)
+        return path
+
+    async def stands(self, name: str) -> tuple[str, str | None]:
+        found = await self.state.submission(name)
+        assert found is not None
+        return found.state, found.code
 
     async def look(self) -> list[bytes]:
         """Send what is due; return what got through."""
@@ -130,3 +146,54 @@ async def test_trouble_on_the_way_makes_nobody_wait_longer_for_an_answer(office:
         assert await office.look() == []
         office.now += timedelta(seconds=1)
         assert await office.look() == [b"one"]
+
+
+# --- what is wrong with a file --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [None, b"ab", b"abd"])
+async def test_lost_copy_is_for_the_axis_to_speak_about(office: _Office, left: bytes | None) -> None:
+    """It may have the file from before; and where it has accepted long ago, nothing is missing at all."""
+    if left is not None:
+        office.place(LARGE).write_bytes(left)
+    office.world.refusal = "ATT.DIGEST"
+    await office.keep("lost", LARGE)
+    assert await office.look() == [b"lost"]
+    assert await office.stands("lost") == ("published", None)
+
+
+async def test_copy_that_cannot_be_read_just_now_is_waited_for(office: _Office) -> None:
+    path = office.place(LARGE)
+    path.symlink_to(path)
+    await office.keep("only", LARGE)
+    assert await office.look() == []
+    assert await office.stands("only") == ("waiting", "SYS.STATE")
+    path.unlink()
+    path.write_bytes(b"abc")
+    office.now += timedelta(seconds=2)
+    assert await office.look() == [b"only"]
+
+
+async def test_small_copies_that_are_lost_or_cannot_be_read_just_now(office: _Office) -> None:
+    await office.keep("only", FILE)
+    segment = office.state.folder / "small" / "1"
+    aside = segment.rename(segment.with_name("aside"))
+    segment.symlink_to(segment)
+    assert await office.look() == []
+    assert await office.stands("only") == ("waiting", "SYS.STATE")
+    segment.unlink()
+    office.now += timedelta(seconds=2)
+    assert await office.look() == [b"only"]
+    assert aside.exists()
+
+
+@pytest.mark.parametrize("file", [FILE, LARGE])
+async def test_file_that_was_harmed_at_the_gateway_is_brought_again(office: _Office, file: FileRow) -> None:
+    office.place(LARGE).write_bytes(b"abc")
+    office.world.refusal = "ATT.DIGEST"
+    await office.keep("only", file)
+    assert await office.look() == []
+    assert await office.stands("only") == ("waiting", "ATT.DIGEST")
+    office.world.refusal = None
+    office.now += timedelta(seconds=2)
+    assert await office.look() == [b"only"]
