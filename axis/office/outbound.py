@@ -45,6 +45,7 @@ _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300))  # After what
 # Reasons of the way; others lie in the document, or in how full a disk is. The latter two are the gateway's.
 _BROKER, _AUTH, _LEDGER = "SYS.BROKER", "API.AUTH", "SYS.LEDGER"
 _HASTEN_EVERY_S = 5.0  # A way that is half open must not be asked for everything all the time.
+_SAID_SIGNED = frozenset({"MSG.NOT_ALLOWED"})  # To a file unsigned, by the gateway; to the envelope in a receipt.
 OUTGOING = "outgoing"
 
 
@@ -226,9 +227,9 @@ class Outbound:
             await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
 
     async def _bring(self, submission_id: str, file: FileRow) -> bool:
-        """Bring a file to the axis; False if the copy here is lost.
+        """Bring a file to the axis; False if the copy here is lost, or this office may bring nothing.
 
-        Then the envelope leaves without it: the axis may have the file, or have accepted long ago, and what it lacks
+        Then the envelope leaves without it: the axis may have the file, or have accepted long ago, and what is wrong
         it says signed.
 
         Raises:
@@ -242,6 +243,8 @@ class Outbound:
         try:
             await self.gateway.upload(source, file.sha256, file.size_bytes)
         except PermanentError as error:
+            if error.code in _SAID_SIGNED:
+                return False
             if error.code != "ATT.DIGEST":
                 raise
             if await asyncio.to_thread(_digest_of, source) == file.sha256:  # It was harmed on the way, or over there.

@@ -197,3 +197,18 @@ async def test_file_that_was_harmed_at_the_gateway_is_brought_again(office: _Off
     office.world.refusal = None
     office.now += timedelta(seconds=2)
     assert await office.look() == [b"only"]
+
+
+async def test_who_may_bring_nothing_hears_so_from_the_axis(office: _Office) -> None:
+    """It is suspended: the gateway's word to a file is signed by nobody."""
+    office.world.refusal = "MSG.NOT_ALLOWED"
+    await office.keep("only", FILE)
+    assert await office.look() == [b"only"]
+    assert await office.stands("only") == ("published", None)
+
+
+async def test_what_the_axis_is_not_asked_about_ends_with_its_reason(office: _Office) -> None:
+    office.world.refusal = "ATT.SIZE"
+    await office.keep("only", FILE)
+    assert await office.look() == []
+    assert await office.stands("only") == ("failed", "ATT.SIZE")
