@@ -135,7 +135,9 @@ class Office:
         """Seal a document with its files, and contents that it carries beside them, and send it.
 
         It is safe when this returns, and on its way; `submission` and
-        `on_receipt` tell what becomes of it.
+        `on_receipt` tell what becomes of it. Where the gateway will never take a
+        file of it - one that is too large - it ends as `failed`; of that there is
+        no receipt: `submission` tells, with code and reason, and the log.
 
         Returns:
             The id of the submission.
@@ -152,6 +154,7 @@ class Office:
 
         One that is not sealed gets the digests of its files into its manifest and
         the office's seal. The same sealed bytes again are the same submission.
+        What becomes of it is told as with `send`.
 
         Returns:
             The id of the submission.

@@ -312,6 +312,19 @@ async def test_envelope_that_the_axis_rejects_is_in_rejected_with_every_reason(
     assert "SIG.DIGEST" in (tmp_path / "rejected" / "hong" / "why.txt").read_text()
 
 
+async def test_letter_with_a_file_that_the_gateway_will_never_take_is_in_rejected_with_the_reason(
+    by_clerk: TestAxis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> None:
+        raise PermanentError("ATT.SIZE", "2 > 1 bytes")
+
+    monkeypatch.setattr(by_clerk.gateway, "upload", refuses)
+    _drop(tmp_path, "qua-lon", {"letter.toml": _LETTER, "qua-lon.pdf": "%PDF-1.7"})
+    why = tmp_path / "rejected" / "qua-lon" / "why.txt"
+    await _until(why.exists)
+    assert "ATT.SIZE: Tệp đính kèm quá lớn: 2 > 1 bytes" in why.read_text()
+
+
 async def test_answer_that_comes_while_its_folder_is_being_noted_finds_it(
     by_clerk: TestAxis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

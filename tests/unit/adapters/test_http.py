@@ -419,6 +419,23 @@ async def test_letter_with_files_is_sent_and_its_receipt_comes_back(
     assert levels == ["accepted", "delivered", "registered"]
 
 
+async def test_letter_with_a_file_that_the_gateway_will_never_take_is_shown_as_failed_with_the_reason(
+    axis: TestAxis, interface: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> None:
+        raise PermanentError("ATT.SIZE", "2 > 1 bytes")
+
+    monkeypatch.setattr(axis.gateway, "upload", refuses)
+    files = [("file", ("a.pdf", b"%PDF", "application/pdf"))]
+    answer = await interface.post("/documents", data={"letter": json.dumps(_LETTER)}, files=files)
+    path = f"/submissions/{answer.json()['submission_id']}"
+    async with asyncio.timeout(_SOON_S):
+        while (state := (await interface.get(path)).json())["state"] != "failed":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (state["code"], state["receipt"]) == ("ATT.SIZE", None)
+    assert "Tệp đính kèm quá lớn" in state["reason"]
+
+
 async def test_whole_edxml_message_is_sent(axis: TestAxis, interface: httpx.AsyncClient) -> None:
     sealed = axis.seal(axis.document())
     answer = await interface.post("/documents", content=sealed, headers={"content-type": "application/xml"})
