@@ -164,6 +164,17 @@ def _is_alive(connection: AbstractConnection) -> bool:
     return not connection.is_closed and transport is not None and not transport.connection.is_closed
 
 
+def _require_address(url: str) -> None:
+    """A broker that is away may come back; one whose address is wrong never will."""
+    try:
+        place = URL(url)
+        is_one = place.scheme in ("amqp", "amqps") and bool(place.host)
+    except ValueError:
+        is_one = False
+    if not is_one:  # It is not shown: there is a password in it.
+        raise PermanentError("CFG.INVALID", "broker_url must be amqp(s)://USER:PASSWORD@HOST:PORT/VHOST")
+
+
 class Broker:
     """The pipes of one process; made by `connect`."""
 
@@ -184,7 +195,11 @@ class Broker:
         Args:
             url: amqp(s)://USER:PASSWORD@HOST:PORT/VHOST
             name: Shown in the broker's list of connections.
+
+        Raises:
+            PermanentError: CFG.INVALID; that is no address of a broker.
         """
+        _require_address(url)
         broker = cls(url, name)
         try:
             yield broker

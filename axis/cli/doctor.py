@@ -15,7 +15,7 @@ from axis import clock, ledger, registry, seal, spool
 from axis.app import gateway_tls
 from axis.broker import Broker, PrivateNode
 from axis.cli import options, output
-from axis.errors import AxisError, TransientError
+from axis.errors import AxisError, PermanentError, TransientError
 from axis.gateway.tls import believing
 from axis.settings import Settings
 
@@ -231,6 +231,8 @@ async def _broker(settings: Settings) -> Check:
     try:
         async with _pipes(settings) as pipes:
             await pipes.ping()
+    except PermanentError as error:
+        return Check("broker", _BAD, str(error))
     except AxisError as error:
         return Check("broker", _ODD, f"{kind} does not answer: {error.code}", "start it: axis up")
     return Check("broker", _GOOD, f"{kind} answers")

@@ -88,7 +88,11 @@ class GatewayClient:
             key: Its key.
             now: The present time.
             tls: See `client_tls`; None believes the authorities that the machine knows.
+
+        Raises:
+            PermanentError: CFG.INVALID; that is no address of a gateway.
         """
+        _require_address(url)
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=True if tls is None else tls),
             timeout=_TIMEOUT,
@@ -287,6 +291,17 @@ def client_tls(authorities: Path | None, *, key_path: Path | None = None, key: S
     except OSError as error:
         raise PermanentError("CFG.INVALID", f"{authorities or key_path}: {error}") from error
     return context
+
+
+def _require_address(url: str) -> None:
+    """A gateway that is away may come back; one whose address is wrong never will."""
+    try:
+        place = urlsplit(url)
+        is_one = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise PermanentError("CFG.INVALID", f"gateway_url must be http(s)://HOST:PORT, not {url}")
 
 
 def _proxy(url: str) -> str | None:

@@ -182,6 +182,14 @@ async def test_token_that_is_not_believed_now_may_be_later(
         await client.upload(path, digest, 100)
 
 
+@pytest.mark.parametrize("url", ["", "gateway.example.vn", "ftp://127.0.0.1/", "http://127.0.0.1:abc", "http://[1"])
+async def test_address_of_no_gateway_is_a_wrong_setting(home: House, url: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        async with GatewayClient.connect(url, office=SENDER, key=home.province.signer(SENDER), now=home.now):
+            pass
+    assert caught.value.code == "CFG.INVALID"
+
+
 async def test_gateway_that_is_away_or_silent_is_asked_again_later(
     home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from axis.broker import Broker
 from axis.broker.pipes import Consumer
-from axis.errors import TransientError
+from axis.errors import PermanentError, TransientError
 
 
 class _Line:
@@ -28,6 +28,17 @@ class _Line:
 
 async def _ignore(_arrivals: object) -> None:
     raise AssertionError("nothing arrives")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "http://127.0.0.1/", "amqp:///", "amqp://127.0.0.1:abc/", "amqp://axis:secret@[1/"]
+)
+async def test_address_of_no_broker_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        async with Broker.connect(url, name="test"):
+            pass
+    assert caught.value.code == "CFG.INVALID"
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ConnectionError(), ZeroDivisionError()])

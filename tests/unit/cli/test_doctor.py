@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from axis import clock
-from axis.cli.doctor import _calendar, _https
+from axis.cli.doctor import _broker, _calendar, _https
 from axis.settings import Deadlines, Gateway, Settings
 from tests.province import AT, DAY, Province
 
@@ -34,6 +34,11 @@ def test_calendar_is_looked_at(
     check = _calendar(Settings(deadlines=Deadlines(calendar=calendar)))
     assert check.state == state
     assert text in check.text
+
+
+async def test_address_of_no_broker_is_bad() -> None:
+    check = await _broker(Settings(broker_url="mq.example.vn"))
+    assert (check.state, "broker_url" in check.text) == ("bad", True)
 
 
 @pytest.fixture
