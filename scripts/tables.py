@@ -514,7 +514,8 @@ def commands() -> Iterator[str]:
         "# Commands",
         "",
         "`axis COMMAND --help` shows arguments and options. Exit codes: 0 done or accepted, 1 refused or something found,",
-        "2 wrong use, 3 the axis could not do it now. `--json` prints what a program would read.",
+        "2 wrong use, 3 the axis could not do it now, 4 accepted, and the receipt could not be written. `--json` prints what",
+        "a program would read.",
         "",
     )
     for name, command in leaf_commands():

@@ -2,7 +2,8 @@
 
 A person gets tables and plain sentences, a program gets JSON on standard
 output. Exit codes: 0 done or accepted, 1 refused or something found, 2 wrong
-use, 3 the axis could not do it now.
+use, 3 the axis could not do it now, 4 accepted, and the receipt could not be
+written.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ UNVERIFIED = (
 BY_NOTARY = (
     "Nơi nhận không ký: trục ghi theo lời hệ thống / Not signed by the addressee: written down by the axis on its word"
 )
-REFUSED, WRONG_USE, NOT_NOW = 1, 2, 3
+REFUSED, WRONG_USE, NOT_NOW, NOT_KEPT = 1, 2, 3, 4
 
 
 def as_json(value: object) -> None:

@@ -1,6 +1,7 @@
 """`axis send`: hand one document in by hand, as an office."""
 
 import asyncio
+import os
 import ssl
 import tempfile
 from pathlib import Path
@@ -63,7 +64,7 @@ def send(
         ),
     ] = None,
     receipt: Annotated[
-        Path | None, typer.Option("--receipt", dir_okay=False, help="Where to write the signed answer.")
+        Path | None, typer.Option("--receipt", dir_okay=False, writable=True, help="Where to write the signed answer.")
     ] = None,
     json: options.Json = False,
     data: options.Data = None,
@@ -71,21 +72,42 @@ def send(
     """Send a document: seal it if it is not sealed, bring its files to the axis, hand it in, show the signed answer.
 
     Sending the same document again is safe: the first answer comes again.
-    Exit code: 0 accepted, 1 refused, 3 the axis could not be reached.
+    Exit code: 0 accepted, 1 refused, 2 wrong use, 3 the axis could not be reached, 4 accepted, and the receipt could not be
+    written: it comes again with the same document.
 
     Example: axis send 125.edxml --as H56.05 --attach 125.pdf
     """
-    settings = options.settings(data).filled()
-    trust = settings.trust or settings.data / "trust"
-    signer = seal.SigningKey.load(
-        key or trust / "keys" / f"{office}.key.pem", certificate or trust / "certs" / f"{office}.pem"
-    )
-    address = gateway or _address(settings.data)
-    own = settings.gateway.certificate
-    tls = believing(own) if own is not None and not gateway else client_tls(authorities, key=signer)
-    answer = output.run(_send(file, attach or [], office, signer, address, tls, quiet=json))
-    if receipt is not None and answer.get("receipt"):
-        receipt.write_text(answer["receipt"], encoding="utf-8")
+    if receipt is not None:
+        _require_place(receipt)
+
+    async def work() -> dict[str, Any]:
+        settings = options.settings(data).filled()
+        trust = settings.trust or settings.data / "trust"
+        signer = seal.SigningKey.load(
+            key or trust / "keys" / f"{office}.key.pem", certificate or trust / "certs" / f"{office}.pem"
+        )
+        address = gateway or _address(settings.data)
+        own = settings.gateway.certificate
+        tls = believing(own) if own is not None and not gateway else client_tls(authorities, key=signer)
+        return await _send(file, attach or [], office, signer, address, tls, quiet=json)
+
+    answer = output.run(work())
+    _show(answer, json)
+    is_kept = receipt is None or not answer.get("receipt") or _keep(answer, receipt)
+    if not answer["accepted"]:
+        raise typer.Exit(output.REFUSED)
+    if not is_kept:
+        raise typer.Exit(output.NOT_KEPT)
+
+
+def _require_place(receipt: Path) -> None:
+    """Send nothing whose signed answer has no place: whoever wants to keep it learns so before."""
+    there = receipt if os.path.exists(receipt) else receipt.parent
+    if not (receipt.parent.is_dir() and os.access(there, os.W_OK)):
+        output.stop(f"Không ghi được biên nhận / The receipt cannot be written: {receipt}", output.WRONG_USE)
+
+
+def _show(answer: dict[str, Any], json: bool) -> None:
     if json:
         output.as_json(answer)
     elif answer["accepted"]:
@@ -94,8 +116,18 @@ def send(
     else:
         output.violations([Violation(**one) for one in answer["violations"]])
         output.console.print("Từ chối / Refused", style="red")
-    if not answer["accepted"]:
-        raise typer.Exit(output.REFUSED)
+
+
+def _keep(answer: dict[str, Any], receipt: Path) -> bool:
+    """Write the signed answer, or say that it cannot be written: what the axis has answered stands all the same."""
+    try:
+        receipt.write_text(answer["receipt"], encoding="utf-8")
+    except OSError as error:
+        word = f"đã nhận / accepted: {answer['envelope_id']}" if answer["accepted"] else "từ chối / refused"
+        text = f"không ghi được biên nhận / the receipt could not be written: {receipt}: {error.strerror}"
+        output.complaints.print(f"{word}; {text}", markup=False, style="red")
+        return False
+    return True
 
 
 def _address(data: Path) -> str:

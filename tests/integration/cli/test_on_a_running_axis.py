@@ -130,6 +130,10 @@ async def test_document_is_sent_tracked_replayed_and_audited(running: Trial, tmp
     (story,) = await _json(running, "track", first["envelope_id"][:8])
     assert {one["addressee"] for one in story["deliveries"]} == {PAGES, CHOKING}
 
+    # An answer that cannot be kept was given all the same: it is shown, and told apart from a no.
+    unkept = await _json(running, *send, "--receipt", "/dev/full", code=4)
+    assert (unkept["accepted"], unkept["envelope_id"]) == (True, first["envelope_id"])
+
     # Other content under the same id, and a file that is not sealed as it was listed.
     other = _write(tmp_path, 125, subject="V/v khác")
     refused = await _json(running, "send", str(other), "--as", SENDER, "--attach", str(paper), code=1)
@@ -189,7 +193,7 @@ async def test_document_is_sent_tracked_replayed_and_audited(running: Trial, tmp
             assert (await http.get(f"{place}/readyz")).json() == {"ledger": "ok", "spool": "ok", "broker": "ok"}
     for series in (
         'axis_envelopes_accepted_total{via="http"} 1.0',
-        'axis_envelopes_duplicate_total{via="http"} 1.0',
+        'axis_envelopes_duplicate_total{via="http"} 2.0',
         'axis_envelopes_rejected_total{code="MSG.CONFLICT"} 1.0',
         'axis_attempts_total{result="failed"} 1.0',
         'axis_attempts_total{result="registered"} 2.0',
