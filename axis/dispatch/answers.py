@@ -231,7 +231,11 @@ class Answers:
 
     async def expire(self, row: DeliveryRow, now: datetime) -> None:
         """End a delivery whose lifetime is over, with a signed receipt."""
-        await self._say(row, Level.EXPIRED, "DLV.EXPIRED", now)
+
+        def is_over(stands: DeliveryRow) -> bool:  # It may have ended, and begun anew, since it was looked at.
+            return State(stands.state) in WAITING and stands.expires_at <= now
+
+        await self._say(row, Level.EXPIRED, "DLV.EXPIRED", now, where=is_over)
 
     async def give_up(self, row: DeliveryRow, now: datetime, *, code: str, detail: str) -> None:
         """Make a dead letter of a delivery, with a signed receipt."""

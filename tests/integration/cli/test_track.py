@@ -8,7 +8,7 @@ from pathlib import Path
 
 from axis import app, clock, edxml, seal
 from axis.seal import pki
-from axis.settings import Settings
+from axis.settings import Dispatch, Settings
 from tests.laboratory import axis
 
 AXIS, SENDER, ADDRESSEE = "H56.TRUC", "H56.05", "H56.112"
@@ -33,14 +33,16 @@ async def _send_again_after_it_expired(data: Path) -> None:
         signer_name="Nguyễn Văn A",
     )
     key = seal.SigningKey.load(trust / "keys" / f"{SENDER}.key.pem", trust / "certs" / f"{SENDER}.pem")
-    async with app.open_rooms(Settings(data=data, organ_id=AXIS)) as rooms:
+    instant = timedelta(microseconds=1)
+    settings = Settings(data=data, organ_id=AXIS, dispatch=Dispatch(lifetimes=(instant,) * 5))
+    async with app.open_rooms(settings) as rooms:
         intake = rooms.intake()
         for _ in range(2):
             answer = await intake.accept(seal.seal(edxml.render(letter), key), submitter=SENDER, via="http")
             row = await rooms.ledger.delivery(answer.envelope_id, ADDRESSEE)
             assert row is not None
             if not answer.duplicate:
-                await rooms.answers().expire(row, clock.now() + timedelta(microseconds=1))
+                await rooms.answers().expire(row, clock.now() + instant)
 
 
 def test_that_it_began_anew_stands_between_the_receipts(tmp_path: Path) -> None:

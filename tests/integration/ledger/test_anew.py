@@ -118,6 +118,19 @@ async def test_what_expires_again_is_told_again_and_may_begin_once_more(home: Ho
         await require_sound(home)
 
 
+async def test_router_that_has_looked_before_does_not_end_what_has_begun_anew(home: House) -> None:
+    sealed = home.seal(home.document())
+    envelope_id = (await home.accept(sealed)).envelope_id
+    home.pass_time(LIFETIME)
+    one, another = [await home.ledger.expiring(home.at, 10) for _ in range(2)]
+    await home.answers.expire(one[0], home.at)
+    await home.accept(sealed)
+    await home.answers.expire(another[0], home.at)
+    row = await home.row(envelope_id)
+    assert (row.state, row.expires_at) == ("queued", home.at + LIFETIME)
+    assert [said.level for said in await home.ledger.receipts_of(envelope_id)] == ["accepted", "expired"]
+
+
 async def test_only_what_has_expired_begins_anew(home: House) -> None:
     document = home.document(to=(COMMUNE, OTHER, "H56.888"))
     envelope_id = (await submit(home, document)).envelope_id

@@ -17,7 +17,7 @@ from axis.ledger import tables as t
 from axis.office.answers import Refused, Registered
 from axis.webhooks import Allowed, Kind, Sender, make_secret, state
 from axis.webhooks.sender import LEASE
-from tests.house import COMMUNE, OTHER, SENDER, STRANGER, House, house
+from tests.house import COMMUNE, LIFETIME, OTHER, SENDER, STRANGER, House, house
 from tests.integration.webhooks.conftest import GIVE_UP, WAIT, Make, sender_of
 from tests.integration.webhooks.receiver import Got, Receiver, certify, receiving
 
@@ -101,6 +101,7 @@ async def test_originator_is_told_that_what_had_expired_begins_anew(
     sender = make()
     document = home.document()
     envelope_id = (await home.accept(home.seal(document))).envelope_id
+    home.pass_time(LIFETIME)
     await home.answers.expire(await home.row(envelope_id), home.at)
     await home.accept(home.seal(document))
     await _rounds(sender)
@@ -128,6 +129,7 @@ async def test_what_the_axis_ends_is_told_to_both(home: House, receiver: Receive
     for office in (SENDER, COMMUNE):
         await _hook(home, office, receiver, Kind.CHANGED)
     envelope_id = await _send(home)
+    home.pass_time(LIFETIME)
     await home.answers.expire(await home.row(envelope_id), home.now())
     await _rounds(make())
     assert [one.said["data"]["state"] for one in receiver.got] == ["expired", "expired"]
