@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")  # Without summer time: a fixed offset, on every machine.
 
+ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several processes may differ.
+
 Clock = Callable[[], datetime]  # What a room that needs the time is given.
 
 

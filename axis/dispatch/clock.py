@@ -23,7 +23,6 @@ _FOLLOW_EVERY = timedelta(seconds=5)  # What the roll says of what is held.
 _TEND_EVERY = timedelta(seconds=1)  # Expiry, silence and deadlines: seconds are soon enough.
 _TELL_EVERY = timedelta(seconds=5)  # What is told at the age of an hour is told in time.
 _PAUSE_MOST_S = 10.0
-_ALLOWANCE = timedelta(minutes=1)  # By which the clocks of several routers may differ.
 _ROWS = 500
 
 
@@ -151,7 +150,7 @@ class Dispatch:
     async def _set_right(self, now: datetime) -> None:
         """Find what a clock that was ahead has put off until it is that late."""
         # An order waits for its document by a part of that patience at a time.
-        longest = max(self._answers.schedule.longest, self._outbound.answer_within, self._orders.patience) + _ALLOWANCE
+        longest = max(self._answers.schedule.longest, self._outbound.answer_within, self._orders.patience)
         moved = await self._ledger.bring_near(now, longest)
         if moved:
             events.clock_set_right(room="dispatch", moved=moved)

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from axis.clock import ALLOWANCE
 from axis.errors import CATALOGUE
 from axis.ledger import tables as t
 from axis.ledger.custody import IS_ITS_OWN, notice_row, receipt_row
@@ -351,7 +352,8 @@ def bring_near(connection: sa.Connection, now: datetime, longest: timedelta) -> 
 
 
 def _limits(now: datetime, longest: timedelta) -> dict[str, datetime]:
-    return {"now": now, "attempt": now + longest, "notice": now + PUT_OFF}
+    latest = now + ALLOWANCE  # It is now for another process, at the latest.
+    return {"now": now, "attempt": latest + longest, "notice": latest + PUT_OFF}
 
 
 def unanswered(connection: sa.Connection, now: datetime, limit: int) -> list[DeliveryRow]:

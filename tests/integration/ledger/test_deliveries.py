@@ -13,7 +13,7 @@ from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import Priority
 from axis.errors import Refusal
-from axis.ledger import DeliveryRow, Ledger
+from axis.ledger import PUT_OFF, DeliveryRow, Ledger
 from axis.office.answers import Delivered, Refused, Registered
 from axis.office.speech import About, Deferred, Failed, say
 from axis.receipts import Level
@@ -510,6 +510,19 @@ async def test_what_waits_as_long_as_it_may_is_left_alone(home: House) -> None:
     before = await home.row(envelope_id)
     assert await home.ledger.bring_near(home.at, WAIT) == 0
     assert await home.row(envelope_id) == before
+
+
+async def test_router_whose_clock_is_behind_by_little_takes_nothing_from_another(home: House) -> None:
+    """Neither what it has claimed, nor what it has put off for as long as it may."""
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    assert len(await home.ledger.notices_due(home.at, 10)) == 2
+    behind = home.at - timedelta(milliseconds=200)
+    assert await home.ledger.bring_near(behind, WAIT) == 0
+    await home.ledger.put_off_notices(SENDER, home.at + PUT_OFF)
+    assert await home.ledger.bring_near(behind, WAIT) == 0
+    assert await home.ledger.bring_near(home.at - 2 * MINUTE, WAIT) == 3
 
 
 async def test_heartbeat_from_the_future_does_not_hide_that_an_office_was_away(home: House) -> None:
