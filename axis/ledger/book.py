@@ -485,6 +485,10 @@ class Ledger:
         """Note that a webhook did not take something; False if it stood elsewhere meanwhile."""
         return await self._database.write(lambda c: hooks.not_told(c, webhook, failure))
 
+    async def bring_webhooks_near(self, now: datetime, latest: datetime) -> int:
+        """Let webhooks be tried now that are to wait until after `latest`; return how many."""
+        return await self._database.write(lambda c: hooks.bring_near(c, now, latest))
+
     async def webhooks_had_no_news(self, webhooks: Sequence[WebhookRow], place: feed.Place) -> None:
         """Move webhooks on over what did not concern them."""
         await self._database.write(lambda c: hooks.had_no_news(c, webhooks, place))

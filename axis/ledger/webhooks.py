@@ -174,6 +174,14 @@ def not_told(connection: sa.Connection, webhook: WebhookRow, failure: NotTold) -
     return changed.rowcount > 0
 
 
+def bring_near(connection: sa.Connection, now: datetime, latest: datetime) -> int:
+    """Let webhooks be tried now that are to wait until after `latest`; return how many. A clock that was ahead put them off."""
+    moved = connection.execute(
+        sa.update(t.webhooks).where(_w.next_at > latest, _w.disabled_at.is_(None)).values(next_at=now)
+    )
+    return moved.rowcount
+
+
 def _stands(webhook: WebhookRow) -> sa.ColumnElement[bool]:
     return sa.and_(
         _w.office == webhook.office,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
+from axis.clock import ALLOWANCE
 from axis.dispatch.retry import RetrySchedule
 from axis.ledger import Ledger, NotTold, Place, WebhookRow
 from axis.telemetry import events, metrics
@@ -65,6 +66,7 @@ class Sender:
             await self._stop_telling()
             return False
         now = self.now()
+        webhooks = await self._set_right(webhooks, now)
         wanted = {one.key: one for one in webhooks if one.disabled_at is None and self.takes_part(one.office)}
         self._known = {key: one for key, one in self._known.items() if key in wanted}
         for key, one in wanted.items():
@@ -96,6 +98,14 @@ class Sender:
             self._known, self._behind = {}, set()
         self._held_until = now + LEASE
         return True
+
+    async def _set_right(self, webhooks: list[WebhookRow], now: datetime) -> list[WebhookRow]:
+        """Find what a clock that was ahead has put off until it is that late; return webhooks as they stand then."""
+        latest = now + self.terms.schedule.longest + ALLOWANCE
+        if all(one.next_at <= latest or one.disabled_at is not None for one in webhooks):
+            return webhooks
+        events.clock_set_right(room="webhooks", moved=await self.ledger.bring_webhooks_near(now, latest))
+        return await self.ledger.webhooks()
 
     async def _hear(self, wanted: Collection[_Key]) -> None:
         """Find the webhooks that the news concerns, those that are being told just now too."""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import time_machine
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from axis.clock import ALLOWANCE
 from axis.ledger import Place, WebhookRow
 from axis.ledger import tables as t
 from axis.office.answers import Refused, Registered
@@ -347,6 +348,26 @@ async def test_webhook_that_fails_for_days_is_disabled_and_goes_on_where_it_stoo
     )
     await _rounds(sender)
     assert [one.said["data"]["envelope_id"] for one in receiver.got] == sent
+
+
+async def test_what_a_clock_that_was_ahead_put_off_is_told_when_it_is_right_again(
+    home: House, receiver: Receiver, make: Make
+) -> None:
+    await _hook(home, SENDER, receiver, Kind.RECEIPT)
+    await _send(home)
+    right, ahead = home.at, home.at + timedelta(days=1)
+    receiver.status, home.at = 503, ahead
+    await _rounds(make("one"))
+    put_off = await _row(home, SENDER)
+    assert put_off.next_at == ahead + WAIT
+    receiver.status, home.at = 204, ahead - ALLOWANCE  # As another process may see it, and be right.
+    await _rounds(make("two"))
+    assert await _row(home, SENDER) == put_off
+    home.at = right + LEASE
+    await _rounds(make("three"))
+    row = await _row(home, SENDER)
+    assert (row.failures, row.next_at, row.told_at) == (0, home.at, home.at)
+    assert len(receiver.got) == 2
 
 
 async def test_receiver_that_is_gone_for_good_is_asked_once(home: House, receiver: Receiver, make: Make) -> None:
