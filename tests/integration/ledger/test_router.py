@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from axis.broker import Broker, Incoming, PrivateNode, topology
 from axis.errors import TransientError
@@ -208,3 +209,14 @@ async def test_broken_bundle_moves_nothing(home: House) -> None:
         await router._batch_for(topology.RECEIPTS, router._answered)(messages)
     assert not any(message.returned for message in messages)
     assert await home.row(envelope_id) == before
+
+
+async def test_bundle_of_a_million_is_one_refusal(home: House) -> None:
+    """A message of 4 KB holds as many, packed: each would be a task, a question to the roll and a line of the log."""
+    router, message = _router(home), _of_office(COMMUNE, bundle.RECEIPTS, b"0:," * (topology.MOST_BYTES // 3))
+    with capture_logs() as logged:
+        async with asyncio.timeout(_SOON_S):
+            await router._batch_for(topology.RECEIPTS, router._answered)([message])
+    assert not message.returned
+    (refused,) = logged
+    assert (refused["event"], refused["code"]) == ("receipt.refused", "RCT.INVALID")
