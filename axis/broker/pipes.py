@@ -53,6 +53,7 @@ _CONNECT_S = 10.0
 _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
+_TOGETHER_BYTES = 32 * 1024 * 1024  # Of a batch: packed, 4 MiB travel as 4 KB.
 _NOWHERE = ""  # A routing key of nobody.
 _DIFFERS_MOST = 5  # Of what is there with other arguments, to be told in one line.
 # RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
@@ -412,7 +413,7 @@ class Broker:
         Args:
             queue: Must exist.
             callback: Gets 1 to `max_batch` messages. If it raises, they go back to the queue.
-            max_batch: A lone message never waits for others.
+            max_batch: A lone message never waits for others, and fewer come where they are large.
             prefetch: Unacknowledged messages at a time.
         """
         return self._consume({queue: prefetch}, partial(_in_batches, callback, max_batch))
@@ -619,14 +620,16 @@ class _Arrivals:
         self._put(_END, None)
 
     async def next(self, most: int = 1) -> list[DeliveredMessage]:
-        """Return what is there, at least one message; [] at the end."""
+        """Return what is there, at least one message, and no more than may be unpacked together; [] at the end."""
         taken: list[DeliveredMessage] = []
-        while not taken or (len(taken) < most and not self._arrived.empty()):
+        size_bytes = 0
+        while not taken or (len(taken) < most and size_bytes < _TOGETHER_BYTES and not self._arrived.empty()):
             _, _, message = await self._arrived.get()
             if message is None:
                 self._put(_END, None)  # For the next who asks.
                 break
             taken.append(message)
+            size_bytes += _most_bytes(message) if message.header.properties.content_encoding else len(message.body)
         return taken
 
     async def settle(self, messages: Sequence[DeliveredMessage], seen: Sequence[Incoming]) -> None:
@@ -738,12 +741,16 @@ def _incoming(message: DeliveredMessage) -> Incoming:
 
 def _body(message: DeliveredMessage) -> bytes:
     """Return a body unpacked. One that cannot be is left for whoever reads it to refuse: it is no envelope."""
-    properties = message.header.properties
-    most_bytes = topology.MOST_BYTES if properties.message_type in (RECEIPT, RECEIPTS) else MAX_ENVELOPE_BYTES
     try:
-        return unpack(message.body, properties.content_encoding, most_bytes)
+        return unpack(message.body, message.header.properties.content_encoding, _most_bytes(message))
     except ValueError:
         return message.body
+
+
+def _most_bytes(message: DeliveredMessage) -> int:
+    """Return how large a body may be, unpacked."""
+    is_said = message.header.properties.message_type in (RECEIPT, RECEIPTS)
+    return topology.MOST_BYTES if is_said else MAX_ENVELOPE_BYTES
 
 
 def _died_in(headers: Headers) -> str:

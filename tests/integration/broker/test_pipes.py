@@ -18,6 +18,7 @@ from aiormq import spec
 
 from axis.broker import Broker, Incoming, NotPublished, PrivateNode, private_node, topology
 from axis.broker import pipes as broker_pipes
+from axis.broker.packing import GZIP, Packed
 from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.errors import PermanentError, TransientError
 
@@ -432,6 +433,27 @@ async def test_what_is_there_at_once_comes_as_one_batch(pipes: Broker, office: s
     await consumer.stop()
     assert max(batches) > 1
     assert max(batches) <= 20
+
+
+async def test_what_is_unpacked_at_once_is_bounded(pipes: Broker, office: str) -> None:
+    """Each travels as 4 KB: whoever publishes many would fill a router's memory."""
+    waiting, batches = asyncio.Event(), list[int]()
+    packed = Packed(gzip.compress(bytes(topology.MOST_BYTES)), GZIP)
+    most_bytes = broker_pipes._TOGETHER_BYTES + topology.MOST_BYTES
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        await waiting.wait()
+        batches.append(sum(len(message.body) for message in messages))
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=64, prefetch=64)
+    await pipes.publish(topology.DELIVER, office, b"first", type="receipts")
+    for _ in range(20):
+        await pipes.publish(topology.DELIVER, office, packed, type="receipts")
+    await _until_depth(pipes, office, 0)
+    waiting.set()
+    await _until(lambda: sum(batches) == len(b"first") + 20 * topology.MOST_BYTES)
+    await consumer.stop()
+    assert max(batches) <= most_bytes
 
 
 async def test_message_whose_room_failed_comes_again(pipes: Broker, office: str) -> None:
