@@ -6,7 +6,7 @@ import gzip
 import os
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -278,6 +278,26 @@ async def test_missing_queue_is_transient(pipes: Broker, office: str) -> None:
         await pipes.depth(topology.inbox(f"{office}y"))
     assert caught.value.code == "SYS.BROKER"
     assert await pipes.depth(topology.inbox(office)) == 0
+
+
+async def test_asking_for_depths_disturbs_no_reader(
+    pipes: Broker, rabbitmq: PrivateNode, office: str, logged: list[MutableMapping[str, Any]]
+) -> None:
+    """It goes over the readers' connection, and the broker closes a channel that asks for a queue which is missing."""
+    arrived: list[Incoming] = []
+
+    async def take(messages: Sequence[Incoming]) -> None:
+        arrived.extend(messages)
+
+    consumer = await pipes.consume_batches(topology.inbox(office), take, max_batch=1, prefetch=1)
+    await _until_read(rabbitmq, topology.inbox(office))
+    for number in range(10):
+        assert (await pipes.depths(["nobody", topology.inbox(office)]))["nobody"] is None
+        await _deliver(pipes, office, b"<x/>")
+        await _until(lambda: len(arrived) == number + 1)  # noqa: B023 - It is called here.
+    await consumer.stop()
+    assert not any(one.redelivered for one in arrived)
+    assert not [event for event in logged if event["event"] == "room.unavailable"]
 
 
 async def test_full_inbox_says_no_and_drops_nothing(pipes: Broker, rabbitmq: PrivateNode, office: str) -> None:

@@ -16,12 +16,12 @@ class _Line:
     """A line that breaks in one way after the other; then nothing more happens on it."""
 
     def __init__(self, *errors: BaseException) -> None:
-        self._errors = list(errors)
+        self.errors = list(errors)
         self.survived = asyncio.Event()
 
     async def connection(self) -> Any:
-        if self._errors:
-            raise self._errors.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
         self.survived.set()
         await asyncio.Event().wait()
 
@@ -66,10 +66,11 @@ _ASKED: dict[str, Callable[[Broker], Any]] = {
 @pytest.mark.parametrize("name", _ASKED)
 async def test_cancellation_that_nobody_asked_for_is_an_error_of_the_line(name: str) -> None:
     broker = Broker("amqp://axis@127.0.0.1/", "test")
-    broker._publishing = cast(Any, _Line(asyncio.CancelledError()))
+    broker._publishing = broker._consuming = cast(Any, line := _Line(asyncio.CancelledError()))
     with pytest.raises(TransientError) as caught:
         await _ASKED[name](broker)
     assert caught.value.code == "SYS.BROKER"
+    assert not line.errors
 
 
 async def test_cancellation_that_was_asked_for_stays_one() -> None:
