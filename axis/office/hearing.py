@@ -4,6 +4,8 @@ A receipt is on the disk before the message is acked, and stays there until the
 office's handler took it: a document system that is down loses no receipt. The
 receipts of one envelope are offered in the order in which they came. One that
 cannot be verified is kept too, and looked at again: certificates may be late.
+What the handler took and the state cannot note is kept in mind, and nothing is
+offered before it is noted: a full disk does not make the handler hear it again.
 
 Spec: docs/protocol/receipts.md.
 """
@@ -20,7 +22,7 @@ from axis.clock import Clock
 from axis.errors import AxisError
 from axis.office import metrics
 from axis.office.handlers import Handlers, Notice
-from axis.office.state import Heard, State
+from axis.office.state import Heard, NotTaken, State, Taken
 from axis.office.trust import LiveTrust
 from axis.receipts import Level, SignedReceipt, bundle
 from axis.telemetry import events
@@ -42,6 +44,7 @@ class Hearing:
     handlers: Handlers
     now: Clock
     _verified: dict[str, SignedReceipt] = field(default_factory=dict, init=False)
+    _unwritten: dict[str, Taken | NotTaken] = field(default_factory=dict, init=False)  # By digest; _AT_ONCE at most.
 
     async def take(self, message: Incoming) -> None:
         """Keep one receipt or many; when this returns, they cannot be lost.
@@ -83,26 +86,37 @@ class Hearing:
         await asyncio.gather(kept, self._end_submission(signed))
 
     async def offer(self) -> int:
-        """Offer what is due to the handler; return how many receipts were looked at."""
+        """Offer what is due to the handler; return how many receipts were looked at.
+
+        Raises:
+            TransientError: SYS.STATE; what came of it is noted before anything else is offered.
+        """
+        await self._write_down()
         due = await self.state.untaken(self.now(), _AT_ONCE)
         by_envelope: dict[str, list[Heard]] = {}
         for one in due:
             by_envelope.setdefault(one.envelope_id, []).append(one)
-        taken = [digest for some in await asyncio.gather(*map(self._offer, by_envelope.values())) for digest in some]
-        if taken:
-            await self.state.taken(taken, self.now())
+        await asyncio.gather(*map(self._offer, by_envelope.values()))
+        await self._write_down()
         return len(due)
 
-    async def _offer(self, heard: Sequence[Heard]) -> list[str]:
-        """Offer the receipts of one envelope, one after the other; return the digests of those that were taken."""
-        taken = []
-        for one in heard:
-            if not await self._offer_one(one):
-                break
-            taken.append(one.digest)
-        return taken
+    async def _write_down(self) -> None:
+        """Put what came of offering into the state."""
+        outcomes = list(self._unwritten.values())
+        if not outcomes:
+            return
+        await self.state.offered(outcomes, self.now())
+        for one in outcomes:
+            self._unwritten.pop(one.digest, None)
 
-    async def _offer_one(self, heard: Heard) -> bool:
+    async def _offer(self, heard: Sequence[Heard]) -> None:
+        """Offer the receipts of one envelope, one after the other, until one is not taken."""
+        for one in heard:
+            outcome = self._unwritten[one.digest] = await self._offer_one(one)
+            if isinstance(outcome, NotTaken):
+                return
+
+    async def _offer_one(self, heard: Heard) -> Taken | NotTaken:
         try:
             signed = self._verified.pop(heard.digest, None) or self._read(heard.xml)
             said = signed.receipt
@@ -120,10 +134,9 @@ class Hearing:
                 envelope_id=heard.envelope_id, digest=heard.digest, tries=heard.tries + 1, error=error
             )
             pause = _PAUSES[min(heard.tries, len(_PAUSES) - 1)]
-            await self.state.not_taken(heard.digest, type(error).__name__, self.now() + pause)
-            return False
+            return NotTaken(heard.digest, type(error).__name__, self.now() + pause)
         events.receipt_heard(envelope_id=said.envelope_id, issuer=said.issuer, level=said.level)
-        return True
+        return Taken(heard.digest)
 
     def _read_all(self, said: Sequence[bytes]) -> list[SignedReceipt | AxisError]:
         return [_or_why_not(self._read, xml) for xml in said]

@@ -4,7 +4,9 @@ A submission is on the disk, files and all, before anything leaves. Then its
 files are uploaded, the envelope is published, and it is published again after a
 while until the axis has accepted or rejected it: the axis knows an envelope
 that it has seen, so asking twice changes nothing. What the way to the axis has
-held up goes on as soon as something else has got through.
+held up goes on as soon as something else has got through. What came of a try is
+kept in mind while the state cannot take it: a full disk can be read, and says of
+everything that it is due.
 
 Spec: docs/protocol/intake.md; design promise 2.
 """
@@ -14,9 +16,9 @@ import contextlib
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from hashlib import file_digest
 from io import BytesIO
@@ -38,6 +40,7 @@ from axis.telemetry import events
 
 _AT_ONCE = 16
 _AHEAD = 32  # Submissions that are looked up at once.
+_MOST_UNWRITTEN = 1000  # With so many outcomes in mind, nothing more is begun until the state takes them.
 _ANSWER_WITHIN = tuple(
     timedelta(seconds=s) for s in (30, 60, 120, 300, 600)
 )  # Then it is asked again; the last repeats.
@@ -76,6 +79,16 @@ class _Way:
         return codes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What came of one try to send something."""
+
+    write: Callable[[], Awaitable[None]]  # Puts it into the state. Raises TransientError.
+    not_before: datetime  # When the next try is due.
+    failures: int = 0  # In a row, with this one, as `Due` has them.
+    publishes: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outbound:
     """Sends for one office."""
@@ -91,6 +104,7 @@ class Outbound:
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
+    _unwritten: dict[str, _Outcome] = field(default_factory=dict, init=False)  # The state could not take them yet.
     _way: _Way = field(default_factory=_Way, init=False)
 
     def __post_init__(self) -> None:
@@ -158,11 +172,16 @@ class Outbound:
 
     async def send_due(self) -> None:
         """Begin to send what is due, a few at a time: a large file must not hold up a small document."""
+        await self._write_down()
         if over := self._way.over():
-            await self.state.hasten(over, self.now())
-        while len(self._sending) < _AT_ONCE:
+            try:
+                await self.state.hasten(over, self.now())
+            except TransientError:
+                self._way.held_up |= over  # Until the state takes it.
+        while len(self._sending) < _AT_ONCE and len(self._unwritten) < _MOST_UNWRITTEN:
             if not self._ready:
-                self._ready.extend(await self.state.due(self.now(), _AHEAD, besides=tuple(self._sending)))
+                besides = (*self._sending, *filter(self._is_put_off, self._unwritten))
+                self._ready.extend(await self.state.due(self.now(), _AHEAD, besides=besides))
             if not self._begin_next():
                 return
 
@@ -170,7 +189,7 @@ class Outbound:
         """Begin to send the next submission that was found due; False if there is none, or no place."""
         while self._ready and len(self._sending) < _AT_ONCE:
             due = self._ready.popleft()
-            if due.id in self._sending:
+            if due.id in self._sending or self._is_put_off(due.id):
                 continue  # Somebody else has looked meanwhile.
             task = asyncio.create_task(self._send(due), name=f"submission {due.id}")
             self._sending[due.id] = task
@@ -180,8 +199,12 @@ class Outbound:
 
     def _sent(self, submission_id: str, task: asyncio.Task[None]) -> None:
         del self._sending[submission_id]
-        if not task.cancelled() and task.exception() is None and not self._begin_next():
-            self.ring()  # Something else may be due. After an error the clock will come by.
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            events.service_failed(name="office sending", error=error)  # The clock will come by.
+        elif not self._begin_next():
+            self.ring()  # Something else may be due.
 
     def reached_broker(self) -> None:
         """Note that something else of this office has reached the broker: what that had held up is due."""
@@ -196,7 +219,30 @@ class Outbound:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _is_put_off(self, submission_id: str) -> bool:
+        """Whether something is not due, whatever the state says, which could not be told."""
+        outcome = self._unwritten.get(submission_id)
+        return outcome is not None and outcome.not_before > self.now()
+
+    async def _write_down(self) -> None:
+        """Put into the state what it could not take before."""
+        waiting = list(self._unwritten.items())
+        done = await asyncio.gather(*(_written(outcome) for _, outcome in waiting))
+        for (submission_id, outcome), why_not in zip(waiting, done, strict=True):
+            if why_not is None and self._unwritten.get(submission_id) is outcome:
+                del self._unwritten[submission_id]
+
     async def _send(self, due: Due) -> None:
+        before = self._unwritten.pop(due.id, None)
+        if before is not None:
+            due = replace(due, failures=before.failures, publishes=before.publishes)
+        outcome = await self._try(due)
+        if (why_not := await _written(outcome)) is not None:
+            self._unwritten[due.id] = outcome
+            events.submission_not_noted(submission_id=due.id, code=why_not.code)
+
+    async def _try(self, due: Due) -> _Outcome:
+        pause = _PAUSES[min(due.failures, len(_PAUSES) - 1)]
         try:
             brought = [file for file in due.files if await self._bring(due.id, file)]
             if due.is_anew:
@@ -212,19 +258,25 @@ class Outbound:
             code = error.code if isinstance(error, TransientError) else "SYS.STATE"
             self._way.failed(code)
             events.submission_put_off(submission_id=due.id, tries=due.failures + 1, code=code)
-            pause = _PAUSES[min(due.failures, len(_PAUSES) - 1)]
             stayed = due.is_anew and isinstance(error, NotPublished)
-            await self.state.tried(due.id, published=False, stayed=stayed, next_at=self.now() + pause, code=code)
+            at = self.now() + pause
+            write = partial(self.state.tried, due.id, published=False, stayed=stayed, next_at=at, code=code)
+            return _Outcome(write=write, not_before=at, failures=due.failures + 1)
         except PermanentError as error:
             reason = f"{error.entry.vi.format(detail=error.detail)} / {error.entry.en.format(detail=error.detail)}"
-            await self.state.ended(state="failed", at=self.now(), submission_id=due.id, code=error.code, reason=reason)
-            metrics.SUBMISSIONS.labels("failed").inc()
-            events.submission_ended(submission_id=due.id, state="failed", code=error.code)
-        else:
-            self._way.passed(with_files=bool(brought))
-            wait = _ANSWER_WITHIN[min(due.publishes, len(_ANSWER_WITHIN) - 1)]
-            small = [file.sha256 for file in brought if file.content is not None]
-            await self.state.tried(due.id, published=True, next_at=self.now() + wait, uploaded=small)
+            write = partial(self._fail, due.id, error.code, reason)
+            return _Outcome(write=write, not_before=self.now() + pause, failures=due.failures + 1)
+        self._way.passed(with_files=bool(brought))
+        small = [file.sha256 for file in brought if file.content is not None]
+        at = self.now() + _ANSWER_WITHIN[min(due.publishes, len(_ANSWER_WITHIN) - 1)]
+        write = partial(self.state.tried, due.id, published=True, next_at=at, uploaded=small)
+        return _Outcome(write=write, not_before=at, publishes=due.publishes + 1)
+
+    async def _fail(self, submission_id: str, code: str, reason: str) -> None:
+        """End what can never be sent."""
+        await self.state.ended(state="failed", at=self.now(), submission_id=submission_id, code=code, reason=reason)
+        metrics.SUBMISSIONS.labels("failed").inc()
+        events.submission_ended(submission_id=submission_id, state="failed", code=code)
 
     async def _bring(self, submission_id: str, file: FileRow) -> bool:
         """Bring a file to the axis; False if the copy here is lost, or this office may bring nothing.
@@ -262,6 +314,15 @@ class Outbound:
         idle = {path.name for path in self.folder.iterdir()} - self._preparing
         for name in idle - await self.state.needed_folders():
             await asyncio.to_thread(shutil.rmtree, self.folder / name, ignore_errors=True)
+
+
+async def _written(outcome: _Outcome) -> TransientError | None:
+    """Put an outcome into the state; return why it cannot be put there now."""
+    try:
+        await outcome.write()
+    except TransientError as error:
+        return error
+    return None
 
 
 def _is_there(path: Path, size_bytes: int) -> bool:

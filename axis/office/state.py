@@ -256,6 +256,22 @@ class Heard:
     submission_id: str | None  # What it is about, if it was.
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The handler took a receipt."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A receipt must be offered again."""
+
+    digest: str
+    problem: str
+    next_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
     """A file of a submission: a small one as it is, a large one in `folder` under its digest."""
@@ -627,24 +643,14 @@ class State:
 
         await self._commit(work)
 
-    async def taken(self, digests: Collection[str], at: datetime) -> None:
-        """Note that the handler took receipts."""
+    async def offered(self, outcomes: Collection[Taken | NotTaken], at: datetime) -> None:
+        """Note, all or nothing, what came of offering receipts to the handler."""
+        taken = [(_text(at), one.digest) for one in outcomes if isinstance(one, Taken)]
+        others = [(one.problem, _text(one.next_at), one.digest) for one in outcomes if isinstance(one, NotTaken)]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "UPDATE heard SET taken_at = ?, problem = NULL WHERE digest = ?", [(_text(at), one) for one in digests]
-            )
-
-        await self._commit(work)
-
-    async def not_taken(self, digest: str, problem: str, next_at: datetime) -> None:
-        """Note that a receipt must be offered again."""
-
-        def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE heard SET tries = tries + 1, problem = ?, next_at = ? WHERE digest = ?",
-                (problem, _text(next_at), digest),
-            )
+            db.executemany("UPDATE heard SET taken_at = ?, problem = NULL WHERE digest = ?", taken)
+            db.executemany("UPDATE heard SET tries = tries + 1, problem = ?, next_at = ? WHERE digest = ?", others)
 
         await self._commit(work)
 

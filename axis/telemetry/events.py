@@ -245,6 +245,11 @@ def submission_put_off(*, submission_id: str, tries: int, code: str) -> None:
     _log.warning("submission.put_off", submission_id=submission_id, tries=tries, code=code)
 
 
+def submission_not_noted(*, submission_id: str, code: str) -> None:
+    """What came of a try to send something cannot be written now; it is kept in mind, with the usual pauses, until it can."""
+    _log.warning("submission.not_noted", submission_id=submission_id, code=code)
+
+
 def submission_file_lost(*, submission_id: str, sha256: str) -> None:
     """An office's copy of a file is gone, or is not what was sealed; what it belongs to is sent without bringing it."""
     _log.warning("submission.file_lost", submission_id=submission_id, sha256=sha256)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from axis import File, Notice, Office, edxml, seal
 from axis.edxml import Organization
 from axis.errors import Refusal, TransientError, refuse
-from axis.office import OfficeSettings
+from axis.office import OfficeSettings, hearing
 from axis.office.state import Submission
 from axis.office.testing import OFFICE, SENDER, TestAxis
 from axis.receipts import Level, SignedReceipt, Verdict
+from tests.unit.office import disk
 
 _FILE = b"%PDF-1.7"
 _SOON_S = 30.0
@@ -29,11 +31,13 @@ class _Desk:
     axis: TestAxis
     office: Office
     sealed: bytes
-    asking: asyncio.Event  # The office's own system is asked, and does not answer: see `hangs`.
     arrived: list[bytes] = field(default_factory=list)
     heard: list[Notice] = field(default_factory=list)
     is_away: bool = False  # The office's own system.
-    hangs: bool = False
+    hangs: bool = False  # It is asked, and does not answer before it `goes_on`.
+    asked: int = 0
+    asking: asyncio.Event = field(default_factory=asyncio.Event)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def submit(self) -> str:
         return await self.office.submit(self.sealed, [File("1.pdf", _FILE)])
@@ -94,7 +98,6 @@ def _missing() -> Refusal:
 async def desk() -> Any:
     office = Office(_no_settings)
     made: _Desk | None = None
-    asking = asyncio.Event()
 
     @office.on_document
     async def receive(doc: Any) -> Any:
@@ -103,11 +106,12 @@ async def desk() -> Any:
     @office.on_receipt
     async def hear(notice: Notice) -> None:
         assert made is not None
+        made.asked += 1
+        if made.hangs:
+            made.asking.set()
+            await made.goes_on.wait()
         if made.is_away:
             raise ConnectionError("hệ thống đang bảo trì (ví dụ)")
-        if made.hangs:
-            asking.set()
-            await asyncio.Event().wait()
         made.heard.append(notice)
 
     async with TestAxis(office) as axis:
@@ -118,7 +122,7 @@ async def desk() -> Any:
         )
         listing = axis._listing(draft, {"1.pdf": _FILE})
         axis.gateway.files.clear()
-        made = _Desk(axis, office, seal.seal_message(listing, axis.key(OFFICE)).octets, asking)
+        made = _Desk(axis, office, seal.seal_message(listing, axis.key(OFFICE)).octets)
 
         async def arrives(sealed: bytes) -> None:
             made.arrived.append(sealed)
@@ -136,6 +140,35 @@ async def test_system_that_is_slow_to_take_a_receipt_holds_up_nothing_that_is_se
         await desk.asking.wait()
     await desk.submit()  # The same once more: it goes out again.
     await desk.until_arrived(2)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_full_disk_does_not_make_the_system_hear_a_receipt_again(
+    desk: _Desk, is_away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing, "_PAUSES", (timedelta(hours=1),))
+    submission_id = await desk.submit()
+    await desk.until_arrived(1)
+    desk.hangs = True
+    await desk.tell(desk.acceptance())
+    async with asyncio.timeout(_SOON_S):
+        await desk.asking.wait()
+    state, offering = desk.office._open.state, desk.office._open.hearing
+    async with disk.full(state):
+        desk.hangs, desk.is_away = False, is_away
+        desk.goes_on.set()
+        async with asyncio.timeout(_SOON_S):
+            while not offering._unwritten:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(TransientError, match=r"SYS\.STATE"):
+                await offering.offer()
+        assert desk.asked == 1
+    await offering.offer()
+    assert offering._unwritten == {}
+    assert desk.asked == 1
+    assert [one.submission_id for one in desk.heard] == ([] if is_away else [submission_id])
+    assert (await state.counts())["untaken"] == is_away
 
 
 async def _refused_once(desk: _Desk) -> tuple[str, SignedReceipt]:

@@ -1,7 +1,7 @@
 """Sending: what the way to the axis has held up goes on as soon as it is open again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -15,9 +15,11 @@ from axis.office import outbound
 from axis.office.outbound import Outbound
 from axis.office.pipes import Gateway, Pipes
 from axis.office.state import FileRow, State
+from tests.unit.office import disk
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 FILE = FileRow(sha256=sha256(b"abc").hexdigest(), size_bytes=3, content=b"abc")
+_SOON_S = 30.0
 LARGE = replace(FILE, content=None, folder="one")
 
 
@@ -28,9 +30,12 @@ class _World:
     broker: str | None = None
     gateway: str | None = None
     refusal: str | None = None  # The gateway's last word.
+    bug: Exception | None = None
     published: list[bytes] = field(default_factory=list)
 
     async def publish(self, _exchange: str, _key: str, body: bytes, **_: Any) -> None:
+        if self.bug is not None:
+            raise self.bug
         if self.broker is not None:
             raise TransientError(self.broker)
         self.published.append(body)
@@ -67,10 +72,18 @@ class _Office:
     async def look(self) -> list[bytes]:
         """Send what is due; return what got through."""
         before = len(self.world.published)
-        await self.out.send_due()
+        async with asyncio.timeout(_SOON_S):
+            while not await self._has_looked():
+                pass
+        return self.world.published[before:]
+
+    async def _has_looked(self) -> bool:
+        """Look once; False if that failed, in one transaction with what could not be written: then the counter looks again."""
+        (why_not,) = await asyncio.gather(self.out.send_due(), return_exceptions=True)
         while self.out._sending:
             await asyncio.gather(*self.out._sending.values())
-        return self.world.published[before:]
+        assert why_not is None or isinstance(why_not, TransientError)
+        return why_not is None
 
 
 @pytest.fixture
@@ -146,6 +159,80 @@ async def test_trouble_on_the_way_makes_nobody_wait_longer_for_an_answer(office:
         assert await office.look() == []
         office.now += timedelta(seconds=1)
         assert await office.look() == [b"one"]
+
+
+# --- what the state cannot take -------------------------------------------------------------
+
+
+async def _looks(office: _Office, seconds: int) -> list[bytes]:
+    """Look once a second; return what got through."""
+    gone = []
+    for _ in range(seconds):
+        gone += await office.look()
+        office.now += timedelta(seconds=1)
+    return gone
+
+
+async def test_full_disk_sends_nothing_sooner_again_than_a_state_would(
+    office: _Office, logged: list[MutableMapping[str, Any]]
+) -> None:
+    names = [b"%d" % number for number in range(40)]
+    for name in names:
+        await office.keep(name.decode())
+    async with disk.full(office.state):
+        assert sorted(await _looks(office, 30)) == sorted(names)
+        assert sorted(await _looks(office, 59)) == sorted(names)
+    assert [one["event"] for one in logged].count("submission.not_noted") == 80
+    assert await _looks(office, 1) == []
+    assert await office.stands("0") == ("published", None)
+    assert office.out._unwritten == {}
+    assert sorted(await _looks(office, 60)) == sorted(names)
+
+
+async def test_full_disk_tries_what_failed_with_the_usual_pauses(office: _Office) -> None:
+    await office.keep("only")
+    office.world.broker = "SYS.BROKER"
+    async with disk.full(office.state):
+        for wait in (2, 5, 15):
+            assert await office.look() == []
+            office.now += timedelta(seconds=wait)
+        assert await office.look() == []
+        office.world.broker = None
+        office.now += timedelta(seconds=59)
+        assert await office.look() == []
+        office.now += timedelta(seconds=1)
+        assert await office.look() == [b"only"]
+    assert await office.look() == []
+    assert await office.stands("only") == ("published", None)
+
+
+async def test_full_disk_does_not_forget_what_can_never_be_sent(office: _Office) -> None:
+    office.world.refusal = "ATT.SIZE"
+    await office.keep("only", FILE)
+    async with disk.full(office.state):
+        assert await office.look() == []
+        assert await office.stands("only") == ("waiting", None)
+    assert await office.look() == []
+    assert await office.stands("only") == ("failed", "ATT.SIZE")
+
+
+async def test_only_so_many_outcomes_are_kept_in_mind(office: _Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "_MOST_UNWRITTEN", 1)
+    for number in range(100):
+        await office.keep(str(number))
+    async with disk.full(office.state):
+        await _looks(office, 20)
+        assert 0 < len(office.out._unwritten) < 1 + outbound._AT_ONCE + outbound._AHEAD
+    await _looks(office, 5)
+    assert len(set(office.world.published)) == 100
+
+
+async def test_what_nobody_foresaw_is_told(office: _Office, logged: list[MutableMapping[str, Any]]) -> None:
+    office.world.bug = ZeroDivisionError()
+    await office.keep("only")
+    await office.out.send_due()
+    await asyncio.gather(*office.out._sending.values(), return_exceptions=True)
+    assert [one["event"] for one in logged if one["log_level"] == "error"] == ["service.failed"]
 
 
 # --- what is wrong with a file --------------------------------------------------------------
