@@ -160,6 +160,6 @@ RECEIPT = (
     Point(SENDER, "after", "axis.office.hearing:Hearing.take", "in the state; not acked"),
     Point(SENDER, "after", "axis.office.state:State.untaken", "found; its system has not heard it", _FEW),
     Point(SENDER, "after", "axis.office.hearing:Hearing._offer_one", "its system has heard it; our state does not say so"),
-    Point(SENDER, "before", "axis.office.state:State.taken", "its system has heard several; our state does not say so", _FEW),
-    Point(SENDER, "after", "axis.office.state:State.taken", "taken", _FEW),
+    Point(SENDER, "before", "axis.office.state:State.offered", "its system has heard several; our state does not say so", _FEW),
+    Point(SENDER, "after", "axis.office.state:State.offered", "taken", _FEW),
 )  # fmt: skip
