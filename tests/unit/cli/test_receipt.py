@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from axis import clock, receipts, seal
 from axis.cli.main import root
@@ -31,18 +31,30 @@ def trust(tmp_path: Path) -> Path:
     return tmp_path / "trust"
 
 
+def _run(trust: Path, *words: str) -> Result:
+    key = ("--key", str(trust / "keys" / f"{OFFICE}.key.pem"), "--certificate", str(trust / "certs" / f"{OFFICE}.pem"))
+    return CliRunner().invoke(
+        root(), ["receipt", "make", str(trust.parent / "item.json"), "--as", OFFICE, *key, *words]
+    )
+
+
 def _make(trust: Path, *words: str) -> tuple[int, list[receipts.Receipt]]:
     """Run the command; return its exit code and what it signed, verified."""
     to = trust.parent / "answer"
-    key = ("--key", str(trust / "keys" / f"{OFFICE}.key.pem"), "--certificate", str(trust / "certs" / f"{OFFICE}.pem"))
-    item = str(trust.parent / "item.json")
-    answer = CliRunner().invoke(root(), ["receipt", "make", item, "--as", OFFICE, *key, "-o", str(to), *words])
+    answer = _run(trust, "-o", str(to), *words)
     if answer.exit_code:
         return answer.exit_code, []
     body = to.read_bytes()
     found = bundle.unpack(bundle.RECEIPTS if body[:1].isdigit() else bundle.RECEIPT, body)
     believed = seal.load_trust(trust)
     return 0, [receipts.read_receipt(xml, believed, at=clock.now()).receipt for xml in found]
+
+
+def test_without_a_place_the_receipts_alone_go_to_standard_output(trust: Path) -> None:
+    """They are piped into what posts them: one byte more, and the axis refuses them."""
+    made = _run(trust, "--registered", "417")
+    assert made.exit_code == 0
+    assert len(bundle.unpack(bundle.RECEIPTS, made.stdout_bytes)) == 2
 
 
 def test_each_answer_is_signed_and_chained(trust: Path) -> None:
