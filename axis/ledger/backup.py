@@ -6,8 +6,9 @@ the same snapshot: the files that it names are those that it needs.
 
 A book is restored where there is none, and it is whole or not there at all:
 in PostgreSQL a mark that comes before the dump, and goes in the commit that
-sets going what waits, keeps everybody from opening it in between. What waits in it goes on as if the time in between had not passed: the axis
-was not there to use it.
+sets going what waits, keeps everybody from opening it in between. What waits in
+it goes on as if the time in between had not passed: the axis was not there to
+use it.
 
 Spec: docs/deploy.md (Backup); docs/promises.md, promise 1.
 """

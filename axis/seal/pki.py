@@ -4,8 +4,8 @@ It makes P-256 keys and certificates in the layout of the trust folder. A key
 is written once, readable by its owner alone, and never overwritten; serials
 are random; every list of revocations has a higher number than the one before.
 What other authorities have issued lies in the same folder, and stays as it is:
-their certificates they revoke themselves, and their lists are kept. An office that makes its own key sends a certificate request, and its key never
-comes here.
+their certificates they revoke themselves, and their lists are kept. An office
+that makes its own key sends a certificate request, and its key never comes here.
 
 Spec: RFC 5280 §4, §5; docs/protocol/keys.md.
 Limits: one level, no OCSP, one operator at a time.

@@ -81,8 +81,9 @@ async def test_answer_that_cannot_be_signed_any_more_is_signed_with_the_next_key
         short = seal.SigningKey.load(keys / f"{OFFICE}.key.pem", certificates / f"{OFFICE}.pem")
         object.__setattr__(attempts, "voice", Voice(OFFICE, short))
         delivering = asyncio.create_task(axis.deliver(axis.document()))
-        while not await _answers(office):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not await _answers(office):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         another = asyncio.create_task(axis.deliver(axis.document()))
         await asyncio.sleep(0.2)
         assert calls == [1]  # What is not going to be answered is not worked on.
