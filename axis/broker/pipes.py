@@ -132,6 +132,16 @@ def _dead_line_is_transient() -> Iterator[None]:
         raise TransientError("SYS.BROKER") from error
 
 
+class _Connection(aio_pika.Connection):
+    """A connection that is closed by its line, or has broken, or was never opened.
+
+    The library closes one that is collected, from whichever thread that happens in: where no loop runs it cannot.
+    """
+
+    def __del__(self) -> None:
+        pass
+
+
 class _Line:
     """One connection, opened when needed and again after it broke."""
 
@@ -147,7 +157,10 @@ class _Line:
             if self._connection is None or not _is_alive(self._connection):
                 was_open = self._connection is not None
                 self._connection = await aio_pika.connect(
-                    self._url, timeout=_CONNECT_S, client_properties={"connection_name": self._name}
+                    self._url,
+                    timeout=_CONNECT_S,
+                    client_properties={"connection_name": self._name},
+                    connection_class=_Connection,
                 )
                 if was_open:
                     self._opened_again()

@@ -1,6 +1,8 @@
 """Pipes outlive what their library does when a line breaks, also where it cancels those who wait for an answer."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -71,6 +73,21 @@ async def test_cancellation_that_nobody_asked_for_is_an_error_of_the_line(name: 
         await _ASKED[name](broker)
     assert caught.value.code == "SYS.BROKER"
     assert not line.errors
+
+
+async def test_line_that_could_not_be_opened_is_nobodys_to_close() -> None:
+    """The library would try to from whichever thread collects it, and complain on standard error."""
+    gc.disable()
+    logging.disable()  # What is kept of a record holds what it is about.
+    try:
+        async with Broker.connect("amqp://axis@127.0.0.1:1/", name="test") as broker:
+            for _ in range(3):
+                with pytest.raises(TransientError):
+                    await broker.ping()
+            await asyncio.to_thread(gc.collect)
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.enable()
 
 
 async def test_cancellation_that_was_asked_for_stays_one() -> None:
