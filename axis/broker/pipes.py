@@ -10,17 +10,19 @@ own: the client library matches returns to publishes by it.
 A broker may come back without its store, and a person may delete a queue. So
 what was declared is in doubt after a connection that had to be opened again,
 after a message that nobody took, when a queue to be read is gone, and where
-declaring it was broken off; `mend` declares it again.
+declaring it was broken off; `mend` declares it again. A queue that is made again
+as soon as it is deleted has lost its readers, and tells them nothing: `mend` waits
+until they know, and a reader to whom nothing comes for minutes begins anew.
 
 Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues", "Sender-selected Distribution".
 """
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import takewhile
 from typing import Any, cast
 from uuid import uuid4
 
@@ -55,10 +57,12 @@ _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
 _TOGETHER_BYTES = 32 * 1024 * 1024  # Of a batch: packed, 4 MiB travel as 4 KB.
 _NOWHERE = ""  # A routing key of nobody.
+_MISSING_MOST = 100  # Of queues that are looked for; each costs a channel, and a line in the log of the broker.
 _DIFFERS_MOST = 5  # Of what is there with other arguments, to be told in one line.
 # RabbitMQ 3.10 tells the readers of a queue that it is gone some 50 ms after it was deleted, and never if it has been made
 # again by then.
 _READERS_TOLD_S = 1.0
+_RENEW_S = 300.0  # A reader to whom nothing came for so long begins anew: it may be one that nobody has told.
 
 # What a line that is down, or going down, may raise.
 _LINE_ERRORS = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
@@ -389,13 +393,30 @@ class Broker:
             PermanentError: CFG.INVALID; something is there with other arguments.
             TransientError: SYS.BROKER
         """
-        is_done = False
         self._declared = wanted
+        await self._put_right(partial(_make, wanted))
+
+    async def mend(self) -> bool:
+        """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
+
+        A queue that is missing is made again when its readers have been told.
+
+        Raises:
+            PermanentError: CFG.INVALID; something is there with other arguments.
+            TransientError: SYS.BROKER
+        """
+        if self._declared is None or not self._doubt.is_set():
+            return False
+        await self._put_right(partial(_make_again, self._declared))
+        return True
+
+    async def _put_right(self, make: Callable[[AbstractConnection], Awaitable[list[str]]]) -> None:
+        is_done = False
         try:
             with _true_cancellation():
                 connection = await self._publishing.connection()
                 self._doubt.clear()  # What is found missing from here on is looked after the next time.
-                differs = await _make(wanted, connection)
+                differs = await make(connection)
             is_done = not differs
         except _LINE_ERRORS as error:
             raise TransientError("SYS.BROKER") from error
@@ -404,19 +425,6 @@ class Broker:
                 self._doubt.set()
         if differs:
             raise PermanentError("CFG.INVALID", "; ".join(differs[:_DIFFERS_MOST]))
-
-    async def mend(self) -> bool:
-        """Make again what was declared, if there is reason to doubt that it is there; return whether there was.
-
-        Raises:
-            PermanentError: CFG.INVALID; something is there with other arguments.
-            TransientError: SYS.BROKER
-        """
-        if self._declared is None or not self._doubt.is_set():
-            return False
-        await asyncio.sleep(_READERS_TOLD_S)
-        await self.declare(self._declared)
-        return True
 
     async def consume_batches(
         self, queue: str, callback: BatchCallback, *, max_batch: int, prefetch: int
@@ -473,25 +481,62 @@ async def _channel(connection: AbstractConnection) -> AsyncIterator[AbstractChan
                 await channel.close()
 
 
+_Step = tuple[str, Callable[[AbstractChannel], Awaitable[object]]]
+
+
 async def _make(wanted: Topology, connection: AbstractConnection) -> list[str]:
     """Make what is missing of a topology; return what is there with other arguments, each in the words of the broker."""
-    steps, done = list(_steps(wanted)), 0
-    differs: list[str] = []
-    while done < len(steps):
-        # The broker closes a channel that asks for something which is there and differs.
+    refused: dict[str, AMQPError] = {}
+    await _do(_steps(wanted), connection, refused, ChannelPreconditionFailed)
+    return _differing(refused)
+
+
+async def _make_again(wanted: Topology, connection: AbstractConnection) -> list[str]:
+    """Do the same where queues may have been deleted just now: one that is missing is made after a while, not at once.
+
+    One that is deleted meanwhile is not made, and what is to bind it fails.
+    """
+    steps = {f"queue {queue.name}": partial(_require_queue, queue) for queue in wanted.queues}
+    refused: dict[str, AMQPError] = {}
+    looks = takewhile(lambda _: len(refused) < _MISSING_MOST, steps.items())
+    await _do(looks, connection, refused, ChannelNotFoundEntity, ChannelPreconditionFailed)
+    differs = {doing: error for doing, error in refused.items() if isinstance(error, ChannelPreconditionFailed)}
+    # Where so many are missing that we have not looked to the end, the store is gone, and with it every reader.
+    missing = (refused.keys() if len(refused) < _MISSING_MOST else steps.keys()) - differs.keys()
+    if missing:
+        await asyncio.sleep(_READERS_TOLD_S)
+    queues = tuple(queue for queue in wanted.queues if f"queue {queue.name}" in missing)
+    return _differing(differs) + await _make(replace(wanted, queues=queues), connection)
+
+
+async def _do(
+    steps: Iterable[_Step],
+    connection: AbstractConnection,
+    refused: dict[str, AMQPError],
+    *tolerated: type[AMQPError],
+) -> None:
+    """Take one step after the other; note which of them the broker refused, by what they do."""
+    left = iter(steps)
+    is_whole = False
+    while not is_whole:
+        # With each refusal the broker closes the channel.
         async with _channel(connection) as channel:
-            for doing, step in steps[done:]:
-                done += 1
+            for doing, step in left:
                 try:
                     async with asyncio.timeout(_PUBLISH_S):
                         await step(channel)
-                except ChannelPreconditionFailed as error:
-                    differs.append(f"{doing} exists with other arguments: {error}")
+                except tolerated as error:
+                    refused[doing] = error
                     break
-    return differs
+            else:
+                is_whole = True
 
 
-def _steps(wanted: Topology) -> Iterator[tuple[str, Callable[[AbstractChannel], Awaitable[object]]]]:
+def _differing(refused: Mapping[str, AMQPError]) -> list[str]:
+    return [f"{doing} exists with other arguments: {error}" for doing, error in refused.items()]
+
+
+def _steps(wanted: Topology) -> Iterator[_Step]:
     for name in wanted.exchanges:
         yield f"exchange {name}", partial(_make_exchange, name)
     for queue in wanted.queues:
@@ -506,6 +551,11 @@ async def _make_exchange(name: str, channel: AbstractChannel) -> None:
 
 async def _make_queue(queue: Queue, channel: AbstractChannel) -> None:
     await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
+
+
+async def _require_queue(queue: Queue, channel: AbstractChannel) -> None:
+    await channel.declare_queue(queue.name, passive=True)
+    await _make_queue(queue, channel)  # It is there: this tells whether its arguments are ours.
 
 
 async def _bind(binding: Binding, channel: AbstractChannel) -> None:
@@ -583,6 +633,7 @@ class Consumer:
             endings = [
                 asyncio.create_task(arrivals.end_after(self._stopping.wait())),
                 asyncio.create_task(arrivals.end_after(_closed(channel))),
+                asyncio.create_task(arrivals.end_after(arrivals.quiet(_RENEW_S))),
             ]
             tags = []
             try:
@@ -613,19 +664,28 @@ class _Arrivals:
         self.name = name
         self.has_ended = False
         self._line = line
-        self._number = itertools.count()  # Of one rank, what came first goes first; messages are not compared.
+        self._come = 0  # Of one rank, what came first goes first; messages are not compared.
+        self._settled = 0
         self._arrived: asyncio.PriorityQueue[tuple[int, int, DeliveredMessage | None]] = asyncio.PriorityQueue()
 
     async def put(self, rank: int, message: DeliveredMessage) -> None:
         self._put(rank, message)
 
     def _put(self, rank: int, message: DeliveredMessage | None) -> None:
-        self._arrived.put_nowait((rank, next(self._number), message))
+        self._come += 1
+        self._arrived.put_nowait((rank, self._come, message))
 
     async def end_after(self, ending: Awaitable[object]) -> None:
         """Give the word that nothing more is to be taken when something has happened."""
         await ending
         self.end()
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing has come for so long, and of what came before nothing is in hand."""
+        come = -1
+        while come < self._come or self._settled < come:
+            come = self._come
+            await asyncio.sleep(seconds)
 
     def end(self, *_: object) -> None:
         """Give the word that nothing more is to be taken."""
@@ -655,6 +715,7 @@ class _Arrivals:
                 kept = message
         if kept is not None:
             await self._line.basic_ack(_tag(kept), multiple=True)
+        self._settled += len(messages)
 
     async def settle_one(self, message: DeliveredMessage, seen: Incoming) -> None:
         """Give back or ack one message, whatever becomes of the others."""
@@ -662,6 +723,7 @@ class _Arrivals:
             await self._line.basic_reject(_tag(message), requeue=True)
         else:
             await self._line.basic_ack(_tag(message))
+        self._settled += 1
 
 
 async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arrivals) -> None:

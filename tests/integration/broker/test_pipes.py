@@ -200,6 +200,37 @@ async def test_reader_of_a_deleted_queue_notices_by_itself(pipes: Broker, rabbit
     await consumer.stop()
 
 
+@pytest.mark.parametrize("is_office", [False, True])
+async def test_reader_of_a_queue_that_is_made_again_before_it_is_told_notices_by_itself(
+    pipes: Broker, rabbitmq: PrivateNode, office: str, is_office: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker goes on as if somebody read it."""
+    monkeypatch.setattr(broker_pipes, "_RENEW_S", 0.5)
+    arrived: list[Incoming] = []
+
+    async def take(message: Incoming) -> None:
+        arrived.append(message)
+
+    url = rabbitmq.url
+    if is_office:  # It may read its inbox, and declare nothing.
+        await rabbitmq.set_offices({office: "secret-of-nobody"})
+        url = f"amqp://{office}:secret-of-nobody@{rabbitmq.address}/"
+    async with Broker.connect(url, name="reader") as reading:
+        ordinary, urgent = topology.inboxes(office)
+        consumer = await reading.consume_each(ordinary, take, at_once=2, before=urgent)
+        for count, queue in enumerate((ordinary, urgent), 1):
+            await _until_read(rabbitmq, queue)
+            connection = await aio_pika.connect(rabbitmq.url)
+            async with connection, connection.channel() as channel:
+                await channel.queue_delete(queue)
+                await pipes.declare(topology.province([office]))
+            await pipes.publish(
+                topology.DELIVER, topology.deliver_key(office, queue == urgent), b"<x/>", type="envelope"
+            )
+            await _until(lambda count=count: len(arrived) == count)  # type: ignore[misc]
+        await consumer.stop()
+
+
 async def test_line_that_broke_is_a_reason_for_doubt_and_a_new_one_is_none(
     pipes: Broker, rabbitmq: PrivateNode, office: str
 ) -> None:
