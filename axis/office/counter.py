@@ -154,6 +154,7 @@ class Counter:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await self.outbound.stop()
+            await self.hearing.stop()
             events.service_stopped(name=f"office {self.settings.code}")
 
     async def report(self, envelope_id: str, report: Report) -> None:

@@ -30,6 +30,7 @@ from axis.telemetry import events
 _AT_ONCE = 100
 _MOST_KEPT = 1000
 _TAKE_WITHIN_S = 60.0
+_PATIENCE_S = 1.0  # So long the receipts of other envelopes wait for a handler that does not come back.
 _PAUSES = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900))  # The last one repeats.
 _ENDS = {Level.ACCEPTED: "accepted", Level.REJECTED: "rejected"}
 
@@ -45,6 +46,7 @@ class Hearing:
     now: Clock
     _verified: dict[str, SignedReceipt] = field(default_factory=dict, init=False)
     _unwritten: dict[str, Taken | NotTaken] = field(default_factory=dict, init=False)  # By digest; _AT_ONCE at most.
+    _offering: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)  # By envelope.
 
     async def take(self, message: Incoming) -> None:
         """Keep one receipt or many; when this returns, they cannot be lost.
@@ -88,17 +90,35 @@ class Hearing:
     async def offer(self) -> int:
         """Offer what is due to the handler; return how many receipts were looked at.
 
+        What takes the handler long goes on by itself, and is noted by a later call.
+
         Raises:
             TransientError: SYS.STATE; what came of it is noted before anything else is offered.
         """
-        await self._write_down()
-        due = await self.state.untaken(self.now(), _AT_ONCE)
+        await self._end()
+        due = await self.state.untaken(self.now(), _AT_ONCE - len(self._offering), besides=self._offering.keys())
         by_envelope: dict[str, list[Heard]] = {}
         for one in due:
             by_envelope.setdefault(one.envelope_id, []).append(one)
-        await asyncio.gather(*map(self._offer, by_envelope.values()))
-        await self._write_down()
+        begun = {about: asyncio.create_task(self._offer(heard)) for about, heard in by_envelope.items()}
+        self._offering.update(begun)
+        if begun:
+            await asyncio.wait(begun.values(), timeout=_PATIENCE_S)
+            await self._end()
         return len(due)
+
+    async def stop(self) -> None:
+        """Break off what the handler is being offered; it is offered again."""
+        for task in self._offering.values():
+            task.cancel()
+        await asyncio.gather(*self._offering.values(), return_exceptions=True)
+
+    async def _end(self) -> None:
+        """Write down what came of offering, then let go of those envelopes: not before, or they were offered again."""
+        ended = [about for about, task in self._offering.items() if task.done()]
+        await self._write_down()
+        for about in ended:
+            del self._offering[about]
 
     async def _write_down(self) -> None:
         """Put what came of offering into the state."""

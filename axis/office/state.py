@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,7 +172,7 @@ _UNTAKEN = (
     "SELECT digest, envelope_id, xml, tries, about IS NOT NULL AS was_verified, (SELECT id FROM submissions WHERE seq = (SELECT max(seq) FROM (SELECT seq"
     " FROM submissions WHERE digest = heard.about UNION ALL SELECT seq FROM submissions WHERE sealed_digest = heard.about)))"
     " AS submission_id FROM heard INDEXED BY heard_waiting WHERE taken_at IS NULL AND envelope_id NOT IN"
-    " (SELECT envelope_id FROM heard WHERE taken_at IS NULL AND next_at > ?) ORDER BY seq LIMIT ?"
+    " (SELECT envelope_id FROM heard WHERE taken_at IS NULL AND next_at > ?) ORDER BY seq"
 )
 
 
@@ -626,12 +627,19 @@ class State:
 
         return await self._commit(work)
 
-    async def untaken(self, now: datetime, limit: int) -> list[Heard]:
-        """Return receipts that are due for the handler, those of one envelope in the order in which they came."""
+    async def untaken(self, now: datetime, limit: int, *, besides: Collection[str] = ()) -> list[Heard]:
+        """Return receipts that are due for the handler, those of one envelope in the order in which they came.
+
+        Args:
+            now: When they are due.
+            limit: How many at most.
+            besides: Envelopes whose receipts are not wanted.
+        """
 
         def work(db: sqlite3.Connection) -> list[Heard]:
-            rows = db.execute(_UNTAKEN, (_text(now), limit))
-            return [Heard(**{**dict(row), "was_verified": bool(row["was_verified"])}) for row in rows]
+            with contextlib.closing(db.execute(_UNTAKEN, (_text(now),))) as rows:
+                some = islice((row for row in rows if row["envelope_id"] not in besides), limit)
+                return [Heard(**{**dict(row), "was_verified": bool(row["was_verified"])}) for row in some]
 
         return await self._commit(work)
 

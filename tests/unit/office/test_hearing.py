@@ -75,11 +75,11 @@ class _Desk:
     def refusal(self) -> SignedReceipt:
         return self.axis._rejection(self.sealed, _missing())
 
-    def acceptance(self) -> SignedReceipt:
+    def acceptance(self, envelope_id: str = "1" * 32) -> SignedReceipt:
         received = edxml.parse(self.sealed)
         about: dict[str, Any] = {"originator": OFFICE, "document_id": received.document_id}
         return self.axis._axis.say(
-            **about, level=Level.ACCEPTED, envelope_id="1" * 32, envelope_digest=seal.digest_of(received), addressee=None,
+            **about, level=Level.ACCEPTED, envelope_id=envelope_id, envelope_digest=seal.digest_of(received), addressee=None,
             previous=None, at=self.axis._axis.key.certificate.not_valid_before_utc, status="2.0.0",
             addressees=(Verdict(SENDER, "served", ""),),
         )  # fmt: skip
@@ -169,6 +169,43 @@ async def test_full_disk_does_not_make_the_system_hear_a_receipt_again(
     assert desk.asked == 1
     assert [one.submission_id for one in desk.heard] == ([] if is_away else [submission_id])
     assert (await state.counts())["untaken"] == is_away
+
+
+async def test_receipt_that_the_system_hangs_over_holds_up_no_other(desk: _Desk) -> None:
+    await desk.submit()
+    await desk.until_arrived(1)
+    desk.hangs = True
+    await desk.tell(desk.acceptance("1" * 32))
+    async with asyncio.timeout(_SOON_S):
+        await desk.asking.wait()
+    desk.hangs = False
+    others = [f"{number:032}" for number in range(2, 2 + 2 * hearing._AT_ONCE)]
+    await asyncio.gather(*(desk.tell(desk.acceptance(one)) for one in others))
+    await desk.until_heard(len(others))
+    assert desk.asked == 1 + len(others)
+    desk.goes_on.set()
+    await desk.until_heard(1 + len(others))
+    assert desk.asked == 1 + len(others)
+    assert desk.heard[-1].envelope_id == "1" * 32
+    offering = desk.office._open.hearing
+    async with asyncio.timeout(_SOON_S):
+        while offering._offering:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await desk.office._open.state.counts())["untaken"] == 0
+
+
+async def test_office_that_stops_breaks_off_what_its_system_hangs_over(desk: _Desk) -> None:
+    await desk.submit()
+    await desk.until_arrived(1)
+    desk.hangs = True
+    await desk.tell(desk.acceptance())
+    async with asyncio.timeout(_SOON_S):
+        await desk.asking.wait()
+    offering = desk.office._open.hearing
+    (task,) = offering._offering.values()
+    await offering.stop()
+    assert task.cancelled()
+    assert (await desk.office._open.state.counts())["untaken"] == 1
 
 
 async def _refused_once(desk: _Desk) -> tuple[str, SignedReceipt]:
