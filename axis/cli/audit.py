@@ -27,6 +27,12 @@ Receipts = Annotated[
 ]
 Files = Annotated[bool, typer.Option("--spool", help="Read every attachment and compare it with its digest.")]
 Queues = Annotated[bool, typer.Option("--broker", help="Look for missing queues and dead letters at the broker.")]
+AtRest = Annotated[
+    bool,
+    typer.Option(
+        "--at-rest", help="Nothing is on its way any more, at the broker or in offices: what could be is missing."
+    ),
+]
 
 
 @dataclass(slots=True)
@@ -50,13 +56,15 @@ def audit(
     receipts: Receipts = False,
     spool: Files = False,
     broker: Queues = False,
+    at_rest: AtRest = False,
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:
     """Check that every accepted document has, for each addressee, one end with its receipt, or a reason why it waits.
 
     The ledger is always checked, with the moves of every delivery; the rest where it is asked for. The axis may go on
-    meanwhile. What the numbers of the findings mean: docs/promises.md.
+    meanwhile: a receipt that has overtaken another is no finding until nothing was heard of its delivery for ten minutes.
+    What the numbers of the findings mean: docs/promises.md.
 
     Exit code: 0 if all is well, 1 if something was found.
 
@@ -72,7 +80,7 @@ def audit(
                 checks.append(audits.Evidence(await _trust(book, settings), settings.organ_id))
             if spool:
                 checks.append(audits.Files(await stack.enter_async_context(_spool(settings))))
-            report = await book.audit(clock.now())
+            report = await book.audit(clock.now(), at_rest=at_rest)
             walked = await audits.walk(book, checks, whole=receipts)
             found = _Report(report, [*report.findings, *walked.findings], walked.counted)
             if broker:

@@ -31,6 +31,7 @@ _COVER = {
 }
 _WAITING = ("queued", "sent", "deferred", "dead", "held")
 _OVERDUE = timedelta(minutes=10)  # By which the clock may be late before a waiting delivery counts as forgotten.
+_ON_ITS_WAY = timedelta(minutes=10)  # What one receipt follows may come after it; a lost one the office sends again.
 _SINCE = sa.func.coalesce(_d.release_at, _d.accepted_at, type_=t.Moment)  # What waits for its hour is not late.
 _MOST = 1000
 
@@ -65,8 +66,8 @@ class AuditReport:
         return asdict(self) | {"lost": len(self.findings)}
 
 
-def audit(connection: sa.Connection, now: datetime) -> AuditReport:
-    """Check the whole book."""
+def audit(connection: sa.Connection, now: datetime, *, at_rest: bool = False) -> AuditReport:
+    """Check the whole book; `at_rest`: nothing is on its way, and what could be is missing."""
     findings = [
         *_unequal(connection),
         *_in_nobodys_place(connection),
@@ -74,7 +75,7 @@ def audit(connection: sa.Connection, now: datetime) -> AuditReport:
         *_without_acceptance(connection),
         *_uncovered(connection),
         *_forgotten(connection, now),
-        *_broken_chains(connection),
+        *_broken_chains(connection, None if at_rest else now - _ON_ITS_WAY),
         *_unexplained(connection),
     ]
     states = _states(connection)
@@ -222,13 +223,16 @@ def _forgotten(connection: sa.Connection, now: datetime) -> list[AuditFinding]:
     ]
 
 
-def _broken_chains(connection: sa.Connection) -> list[AuditFinding]:
+def _broken_chains(connection: sa.Connection, quiet_since: datetime | None) -> list[AuditFinding]:
+    """Find receipts that follow one which is not here, where nothing was heard of the delivery for a while."""
     earlier = t.receipts.alias()
-    found = connection.execute(
-        sa.select(_r.envelope_id, _r.addressee, _r.digest)
-        .where(_r.previous.is_not(None), ~sa.exists().where(earlier.c.digest == _r.previous))
-        .limit(_MOST)
+    broken = sa.select(_r.envelope_id, _r.addressee, _r.digest).where(
+        _r.previous.is_not(None), ~sa.exists().where(earlier.c.digest == _r.previous)
     )
+    if quiet_since is not None:
+        heard = (_ev.envelope_id == _r.envelope_id, _ev.addressee == _r.addressee, _ev.at > quiet_since)
+        broken = broken.where(~sa.exists().where(*heard))
+    found = connection.execute(broken.limit(_MOST))
     return [
         AuditFinding(
             "I9", row.envelope_id, row.addressee or "", f"receipt {row.digest[:12]} follows one that is not here"

@@ -599,9 +599,14 @@ class Ledger:
     async def _select(self, query: sa.Select[Any]) -> list[Row]:
         return await self._database.read(lambda c: [dict(row._mapping) for row in c.execute(query)])
 
-    async def audit(self, now: datetime) -> audits.AuditReport:
-        """Check the book against its promises."""
-        return await self._database.read(lambda c: audits.audit(c, now))
+    async def audit(self, now: datetime, *, at_rest: bool = False) -> audits.AuditReport:
+        """Check the book against its promises.
+
+        Args:
+            now: Now.
+            at_rest: Nothing is on its way any more: what could be is missing.
+        """
+        return await self._database.read(lambda c: audits.audit(c, now, at_rest=at_rest))
 
     async def stories(self, *, whole: bool = False) -> AsyncIterator[stories.Story]:
         """Yield what the book says of each envelope, by id; `whole`: with the bytes of envelopes and receipts."""

@@ -440,7 +440,7 @@ class Trial:
         for code in ADDRESSEES:
             (self.place(code) / "register").touch()
         effects = [word for log in logs for word in ("--effects", log)]
-        report = await self.audit("--receipts", "--spool", "--broker", *effects)
+        report = await self.audit("--receipts", "--spool", "--broker", "--at-rest", *effects)
         return self.books.reckon(report, recovered_s)
 
     def told(self) -> str:

@@ -526,6 +526,15 @@ _NO_WORD: list[tuple[Any, ...]] = [
     ("pass_time", timedelta(0)),
     ("take", 0, ""),
 ]
+# A document is registered, and given up by order, and the axis hears of the second first.
+_OVERTAKEN: list[tuple[Any, ...]] = [
+    ("take", 0, ""),
+    ("recall", 0),
+    ("judge",),
+    ("pass_time", timedelta(0)),
+    ("take", 0, ""),
+    ("carry", 1, False),
+]
 _JOURNEYS = st.lists(_EVENTS, min_size=10, max_size=50)
 
 
@@ -533,6 +542,7 @@ _JOURNEYS = st.lists(_EVENTS, min_size=10, max_size=50)
 @given(_JOURNEYS)
 @example(_NO_WORD)
 @example([("change_mind", False), *_NO_WORD])
+@example(_OVERTAKEN)
 def test_document_arrives_once_whatever_happens(events: list[tuple[Any, ...]]) -> None:
     _play(events)
 
@@ -556,6 +566,7 @@ def _play(events: list[tuple[Any, ...]]) -> None:
                     await getattr(machine, method)(*arguments)
                     await machine.check()
                 await machine.settle()
+                assert (await home.ledger.audit(home.at, at_rest=True)).findings == ()
                 evidence = audit.Evidence(home.province.trust(), AXIS)
                 assert (await audit.walk(home.ledger, [evidence], whole=True)).findings == []
 

@@ -542,7 +542,6 @@ _FAULTS = {
     "delivered without a receipt": ("UPDATE deliveries SET state = 'delivered'", "I3"),
     "waits without a next step": ("UPDATE deliveries SET next_at = NULL", "I1"),
     "an acceptance that is gone": ("DELETE FROM outbox; DELETE FROM receipts", "I3"),
-    "a chain with a hole": ("UPDATE receipts SET previous = 'gone'", "I9"),
 }
 
 
@@ -555,6 +554,18 @@ async def test_audit_finds_what_is_wrong(home: House, fault: str) -> None:
     report = await home.ledger.audit(home.at)
     assert {finding.rule for finding in report.findings} == {rule}
     assert report.as_dict()["lost"] == len(report.findings)
+
+
+async def test_gap_in_a_chain_counts_when_what_is_missing_cannot_be_on_its_way(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    await home.say(Deferred("ngừng"), await home.row(envelope_id))
+    gap = sa.text("UPDATE receipts SET previous = 'gone' WHERE level = 'deferred'")
+    await home.ledger._database.write(lambda c: c.execute(gap))
+    assert (await home.ledger.audit(home.at + 9 * MINUTE)).findings == ()
+    (at_rest,) = (await home.ledger.audit(home.at, at_rest=True)).findings
+    assert (at_rest.rule, at_rest.envelope_id, at_rest.addressee) == ("I9", envelope_id, COMMUNE)
+    assert at_rest in (await home.ledger.audit(home.at + 11 * MINUTE)).findings
 
 
 async def test_audit_finds_what_the_clock_has_forgotten(home: House) -> None:
