@@ -23,6 +23,7 @@ from adapters.folder.incoming import Incoming
 from adapters.folder.options import FolderOptions
 from adapters.folder.outgoing import Outgoing
 from adapters.folder.places import Places
+from adapters.folder.turns import Reach
 from axis import Delivered, Document, Notice, Office, Order, Registered, StatusReport
 
 __all__ = ["attach"]
@@ -37,6 +38,7 @@ def attach(office: Office) -> None:
     settings = office.settings
     options = FolderOptions.read(settings)
     places = Places.below(options.folder)
+    reach = Reach(places.make)
     incoming = Incoming(office, places, options)
     outgoing = Outgoing(office, places, options)
 
@@ -63,8 +65,8 @@ def attach(office: Office) -> None:
     def in_places(look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         @wraps(look)
         async def looking() -> None:
-            places.make()
-            await look()
+            if reach.holds():
+                await look()
 
         return looking
 

@@ -22,6 +22,7 @@ from adapters.folder.places import (
     folders_in,
     free_name,
     is_half,
+    is_litter,
     move,
     read_facts,
     safe_name,
@@ -112,7 +113,7 @@ class Outgoing:
             _Unfit: It is neither an edXML message nor a letter with files.
             Refusal: It cannot be sealed.
         """
-        files = sorted(path for path in folder.iterdir() if not is_half(path.name))
+        files = sorted(path for path in folder.iterdir() if not is_half(path.name) and not is_litter(path.name))
         if not all(path.is_file() for path in files):
             raise _Unfit("Không được có thư mục con. / There must be no folder inside.")
         envelopes = [path for path in files if path.suffix.casefold() in (".edxml", ".xml")]

@@ -2,7 +2,8 @@
 
 Everything is written beside its place and renamed into it, on the disk before
 the rename counts. Hidden names (".x") and names of half-written things (".part",
-".tmp", "~") are nobody's business but their writer's.
+".tmp", "~") are nobody's business but their writer's. What file managers leave
+about a folder for themselves is nothing at all.
 
 Clerks move folders away, and a name that is free again is given again. So what
 is remembered is only where to look: a folder is the one that is meant if the
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 _HALF = (".part", ".partial", ".tmp", ".crdownload", ".filepart", "~")
+_LITTER = {".ds_store", ".directory", "desktop.ini", "thumbs.db"}  # Of macOS, KDE and Windows.
+_APPLE = "._"  # Begins the name of what macOS keeps beside a file on a share.
 _UNSAFE = re.compile(r"[^\w .,()+=@-]", re.UNICODE)
 _HIDING = re.compile(r"^[ .]+")
 _NAME_CHARS, _SUFFIX_CHARS = 80, 20
@@ -192,7 +195,7 @@ class Settling:
         seen: dict[Path, tuple[Stamp, float]] = {}
         ready: list[tuple[int, Path]] = []
         for path in folder.iterdir():
-            if is_half(path.name) or path.is_symlink():
+            if is_half(path.name) or is_litter(path.name) or path.is_symlink():
                 continue
             try:
                 stamp = _stamp(path)
@@ -211,8 +214,15 @@ def is_half(name: str) -> bool:
     return name.startswith((".", "~")) or name.casefold().endswith(_HALF)
 
 
+def is_litter(name: str) -> bool:
+    """Tell whether a file is what a file manager notes about a folder, and nobody's document."""
+    return name.startswith(_APPLE) or name.casefold() in _LITTER
+
+
 def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and not is_litter(file.name))
 
 
 def _stamp(path: Path) -> Stamp:

@@ -3,7 +3,8 @@
 People reach into the folders: they lock files, take rights away, leave what we
 cannot read. Each thing has its turn, whatever became of the one before it. What
 fails gets its next turn after a while that grows, so that it is told, and not
-every second.
+every second. A share that is away is looked for every second, and told of as
+seldom.
 """
 
 import time
@@ -14,6 +15,36 @@ from pathlib import Path
 from axis import TransientError
 
 _FIRST_S, _LONGEST_S = 2.0, 300.0
+
+
+@dataclass(slots=True)
+class Reach:
+    """Whether the folders can be reached; several loops ask."""
+
+    make: Callable[[], None]
+    _wait: float = field(default=0.0, init=False)
+    _until: float = field(default=0.0, init=False)
+
+    def holds(self) -> bool:
+        """Make what is missing; return False where that fails and was told a while ago.
+
+        Raises:
+            OSError: It fails, and that is to be told.
+        """
+        try:
+            self.make()
+        except OSError:
+            if time.monotonic() < self._until:
+                return False
+            self._wait = _longer(self._wait)
+            self._until = time.monotonic() + self._wait
+            raise
+        self._wait = self._until = 0.0
+        return True
+
+
+def _longer(wait_s: float) -> float:
+    return min(2 * wait_s, _LONGEST_S) or _FIRST_S
 
 
 @dataclass(slots=True)
@@ -43,7 +74,7 @@ class Turns:
             except Exception as failure:
                 failure.add_note(f"{path}")
                 failures.append(failure)
-                wait = min(2 * wait, _LONGEST_S) or _FIRST_S
+                wait = _longer(wait)
                 self._waits[path] = (wait, time.monotonic() + wait)
             else:
                 self._waits.pop(path, None)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from adapters import folder
 from adapters.folder import incoming, outgoing
 from adapters.folder.places import Places, Settling, free_name, move, safe_name, write_facts
-from adapters.folder.turns import Turns
+from adapters.folder.turns import Reach, Turns
 from adapters.folder.written import words_in
 from axis import (
     Agreed,
@@ -445,6 +445,40 @@ async def test_what_never_came_whole_is_removed_after_some_days(tmp_path: Path) 
 
 
 # --- one thing that cannot be worked on holds up no other -------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "._1.pdf", "desktop.ini"])
+async def test_file_of_an_explorer_in_what_is_dropped_is_not_sent(
+    by_clerk: TestAxis, tmp_path: Path, name: str
+) -> None:
+    await _until((tmp_path / "drop").exists)
+    (tmp_path / "drop" / name).write_bytes(b"x")
+    _drop(tmp_path, "z", {"letter.toml": _LETTER, "1.pdf": "%PDF-1.7 1", name: "x"})
+    sent = await by_clerk.next_sent()
+    assert isinstance(sent.message, edxml.Document)
+    assert [one.name for one in sent.message.attachments] == ["1.pdf"]
+    assert [path.name for path in (tmp_path / "drop").iterdir()] == [name]
+
+
+def test_share_that_is_away_is_looked_for_each_time_and_told_of_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    at, looks = [0.0], [0]
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+
+    def make() -> None:
+        looks[0] += 1
+        if at[0] < 100.0:
+            raise OSError("máy chủ tệp tắt (ví dụ)")
+
+    reach, told = Reach(make), []
+    while at[0] < 100.0:
+        try:
+            assert not reach.holds()
+        except OSError:
+            told.append(at[0])
+        at[0] += 1.0
+    assert told == [0.0, 2.0, 6.0, 14.0, 30.0, 62.0]
+    assert reach.holds()
+    assert looks[0] == 101
 
 
 @pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "desktop.ini"])
