@@ -158,7 +158,7 @@ class Answers:
             code=said.code,
             reason=said.reason,
             who_must_act=said.who_must_act or (_WHO_NEXT.get(state, "nobody") if state else ""),
-            next_at=now + wait if state is State.DEFERRED else None,
+            next_at=now + wait if state is State.DEFERRED and own_word else None,
             notices=tuple(Notice(target=one, receipt_digest=signed.digest) for one in self._told(said, row, now, also)),
             event=f"receipt.{said.level.value}" + ("" if state is not None else ".late"),
             at=now,

@@ -368,7 +368,7 @@ _NOT_LEAVING = (
     .outerjoin(t.lanes, _l.office == _d.addressee)
     .where(
         t.WAITS,
-        _d.state == "queued",
+        _d.state.in_(("queued", "deferred")),
         _d.expires_at > _NOW,
         sa.func.coalesce(_d.release_at, _d.accepted_at, type_=t.Moment) <= _SINCE,
         _IS_JUDGED,
@@ -388,8 +388,8 @@ def not_leaving(
 ) -> list[tuple[DeliveryRow, str]]:
     """Return what was to leave a while ago and cannot, each with the code that says why, in order of expiry.
 
-    That is what waits for the broker or for its inbox, and what waits behind the breaker of its office. What waits for
-    its hour, for a document that it speaks of, or for a word on who gets it, is not late.
+    That is what waits for the broker or for its inbox, and what waits behind the breaker of its office, attempted before or
+    not. What waits for its hour, for a document that it speaks of, or for a word on who gets it, is not late.
 
     Args:
         connection: In a transaction.

@@ -78,6 +78,25 @@ async def test_what_waits_behind_a_breaker_is_told_of_once_for_each_mark(home: H
     assert (await audit.walk(home.ledger, [audit.History()], whole=True)).findings == []
 
 
+async def test_what_was_put_off_before_the_breaker_opened_is_told_of_at_each_mark(home: House) -> None:
+    documents = [await _accepted(home), await _accepted(home)]
+    for _ in range(3):
+        for attempt in await home.attempt():
+            await home.say(Deferred("đang bảo trì (ví dụ)"), await home.row(attempt.envelope_id))
+        home.pass_time(WAIT)
+    before = [await home.row(one) for one in documents]
+    assert [row.state for row in before] == ["deferred", "deferred"]
+    clockwork = _clockwork(home)
+    home.pass_time(HOUR)
+    for _ in range(2):
+        await clockwork._tell_of_delays()
+    for envelope_id, row in zip(documents, before, strict=True):
+        assert [said.code for said in await _told(home, envelope_id)] == ["DLV.OFFICE_UNAVAILABLE"]
+        stands = await home.row(envelope_id)
+        assert (stands.state, stands.attempts, stands.next_at) == (row.state, row.attempts, row.next_at)
+    assert (await audit.walk(home.ledger, [audit.History()], whole=True)).findings == []
+
+
 async def test_what_no_inbox_takes_is_told_of_as_the_operators(home: House) -> None:
     envelope_id = await _accepted(home)
     clockwork = _clockwork(home)
@@ -109,11 +128,10 @@ async def test_what_is_not_late_is_not_told_of(home: House) -> None:
 
 async def test_of_many_some_are_told_of_at_a_time(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("axis.dispatch.clock._ROWS", 2)
-    await _open_breaker(home)
-    waiting = [await _accepted(home) for _ in range(5)]
+    waiting = [await _open_breaker(home), *[await _accepted(home) for _ in range(5)]]
     clockwork = _clockwork(home)
     home.pass_time(HOUR)
-    for told in (2, 4, 5, 5, 5):
+    for told in (2, 4, 6, 6, 6):
         await clockwork._tell_of_delays()
         assert sum([len(await _told(home, one)) for one in waiting]) == told
 
