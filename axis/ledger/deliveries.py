@@ -576,7 +576,7 @@ def _there(connection: sa.Connection, digests: Sequence[str]) -> set[str]:
 
 def readable(now: datetime) -> sa.ColumnElement[bool]:
     """As `DeliveryRow.is_readable`."""
-    return sa.and_(IS_ITS_OWN, sa.or_(_d.release_at.is_(None), _d.release_at <= now))
+    return sa.and_(IS_ITS_OWN, sa.or_(_d.release_at.is_(None), _d.release_at <= now, _d.attempts > 0))
 
 
 def given(now: datetime) -> sa.ColumnElement[bool]:

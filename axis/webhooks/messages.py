@@ -74,7 +74,7 @@ _ENVELOPE = {"envelope": "/v1/envelopes/{}"}
 _CONTENT = {"envelope": "/v1/envelopes/{}", "content": "/v1/envelopes/{}/content"}
 _RECEIPTS = {"envelope": "/v1/envelopes/{}", "receipts": "/v1/envelopes/{}/receipts"}
 
-_ENDED_BY_THE_AXIS = ("receipt.expired", "receipt.recalled", "receipt.failed")
+_ENDED_BY_THE_AXIS = ("receipt.expired", "receipt.failed")  # What was taken back is nothing to its addressee any more.
 _QUEUED_AGAIN = ("delivery.replayed", "delivery.released", "delivery.begun_anew")
 
 # Event, or its beginning with a dot: who is told, what kind, what it says, where to look. An event may have several.

@@ -109,6 +109,16 @@ async def test_it_is_told_when_the_hour_has_come(app: FastAPI, home: House) -> N
         assert said.status_code == 200, said.text
 
 
+async def test_it_is_told_where_the_clock_of_who_attempted_it_is_ahead(app: FastAPI, home: House) -> None:
+    """What is passed by once is never shown: an office that reads on would not hear of it."""
+    envelope_id = await _timed(home)
+    await home.ledger.begin_attempts(home.at + _HOUR, timedelta(minutes=5), 100)
+    home.pass_time(_HOUR - timedelta(seconds=2))
+    async with caller(app, home, COMMUNE) as addressee:
+        found = await _asked(addressee, home, envelope_id)
+        assert set(found.values()) == {200, 1}, found
+
+
 async def test_what_the_addressee_refused_itself_it_may_say_again(app: FastAPI, home: House) -> None:
     envelope_id = await _accepted(home)
     await home.attempt()
