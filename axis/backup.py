@@ -37,6 +37,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from axis import private
 from axis.errors import PermanentError, TransientError
 from axis.ledger import backup as ledgers
+from axis.ledger.engine import knows
 from axis.seal.folder import AUTHORITIES, CERTIFICATES, REVOCATIONS
 from axis.spool import Spool
 
@@ -377,7 +378,7 @@ def read(source: Path) -> Manifest:
         raise _does_not_hold(MANIFEST) from error
     if not manifest.holds():
         raise _does_not_hold(MANIFEST)
-    if not ledgers.knows(manifest.ledger_revision):
+    if not knows(manifest.ledger_revision):
         raise PermanentError(
             "CFG.INVALID",
             f"the ledger of this backup has schema {manifest.ledger_revision}, which this version does not know: install axis {manifest.package}",

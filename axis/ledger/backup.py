@@ -26,8 +26,6 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -35,7 +33,7 @@ from axis.errors import PermanentError, TransientError
 from axis.ledger import audit as audits
 from axis.ledger import feed, passwords
 from axis.ledger import tables as t
-from axis.ledger.engine import RESTORING, lock_schema, open_database, require_restored, upgrade
+from axis.ledger.engine import RESTORING, lock_schema, open_database, require_restored, revision_of, upgrade
 
 Told = Callable[[int], None]  # Is told how many bytes have come.
 
@@ -45,7 +43,6 @@ FILES = {SQLITE: "ledger.sqlite", POSTGRESQL: "ledger.dump"}  # What a copy of e
 _BUSY_S = 10
 _PAGES = 1024  # Copied before we say how far we are.
 _BESIDE = ("", "-wal", "-shm", "-journal")  # What SQLite keeps beside a database; an old one spoils a new database.
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 _a, _d, _ev, _u = t.envelope_attachments.c, t.deliveries.c, t.events.c, t.uploads.c
 
@@ -84,11 +81,6 @@ def kind_of(url: str) -> str:
     if kind is None:
         raise PermanentError("CFG.INVALID", "ledger_url must be sqlite:///PATH or postgresql://...")
     return kind
-
-
-def knows(revision: str) -> bool:
-    """Tell whether this version of the axis knows a schema."""
-    return revision in {one.revision for one in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
 
 
 async def size_bytes(url: str) -> int:
@@ -172,7 +164,7 @@ async def restore(url: str, file: Path, *, made_at: datetime, now: datetime) -> 
 
 def _contents(connection: sa.Connection, kind: str) -> Contents:
     require_restored(connection)
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision = revision_of(connection)
     if revision is None:
         raise PermanentError("CFG.INVALID", "there is no ledger in this database yet")
     states = connection.execute(sa.select(_d.state, sa.func.count().label("number")).group_by(_d.state))

@@ -31,7 +31,7 @@ from axis.ledger import (
 from axis.ledger import audit as audits
 from axis.ledger import tables as t
 from axis.ledger import webhooks as hooks
-from axis.ledger.engine import Database, keep_others_out, open_database, require_restored
+from axis.ledger.engine import Database, keep_others_out, open_database, require_ready
 from axis.ledger.insert import insert, insert_once
 from axis.ledger.passwords import PasswordRow
 from axis.ledger.values import (
@@ -89,11 +89,12 @@ class Ledger:
         """Open a ledger whose schema is up to date.
 
         Raises:
-            PermanentError: CFG.INVALID; among other reasons, it was not restored to the end.
+            PermanentError: CFG.INVALID; among other reasons, there is none, it was not restored to the end, or it has the schema of
+                another version.
             TransientError: SYS.LEDGER
         """
         async with open_database(url) as database:
-            await database.read(require_restored)
+            await database.read(require_ready)
             yield cls(database)
 
     async def ping(self) -> None:

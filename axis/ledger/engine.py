@@ -29,6 +29,8 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -291,7 +293,7 @@ async def migrate(url: str) -> None:
     """Bring a ledger to the schema of this version; does nothing if it is there.
 
     Raises:
-        PermanentError: CFG.INVALID; it was not restored to the end.
+        PermanentError: CFG.INVALID; it was not restored to the end, or a later version has been at work on it.
         TransientError: SYS.LEDGER
     """
     async with open_database(url) as database:
@@ -302,10 +304,13 @@ def upgrade(connection: sa.Connection) -> None:
     """Bring a ledger to the schema of this version.
 
     Raises:
-        PermanentError: CFG.INVALID; it was not restored to the end.
+        PermanentError: CFG.INVALID; it was not restored to the end, or a later version has been at work on it.
     """
     lock_schema(connection)
     require_restored(connection)
+    revision = revision_of(connection)
+    if revision is not None:
+        _require_known(revision)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
@@ -316,6 +321,50 @@ def lock_schema(connection: sa.Connection) -> None:
     """Let nobody else migrate, or begin to restore, until this transaction ends. On SQLite there is one writer in any case."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """Return which schema a database has; None where there is no ledger in it."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def knows(revision: str) -> bool:
+    """Tell whether this version of the axis knows a schema."""
+    return revision in {one.revision for one in _scripts().walk_revisions()}
+
+
+def require_ready(connection: sa.Connection) -> None:
+    """Refuse a database that holds no whole ledger with the schema of this version.
+
+    Raises:
+        PermanentError: CFG.INVALID
+    """
+    require_restored(connection)
+    revision, newest = revision_of(connection), _scripts().get_current_head()
+    if revision is None:
+        raise PermanentError(
+            "CFG.INVALID", "there is no ledger in this database yet; the first axis up, router or gateway makes it"
+        )
+    _require_known(revision)
+    if revision != newest:
+        raise PermanentError(
+            "CFG.INVALID",
+            f"the ledger has schema {revision}, and this version {newest}: the first axis up, router or gateway of this"
+            " version brings it up to date",
+        )
+
+
+def _require_known(revision: str) -> None:
+    if not knows(revision):
+        raise PermanentError(
+            "CFG.INVALID",
+            f"the ledger has schema {revision}, of a later version of the axis: install that one here too, or restore a backup"
+            " of before into a new database",
+        )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(_MIGRATIONS))
 
 
 def require_restored(connection: sa.Connection) -> None:

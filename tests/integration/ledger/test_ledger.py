@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from axis import ledger
-from axis.errors import violation
+from axis.errors import PermanentError, violation
 from axis.ledger import (
     Asked,
     AttachmentRow,
@@ -186,6 +186,32 @@ async def test_migrating_again_leaves_every_row(book: Ledger, ledger_url: str) -
     (row,) = await _take(book, "1")
     await ledger.migrate(ledger_url)
     assert await _now(book, row) == row
+
+
+_SCHEMAS = {"later": ("0042", "of a later version"), "older": ("0001", "brings it up to date")}
+
+
+@pytest.mark.parametrize("age", _SCHEMAS)
+async def test_ledger_with_the_schema_of_another_version_is_told_of(book: Ledger, ledger_url: str, age: str) -> None:
+    revision, says = _SCHEMAS[age]
+    named = sa.text("UPDATE alembic_version SET version_num = :revision").bindparams(revision=revision)
+    await book._database.write(lambda c: c.execute(named))
+    with pytest.raises(PermanentError, match=says) as caught:
+        async with Ledger.open(ledger_url):
+            pass
+    assert caught.value.code == "CFG.INVALID"
+    if age == "later":
+        with pytest.raises(PermanentError, match=says):
+            await ledger.migrate(ledger_url)
+
+
+async def test_database_without_a_ledger_is_told_of(empty_url: str) -> None:
+    async with open_database(empty_url) as database:
+        await database.write(lambda c: c.execute(sa.text("CREATE TABLE another (id INTEGER)")))
+    with pytest.raises(PermanentError, match="no ledger in this database yet") as caught:
+        async with Ledger.open(empty_url):
+            pass
+    assert caught.value.code == "CFG.INVALID"
 
 
 # --- custody ----------------------------------------------------------------------------
