@@ -165,6 +165,8 @@ class Answers:
             office_answered=own_word and not deferred,
             failure=Failure(threshold=self.breaker_after, probe_after=wait) if own_word and deferred else None,
             clocks=self._clocks(said, row, state, now) if clocks is None else clocks,
+            # By its own word an office has, or has not, what it put off: an order goes by that.
+            why_stays=deferred and not own_word and row.state == State.DEFERRED,
         )
 
     def _told(self, said: Receipt, row: DeliveryRow, now: datetime, also: Collection[str]) -> tuple[str, ...]:
@@ -492,8 +494,9 @@ def _named(roll: Registry, code: str) -> str:
 
 def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:
     """Refuse a receipt that says other things about its envelope than the envelope does: the originator reads them."""
-    originator = roll.find(said.originator)
-    if originator is None or originator.code != row.originator:
+    # One that has left the roll, or has just come into it, is who it is.
+    originator = None if said.originator == row.originator else roll.find(said.originator)
+    if said.originator != row.originator and (originator is None or originator.code != row.originator):
         raise refuse("RCT.INVALID", f"Originator: {said.originator} ≠ {row.originator}")
     # A status is kept under its document's id and more: an office reports many about one document.
     if said.document_id != row.document_id and not row.document_id.startswith(f"{said.document_id}#"):

@@ -32,7 +32,7 @@ from typing import TypeVar
 from axis.broker import Broker, NotPublished, Packed, pack, topology
 from axis.clock import Clock
 from axis.errors import AxisError, TransientError
-from axis.ledger import PUT_OFF, Attempt, DeliveryRow, DueNotice, Ledger
+from axis.ledger import PUT_OFF, Attempt, DeliveryRow, DueNotice, Ledger, Numbered
 from axis.receipts import bundle
 from axis.telemetry import events, metrics
 
@@ -229,17 +229,17 @@ class Outbound:
     async def _put_back(self, failed: Sequence[_Unmade]) -> None:
         now = self.now()
         certain: dict[datetime, list[Attempt]] = defaultdict(list)
-        unknown: dict[datetime, list[int]] = defaultdict(list)
+        unknown: dict[datetime, list[Numbered]] = defaultdict(list)
         for one in failed:
             until = self._failing.until(one.towards, now)
             if one.is_certain:
                 certain[until].append(one.attempt)
             else:
-                unknown[until].append(one.attempt.delivery_id)
+                unknown[until].append(one.attempt.numbered)
         for until, attempts in certain.items():
             await self.ledger.unmake(attempts, until, "SYS.BROKER", now)
-        for until, ids in unknown.items():
-            await self.ledger.put_back(ids, until, "SYS.BROKER")
+        for until, uncertain in unknown.items():
+            await self.ledger.put_back(uncertain, until, "SYS.BROKER")
 
     def _note(self, error: TransientError | None, offices: Sequence[str]) -> None:
         """Note what a publish tells of the broker and of some inboxes."""
@@ -334,22 +334,23 @@ class Outbound:
             by_queue.setdefault((row.addressee, topology.is_urgent(row.priority)), []).append(row)
         asking = self.asking()
         for (office, urgent), rows in by_queue.items():
-            ids = [row.delivery_id for row in rows]
+            these = [row.numbered for row in rows]
             if office in asking:  # What it is shown is the ledger itself, and cannot be lost.
-                await self.ledger.extend_wait(ids, now + self.answer_within)
+                await self.ledger.extend_wait(these, now + self.answer_within)
                 continue
             # Both queues: an office reads both or neither, and that one is missing is noticed by looking at it.
             depth = (await self.broker.depths(topology.inboxes(office)))[topology.inbox(office, urgent)]
             if depth is None:
-                await self.ledger.extend_wait(ids, now + _LOOK_AGAIN)
+                await self.ledger.extend_wait(these, now + _LOOK_AGAIN)
                 events.inbox_missing(office=office, unanswered=len(rows))
                 continue
             if depth >= len(rows):
-                await self.ledger.extend_wait(ids, now + self.answer_within)
+                await self.ledger.extend_wait(these, now + self.answer_within)
                 continue
-            metrics.ATTEMPTS.labels("unanswered").inc(len(rows))
-            await self.ledger.put_back(ids, now, "DLV.NO_ANSWER")
-            events.inbox_audited(office=office, waiting=depth, republished=len(rows))
+            lost = await self.ledger.put_back(these, now, "DLV.NO_ANSWER")
+            if lost:  # Else another router has looked meanwhile.
+                metrics.ATTEMPTS.labels("unanswered").inc(lost)
+                events.inbox_audited(office=office, waiting=depth, republished=lost)
 
 
 def _is_answer(error: TransientError) -> bool:

@@ -70,7 +70,7 @@ def _left(connection: sa.Connection, rows: Sequence[DeliveryRow]) -> list[Delive
         if row.business is None
         and row.envelope_id not in unjudged  # A router has not been there for as long as it lived: it is still to come.
         and all(
-            (row.envelope_id, office) not in answered and (row.document_id, office) not in ordered
+            (row.envelope_id, office) not in answered and (row.originator, row.document_id, office) not in ordered
             for office in (row.addressee, row.in_place_of)
         )
     ]

@@ -54,6 +54,7 @@ from axis.ledger.values import (
     KeyRow,
     Known,
     LaneRow,
+    Numbered,
     Punctuality,
     ReceiptRow,
     Recorded,
@@ -189,9 +190,9 @@ class Ledger:
         """Tell, without locking anything, whether an attempt or a notice is due."""
         return await self._database.read(lambda c: deliveries.due(c, now))
 
-    async def put_back(self, ids: Sequence[int], next_at: datetime, code: str) -> None:
+    async def put_back(self, attempts: Sequence[Numbered], next_at: datetime, code: str) -> int:
         """Queue attempts again whose message may not have got through, or got lost."""
-        await self._database.write(lambda c: deliveries.put_back(c, ids, next_at, code))
+        return await self._database.write(lambda c: deliveries.put_back(c, attempts, next_at, code))
 
     async def unmake(self, attempts: Sequence[Attempt], next_at: datetime, code: str, now: datetime) -> None:
         """Queue attempts again whose message certainly is in no inbox, as if they had not been begun."""
@@ -205,9 +206,9 @@ class Ledger:
         """Make due again what a process that has died may have begun and not sent: the newest `most`."""
         return await self._database.write(lambda c: deliveries.take_up_again(c, now, most))
 
-    async def extend_wait(self, ids: Sequence[int], next_at: datetime) -> None:
+    async def extend_wait(self, attempts: Sequence[Numbered], next_at: datetime) -> None:
         """Look after these attempts later."""
-        await self._database.write(lambda c: deliveries.extend_wait(c, ids, next_at))
+        await self._database.write(lambda c: deliveries.extend_wait(c, attempts, next_at))
 
     async def bring_near(self, now: datetime, longest: timedelta) -> int:
         """Make due now what is to wait longer than `longest`, as no right clock would have it; return how much that was."""

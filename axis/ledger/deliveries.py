@@ -26,6 +26,7 @@ from axis.ledger.values import (
     Failure,
     Heir,
     LaneRow,
+    Numbered,
     Outcome,
     ReceiptEntry,
     Recorded,
@@ -224,13 +225,22 @@ def _why(code: str) -> Row:
     return {"code": code, "reason": entry.vi, "who_must_act": entry.actor}
 
 
-def put_back(connection: sa.Connection, ids: Sequence[int], next_at: datetime, code: str) -> None:
-    """Queue attempts again whose message may not have got through, or got lost."""
-    connection.execute(
+def put_back(connection: sa.Connection, attempts: Sequence[Numbered], next_at: datetime, code: str) -> int:
+    """Queue attempts again whose message may not have got through, or got lost; return how many that were.
+
+    One after which another was made meanwhile has been looked after.
+    """
+    back = connection.execute(
         sa.update(t.deliveries)
-        .where(_d.id.in_(ids), _d.state == "sent")
+        .where(_these(attempts), _d.state == "sent")
         .values(state="queued", next_at=next_at, **_why(code))
     )
+    return back.rowcount
+
+
+def _these(attempts: Sequence[Numbered]) -> sa.ColumnElement[bool]:
+    # The first for the index: pairs in one list SQLite looks for in the whole table.
+    return sa.and_(_d.id.in_([one for one, _ in attempts]), sa.tuple_(_d.id, _d.attempts).in_(attempts))
 
 
 def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: datetime, code: str, now: datetime) -> None:
@@ -238,10 +248,9 @@ def unmake(connection: sa.Connection, attempts: Sequence[Attempt], next_at: date
 
     Where one was a probe, the breaker lets the next one through when that is due.
     """
-    these = sa.tuple_(_d.id, _d.attempts).in_([(one.delivery_id, one.attempt_no) for one in attempts])
     unmade = connection.execute(
         sa.update(t.deliveries)
-        .where(these, _d.state == "sent")
+        .where(_these([one.numbered for one in attempts]), _d.state == "sent")
         .values(state="queued", attempts=_d.attempts - 1, next_at=next_at, updated_at=now, **_why(code))
         .returning(_d.envelope_id, _d.addressee, _d.attempts)
     ).all()
@@ -281,9 +290,9 @@ def show_why(connection: sa.Connection, now: datetime, code: str, but_for: Colle
     return len(found)
 
 
-def extend_wait(connection: sa.Connection, ids: Sequence[int], next_at: datetime) -> None:
+def extend_wait(connection: sa.Connection, attempts: Sequence[Numbered], next_at: datetime) -> None:
     """Look after these attempts later: their message is still in the inbox."""
-    connection.execute(sa.update(t.deliveries).where(_d.id.in_(ids), _d.state == "sent").values(next_at=next_at))
+    connection.execute(sa.update(t.deliveries).where(_these(attempts), _d.state == "sent").values(next_at=next_at))
 
 
 _BEGUN_LATELY = timedelta(seconds=20)  # Longer than a publish may take.
@@ -521,14 +530,15 @@ _MOVE = (
 def _moved(row: DeliveryRow, entry: ReceiptEntry) -> Row:
     """Return a delivery as a receipt leaves it: what the receipt says nothing about stays."""
     moves = entry.new_state is not None
+    says_why = moves and not entry.why_stays
     clocks = row if entry.clocks is None else entry.clocks
     sets_time = moves and (entry.new_state != row.state or entry.next_at is not None)
     return {
         "state": entry.new_state if moves else row.state,
         "business": row.business if entry.business is None else entry.business,
-        "code": entry.code if moves else row.code,
-        "reason": entry.reason if moves else row.reason,
-        "who_must_act": entry.who_must_act if moves else row.who_must_act,
+        "code": entry.code if says_why else row.code,
+        "reason": entry.reason if says_why else row.reason,
+        "who_must_act": entry.who_must_act if says_why else row.who_must_act,
         "next_at": entry.next_at if sets_time else row.next_at,
         "told_at": entry.at if entry.notices else row.told_at,
         "chain_head": entry.receipt.digest if moves else row.chain_head,
@@ -538,22 +548,27 @@ def _moved(row: DeliveryRow, entry: ReceiptEntry) -> Row:
 
 
 # In the order of their ids: two processes that lock several must not wait for each other in a ring.
-_THESE = (
-    _ROW.where(
-        _d.envelope_id.in_(sa.bindparam("envelopes", expanding=True)),
-        _d.addressee.in_(sa.bindparam("offices", expanding=True)),
-    )
-    .order_by(_d.id)
-    .with_for_update(of=t.deliveries)
+_THESE = _ROW.order_by(_d.id).with_for_update(of=t.deliveries)
+_ALL_OF_ALL = _THESE.where(
+    _d.envelope_id.in_(sa.bindparam("envelopes", expanding=True)),
+    _d.addressee.in_(sa.bindparam("offices", expanding=True)),
 )
+_FEW_BESIDE = 4  # Times what is asked: more is not locked and read beside it.
 _DIGESTS = sa.select(t.receipts.c.digest).where(t.receipts.c.digest.in_(sa.bindparam("digests", expanding=True)))
 
 
 def _locked(connection: sa.Connection, asked: Sequence[Asked]) -> dict[tuple[str, str], DeliveryRow]:
     """Return deliveries that nobody else can move before this transaction ends, by envelope and addressee."""
-    envelopes = {one.envelope_id for one in asked}
-    offices = {office for one in asked for office in (one.addressee, *one.heirs)}
-    found = connection.execute(_THESE, {"envelopes": list(envelopes), "offices": list(offices)})
+    by_envelope: dict[str, set[str]] = {}
+    for one in asked:
+        by_envelope.setdefault(one.envelope_id, set()).update((one.addressee, *one.heirs))
+    offices = set[str]().union(*by_envelope.values())
+    if len(by_envelope) * len(offices) <= _FEW_BESIDE * sum(map(len, by_envelope.values())):
+        found = connection.execute(_ALL_OF_ALL, {"envelopes": list(by_envelope), "offices": list(offices)})
+    else:
+        # About many circulars from many offices.
+        pairs = (sa.and_(_d.envelope_id == about, _d.addressee.in_(some)) for about, some in by_envelope.items())
+        found = connection.execute(_THESE.where(sa.or_(*pairs)))
     return {(row.envelope_id, row.addressee): DeliveryRow(**row._mapping) for row in found}
 
 
@@ -688,12 +703,12 @@ def _ensure_lane(connection: sa.Connection, office: str) -> None:
 
 
 def _drive_again(connection: sa.Connection, office: str, now: datetime) -> None:
+    """Let all that waits for an office be due now, and be late from now on, if it is not attempted."""
     connection.execute(
         sa.update(t.deliveries)
         .where(
             _d.addressee == office,
             _d.state.in_(("queued", "deferred")),
-            _d.next_at > now,
             _IS_JUDGED,  # What is unjudged waits for a document, not for the office.
         )
         .values(next_at=released(now))

@@ -131,17 +131,17 @@ def orders_about(connection: sa.Connection, about: Collection[str], addressees: 
     return deliveries.rows(connection, _d.envelope_id.in_(ordering), _d.addressee.in_(addressees))
 
 
-def ordered(connection: sa.Connection, document_ids: Collection[str]) -> set[tuple[str, str]]:
-    """Return whose copies of some documents an order was about: document id and addressee.
+def ordered(connection: sa.Connection, document_ids: Collection[str]) -> set[tuple[str, str, str]]:
+    """Return whose copies of some documents an order was about: originator, document id and addressee.
 
-    It names the newest of the envelopes that have the document, and means all of them.
+    Another may have sent a document of its own under the same id. It names the newest of the envelopes that have the document, and means all of them.
     """
     query = (
-        sa.select(_e.document_id, _k.addressee)
+        sa.select(_e.originator, _e.document_id, _k.addressee)
         .join(t.links, _k.about == _e.id)
         .where(_e.document_id.in_(document_ids), _k.kind.not_in(_NO_ORDERS))
     )
-    return {(row.document_id, row.addressee) for row in connection.execute(query)}
+    return {(row.originator, row.document_id, row.addressee) for row in connection.execute(query)}
 
 
 def take_status(

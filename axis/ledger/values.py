@@ -259,6 +259,9 @@ class Rejection:
     notice: Notice | None
 
 
+Numbered = tuple[int, int]  # A delivery by its number, and which attempt at it.
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """An attempt that is on record and is to be made now."""
@@ -272,6 +275,11 @@ class Attempt:
     priority: int
     chain_head: str
     is_probe: bool = False  # Until it is answered, or a while has passed, no other attempt is made at its office.
+
+    @property
+    def numbered(self) -> Numbered:
+        """The delivery, and which attempt at it this is."""
+        return self.delivery_id, self.attempt_no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +320,11 @@ class DeliveryRow:
     def clocks(self) -> Clocks:
         """The clocks of its addressee."""
         return Clocks(**{name: getattr(self, name) for name in CLOCKS})
+
+    @property
+    def numbered(self) -> Numbered:
+        """The delivery, and the last attempt at it."""
+        return self.delivery_id, self.attempts
 
     @property
     def since(self) -> datetime:
@@ -406,6 +419,7 @@ class ReceiptEntry:
     office_answered: bool  # The office has shown that it is there.
     failure: Failure | None  # It has shown that it cannot.
     clocks: Clocks | None = None  # None: they stay as they are.
+    why_stays: bool = False  # Code, reason and who must act are those of the office's own word.
     # Who gets the envelope instead, after this receipt; who has a delivery keeps that. If one has ended without it, nothing
     # is recorded.
     heirs: tuple[Heir, ...] = ()

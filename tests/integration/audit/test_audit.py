@@ -66,7 +66,7 @@ async def test_nothing_is_found_where_all_is_well(home: House, tmp_path: Path) -
     home.pass_time(timedelta(seconds=30))
     await home.attempt()
     row = await home.row(dead)
-    await home.ledger.put_back([row.delivery_id], home.at, "SYS.BROKER")
+    await home.ledger.put_back([row.numbered], home.at, "SYS.BROKER")
     await home.attempt()
     await home.answers.warn(await home.row(dead), home.at, code="DLV.NO_ANSWER")
     await home.say(Failed("DLV.FAILED", "lỗi"), await home.row(dead))

@@ -107,6 +107,16 @@ async def test_expired_document_that_is_submitted_again_is_delivered(home: House
     await require_sound(home)
 
 
+async def test_recall_by_another_of_a_document_under_the_same_id_is_nothing_to_it(home: House, orders: Orders) -> None:
+    document, _ = await expired(home)
+    theirs = replace(document, originator=Organization(OTHER))
+    order = Business(BusinessType.RECALL, reason="Nhầm (ví dụ)", document_id=document.document_id)
+    for one in (theirs, home.document(business=order, originator=Organization(OTHER))):
+        await home.accept(home.seal(one, by=OTHER), by=OTHER)
+    await orders.go_round()
+    assert (await submit(home, document)).begun_anew == (COMMUNE,)
+
+
 async def test_what_expires_again_is_told_again_and_may_begin_once_more(home: House) -> None:
     document, envelope_id = await expired(home)
     for times in (2, 3):

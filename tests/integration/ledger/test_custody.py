@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -42,8 +43,9 @@ async def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> 
     for number in range(30):
         url = f"sqlite:///{tmp_path / str(number)}"
         async with AsyncExitStack() as stack:
-            books = [await stack.enter_async_context(Ledger.open(url)) for _ in range(4)]
-            assert await together(*(book.ping() for book in books)) == [None] * 4
+            several = [await stack.enter_async_context(open_database(url)) for _ in range(4)]
+            asked = (one.read(lambda c: c.scalar(sa.select(1))) for one in several)
+            assert await together(*asked) == [1] * 4
 
 
 async def test_acceptance_holds_everything_that_must_be_true_together(home: House) -> None:

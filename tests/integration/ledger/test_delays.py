@@ -94,7 +94,25 @@ async def test_what_was_put_off_before_the_breaker_opened_is_told_of_at_each_mar
         assert [said.code for said in await _told(home, envelope_id)] == ["DLV.OFFICE_UNAVAILABLE"]
         stands = await home.row(envelope_id)
         assert (stands.state, stands.attempts, stands.next_at) == (row.state, row.attempts, row.next_at)
+        assert (stands.code, stands.reason) == (row.code, row.reason)
     assert (await audit.walk(home.ledger, [audit.History()], whole=True)).findings == []
+
+
+async def test_what_an_office_may_have_taken_is_not_taken_back_because_of_what_the_axis_said(home: House) -> None:
+    """Of what it put off, an order goes by the office's own word."""
+    envelope_id = await _accepted(home)
+    for _ in range(3):
+        await home.attempt()
+        await home.say(Deferred("không rõ đã ghi hay chưa (ví dụ)", is_uncertain=True), await home.row(envelope_id))
+        home.pass_time(WAIT)
+    before = await home.row(envelope_id)
+    home.pass_time(HOUR)
+    await _clockwork(home)._tell_of_delays()
+    assert [said.code for said in await _told(home, envelope_id)] == ["DLV.OFFICE_UNAVAILABLE"]
+    row = await home.row(envelope_id)
+    assert (row.code, row.reason, row.who_must_act) == (before.code, before.reason, before.who_must_act)
+    assert row.code == "DLV.UNCERTAIN"
+    assert not await home.answers.take_back(row, home.at, by="x", told=SENDER, removed=False)
 
 
 async def test_what_no_inbox_takes_is_told_of_as_the_operators(home: House) -> None:

@@ -13,12 +13,13 @@ from axis.dispatch.outbound import Outbound
 from axis.dispatch.retry import RetrySchedule
 from axis.edxml import Priority
 from axis.errors import Refusal
-from axis.ledger import PUT_OFF, DeliveryRow, Ledger
+from axis.ledger import PUT_OFF, Asked, DeliveryRow, Ledger, deliveries
 from axis.office.answers import Delivered, Refused, Registered
 from axis.office.speech import About, Deferred, Failed, say
 from axis.receipts import Level
 from axis.receipts.voice import Voice
-from tests.house import COMMUNE, OTHER, SENDER, WAIT, House, together
+from axis.registry import Registry
+from tests.house import AXIS, COMMUNE, OTHER, SENDER, STRANGER, WAIT, House, together
 
 MINUTE = timedelta(minutes=1)
 
@@ -297,11 +298,16 @@ async def test_silence_is_told_and_moves_no_state(home: House) -> None:
     await home.answers.warn(await home.row(envelope_id), home.at, code="DLV.NO_ANSWER")
     assert (await home.row(envelope_id)).state == "sent"
     assert await _levels(home, envelope_id) == ["accepted", "deferred"]
-    await home.ledger.extend_wait([row.delivery_id], home.at + MINUTE)
+    await home.ledger.extend_wait([row.numbered], home.at + MINUTE)
     assert await home.ledger.unanswered(home.at, 10) == []
     home.pass_time(MINUTE)
-    await home.ledger.put_back([row.delivery_id], home.at, "DLV.NO_ANSWER")
+    await home.ledger.put_back([row.numbered], home.at, "DLV.NO_ANSWER")
     assert [attempt.attempt_no for attempt in await home.attempt()] == [2]
+    # Another router has looked at the first attempt as well, and comes too late.
+    assert await home.ledger.put_back([row.numbered], home.at, "DLV.NO_ANSWER") == 0
+    await home.ledger.extend_wait([row.numbered], home.at + timedelta(days=1))
+    assert (await home.row(envelope_id)).state == "sent"
+    assert (await home.row(envelope_id)).next_at != home.at + timedelta(days=1)
 
 
 async def test_refusal_after_delivery_is_business_and_moves_no_state(home: House) -> None:
@@ -533,6 +539,22 @@ async def test_heartbeat_from_the_future_does_not_hide_that_an_office_was_away(h
     assert await home.attempt() == []
     await home.ledger.heartbeat(COMMUNE, home.at, "1")
     assert len(await home.attempt()) == 1
+
+
+async def test_office_answers_for_the_document_of_one_that_has_left_the_roll(home: House) -> None:
+    envelope_id = await _accepted(home)
+    await home.attempt()
+    home.roll = Registry.of([one for one in home.roll.offices() if one.code != SENDER], home.roll.tiers.values())
+    await home.say(Registered("417"), await home.row(envelope_id))
+    assert (await home.row(envelope_id)).state == "delivered"
+
+
+async def test_receipts_of_many_offices_about_many_envelopes_lock_no_other_deliveries(home: House) -> None:
+    offices = (COMMUNE, OTHER, AXIS, STRANGER, SENDER)
+    envelopes = [await _accepted(home, to=(COMMUNE, OTHER)) for _ in offices]
+    pairs = list(zip(envelopes, offices, strict=True))
+    asked = [Asked(envelope_id=about, addressee=office, decide=lambda _: None) for about, office in pairs]
+    assert set(await home.ledger._database.write(lambda c: deliveries._locked(c, asked))) == set(pairs[:2])
 
 
 # --- audit -----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from tests.province import AT
 
 _GROWING = ("deliveries", "envelopes", "envelope_attachments", "receipts", "events", "uploads", "rejections")
 
+_ATTEMPT: Any = SimpleNamespace(numbered=(1, 1), is_probe=False, envelope_id="e", addressee="o")
 _ROW: Any = SimpleNamespace(expires_at=AT, delivery_id=1)
 _ASKED: dict[str, Work[Any]] = {
     "is anything due": lambda c: deliveries.due(c, AT),
@@ -36,6 +37,12 @@ _ASKED: dict[str, Work[Any]] = {
     "receipts": lambda c: deliveries.record(
         c, [Asked(envelope_id=one, addressee=one, decide=lambda _row: None, digest=one) for one in ("a", "b", "c")]
     ),
+    "receipts about many circulars": lambda c: deliveries.record(
+        c, [Asked(envelope_id=one, addressee=one, decide=lambda _row: None, digest=one) for one in "abcdefgh"]
+    ),
+    "what goes again": lambda c: deliveries.put_back(c, [(1, 1), (2, 1)], AT, "SYS.BROKER"),
+    "what waits on": lambda c: deliveries.extend_wait(c, [(1, 1), (2, 1)], AT),
+    "what has not left": lambda c: deliveries.unmake(c, [_ATTEMPT, _ATTEMPT], AT, "SYS.BROKER", AT),
     "one delivery": lambda c: deliveries.one(c, "e", "o"),
     "a clock that was ahead": lambda c: deliveries.too_far(c, AT, timedelta(hours=2)),
     "what it has put off": lambda c: deliveries.bring_near(c, AT, timedelta(hours=2)),

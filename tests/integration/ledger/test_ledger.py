@@ -493,7 +493,7 @@ async def test_what_is_answered_just_now_is_not_due_again(postgres_book: tuple[L
 
 async def test_only_what_was_sent_is_put_back(book: Ledger) -> None:
     rows = await _in_every_state(book, next_at=AT)
-    await book.put_back([row.delivery_id for row in rows.values()], AT + HOUR, "SYS.BROKER")
+    await book.put_back([row.numbered for row in rows.values()], AT + HOUR, "SYS.BROKER")
     after = {state: await _now(book, row) for state, row in rows.items()}
     assert {state: (row.state, row.next_at, row.code) for state, row in after.items()} == {
         state: (state, AT, None) for state in STATES
@@ -523,7 +523,7 @@ async def test_attempt_that_another_has_begun_since_is_not_unmade(book: Ledger) 
 
 async def test_only_what_was_sent_is_waited_for_longer(book: Ledger) -> None:
     rows = await _in_every_state(book, next_at=AT)
-    await book.extend_wait([row.delivery_id for row in rows.values()], AT + HOUR)
+    await book.extend_wait([row.numbered for row in rows.values()], AT + HOUR)
     after = {state: await _now(book, row) for state, row in rows.items()}
     assert {state: (row.state, row.next_at) for state, row in after.items()} == {
         state: (state, AT + HOUR if state == "sent" else AT) for state in STATES

@@ -217,7 +217,7 @@ async def test_what_an_addressee_said_of_an_earlier_attempt_does_not_take_back_t
     envelope_id = await accept(home, document)
     await outbound.go_round()
     first = await home.row(envelope_id)
-    await home.ledger.put_back([first.delivery_id], home.at, "DLV.NO_ANSWER")
+    await home.ledger.put_back([first.numbered], home.at, "DLV.NO_ANSWER")
     await outbound.go_round()
     assert (await home.row(envelope_id)).attempts == 2
     await home.say(late, first)

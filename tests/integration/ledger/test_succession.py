@@ -352,7 +352,7 @@ async def test_order_follows_its_document_to_whom_that_was_forwarded(home: House
     for attempt in await home.attempt():
         if attempt.addressee == COMMUNE:
             await home.say(Registered("417"), await home.row(envelope_id, COMMUNE))
-    await home.ledger.put_back([(await home.row(envelope_id, OTHER)).delivery_id], home.at, "SYS.BROKER")
+    await home.ledger.put_back([(await home.row(envelope_id, OTHER)).numbered], home.at, "SYS.BROKER")
     recall = await order(home, document, BusinessType.RECALL)
     await orders.go_round()
     # One has it and is asked; of the other it is not known, so it is asked, too.
@@ -422,7 +422,7 @@ async def test_recall_of_what_the_office_had_before_it_was_closed_is_held(home: 
     home.roll = holding(home, status=OfficeStatus.ACTIVE, closed_on=None)
     envelope_id, document = await send(home)
     await home.attempt()
-    await home.ledger.put_back([(await home.row(envelope_id, GONE)).delivery_id], home.at, "SYS.BROKER")
+    await home.ledger.put_back([(await home.row(envelope_id, GONE)).numbered], home.at, "SYS.BROKER")
     home.roll = holding(home)
     recall = await order(home, document, BusinessType.RECALL)
     await orders.go_round()
