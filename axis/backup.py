@@ -101,7 +101,7 @@ class Manifest(_Value):
     ledger: Part
     trust: tuple[Part, ...]
     files: dict[Digest, Count]  # Attachments: digest, size in bytes.
-    missing: tuple[Digest, ...]  # Named by the ledger, but not whole in the spool when the backup was made.
+    missing: tuple[Digest, ...]  # Named by the ledger, but not to be had whole from the spool when the backup was made.
     digest: str = ""  # Of all the rest.
 
     def sealed(self) -> Self:
@@ -241,7 +241,10 @@ class _Carried:
 
 
 async def _carry(files: dict[str, int], spool: Spool, folder: Path, told: Callable[[int], None]) -> _Carried:
-    """Copy what is not in the folder yet. What the spool has lost is noted: it must not keep the rest from being saved."""
+    """Copy what is not in the folder yet.
+
+    What the spool has lost, or cannot read, is noted: it must not keep the rest from being saved.
+    """
     done, come = _Carried(), 0
     for digest, size in sorted(files.items()):
         if not _is_there(_stored(folder, digest), size):
@@ -264,7 +267,19 @@ def _is_there(file: Path, size: int) -> bool:
 
 
 async def _fetch(spool: Spool, digest: str, size: int, file: Path) -> bool:
-    """Copy one file out of the spool, if it is whole there."""
+    """Copy one file out of the spool, if it is whole there and can be read.
+
+    Raises:
+        TransientError: SYS.SPOOL; it is not this file alone that cannot be read.
+    """
+    try:
+        return await _copy_out(spool, digest, size, file)
+    except TransientError:  # Of a damaged disk, perhaps.
+        await spool.ping()  # Raises if it is not this file alone.
+        return False
+
+
+async def _copy_out(spool: Spool, digest: str, size: int, file: Path) -> bool:
     if await spool.exists(digest) != size:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from axis.dispatch.states import WAITING
+from axis.errors import TransientError
 from axis.ledger import AuditFinding, Ledger, Story
 from axis.spool import Spool
 
@@ -41,6 +42,13 @@ class Files:
         return self._known[digest]
 
     async def _look(self, digest: str, size: int) -> str:
+        try:
+            return await self._compare(digest, size)
+        except TransientError:  # Of a damaged disk, perhaps.
+            await self.spool.ping()  # Raises if it is not this file alone.
+            return "cannot be read"
+
+    async def _compare(self, digest: str, size: int) -> str:
         there = await self.spool.exists(digest)
         if there is None:
             return "is not there"

@@ -37,7 +37,7 @@ def backup(
 
     The axis may go on meanwhile. Into a folder that holds a backup, only attachments that are not there yet are copied;
     the earlier backup counts until this one is whole. Private keys, and the broker's passwords, are not copied.
-    Exit code: 0 all is copied, 1 the spool lacks files that the ledger names, 2 wrong use, 3 not now.
+    Exit code: 0 all is copied, 1 all but files that the spool lacks or cannot read, 2 wrong use, 3 not now.
 
     Example: axis backup /srv/backup
     """
@@ -121,7 +121,7 @@ def _tell_held(manifest: backups.Manifest) -> None:
         f"{f' ({states})' if states else ''}, {manifest.receipts} receipts, last event {manifest.last_event}",
         markup=False,
     )
-    missing = "Thiếu tệp / Missing: {} is named by the ledger, but not whole in the spool"
+    missing = "Thiếu tệp / Missing: {} is named by the ledger, but not whole in the spool, or cannot be read there"
     _tell_each(missing, manifest.missing, style="red")
 
 

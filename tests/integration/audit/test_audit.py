@@ -16,11 +16,12 @@ from axis import audit, seal
 from axis.audit import Check, Checked
 from axis.broker import Broker, PrivateNode, topology
 from axis.edxml import Business, BusinessType
-from axis.errors import PermanentError
+from axis.errors import PermanentError, TransientError
 from axis.ledger import AuditFinding
 from axis.office.answers import Agreed, Refused, Registered
 from axis.office.speech import Deferred, Failed
 from axis.registry import AfterClosing, Registry, Status
+from tests.disks import unreadable
 from tests.house import AXIS, COMMUNE, OTHER, STRANGER, House
 
 _LETTER = b"%PDF-1.7 a letter"
@@ -288,6 +289,28 @@ async def test_file_that_is_not_what_it_was_is_named_exactly(
     assert checked.findings == [AuditFinding("I8", envelope_id, "", f"file {_DIGEST} “125.pdf” {words}")]
     file.write_bytes(_LETTER)
     assert (await _walk(home, audit.Files(home.spool))).findings == []
+
+
+async def test_file_that_cannot_be_read_is_named_and_hides_no_other(home: House, tmp_path: Path) -> None:
+    envelope_id = await _delivered(home)
+    lost = await home.bring(OTHER, b"early")
+    next((tmp_path / "spool").rglob(lost)).unlink()
+    with unreadable(next((tmp_path / "spool").rglob(_DIGEST))):
+        checked = await _walk(home, audit.Files(home.spool))
+    assert checked.findings == [
+        AuditFinding("I8", envelope_id, "", f"file {_DIGEST} “125.pdf” cannot be read; 1 deliveries still need it"),
+        AuditFinding("I8", "", OTHER, f"file {lost} is not there; no envelope lists it"),
+    ]
+    assert checked.counted == {"files": 2}
+
+
+async def test_spool_that_is_away_is_no_finding(home: House, tmp_path: Path) -> None:
+    await _delivered(home)
+    (tmp_path / "spool").rename(tmp_path / "elsewhere")
+    (tmp_path / "spool").touch()
+    with pytest.raises(TransientError) as caught:
+        await _walk(home, audit.Files(home.spool))
+    assert caught.value.code == "SYS.SPOOL"
 
 
 async def test_file_that_was_brought_for_an_envelope_to_come_is_named(home: House, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from axis.office.answers import Delivered, Registered
 from axis.office.speech import Failed
 from axis.seal import pki
 from axis.spool import Spool
+from tests.disks import unreadable
 from tests.house import AXIS, COMMUNE, OTHER, SENDER, House, house
 from tests.laboratory import axis
 from tests.postgres import PrivatePostgres
@@ -776,6 +777,41 @@ async def test_file_that_the_spool_has_lost_is_told_and_keeps_nothing_else_from_
     assert (done.brought, done.manifest.missing) == (1, (row.sha256,))
     file.write_bytes(content)
     assert (await _back_up(home, target, here)).manifest.missing == ()
+
+
+async def test_file_that_cannot_be_read_is_told_and_keeps_nothing_else_from_being_saved(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    (row,) = await home.ledger.attachments_of(await _accepted(home))
+    await _accepted(home)
+    with unreadable(_in_spool(here, row.sha256)):
+        made = await _back_up(home, target, here)
+    assert (made.manifest.missing, made.copied) == ((row.sha256,), 1)
+    done = await _restore(home, target, there)
+    assert (done.brought, done.manifest.missing) == (1, (row.sha256,))
+    assert (await _back_up(home, target, here)).manifest.missing == ()
+
+
+async def test_spool_that_goes_away_meanwhile_is_transient_and_no_file_counts_as_lost(
+    home: House, here: Place, target: Path
+) -> None:
+    for _ in range(2):
+        await _accepted(home)
+    root = Path(here.spool_url.removeprefix("file://"))
+
+    @contextmanager
+    def shown(title: str, _total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda _come: _replace_by_a_file(root) if "attachments" in title and root.is_dir() else None
+
+    with pytest.raises(TransientError) as caught:
+        await _back_up(home, target, here, shown)
+    assert caught.value.code == "SYS.SPOOL"
+    assert not (target / "manifest.json").exists()
+
+
+def _replace_by_a_file(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+    folder.touch()
 
 
 # --- when it cannot be done ----------------------------------------------------------------------------
