@@ -14,7 +14,7 @@ Private keys are no part of it: they are kept where they were made.
 
 Limits: an attachment that an earlier backup brought is not read again before a
 restore, only its size is looked at. A restore reads all of them, and what is in
-the spool already.
+the spool already; a file must be whole in one of the two.
 """
 
 import asyncio
@@ -135,6 +135,7 @@ class Restored:
     resumed: ledgers.Resumed
     brought: int  # Files that were not in the spool.
     replaced: tuple[str, ...]  # Digests of files that were in the spool, damaged.
+    damaged: tuple[str, ...]  # Digests of files that are damaged in the backup, and whole in the spool.
     trust_placed: tuple[str, ...]
     trust_kept: tuple[str, ...]  # Was there, and was left as it is.
 
@@ -357,7 +358,7 @@ async def restore(source: Path, place: Place, *, now: datetime, shown: Shown) ->
     await asyncio.to_thread(_require_parts, source, manifest)
     with shown("tệp đính kèm / attachments", sum(manifest.files.values())) as told:
         async with Spool.open(place.spool_url, place.staging) as spool:
-            brought, replaced = await _bring(source / _FILES, manifest.files, spool, told)
+            brought = await _bring(source / _FILES, manifest.files, spool, told)
     try:
         placed, kept = await asyncio.to_thread(_place_trust, source, manifest, place)
     except OSError as error:
@@ -367,8 +368,9 @@ async def restore(source: Path, place: Place, *, now: datetime, shown: Shown) ->
         manifest=manifest,
         gap=now - manifest.made_at,
         resumed=resumed,
-        brought=brought,
-        replaced=replaced,
+        brought=brought.number,
+        replaced=brought.replaced,
+        damaged=brought.damaged,
         trust_placed=placed,
         trust_kept=kept,
     )
@@ -416,41 +418,41 @@ def _require_same_kind(manifest: Manifest, url: str) -> None:
 
 
 def _require_parts(source: Path, manifest: Manifest) -> None:
-    """Check the ledger and the trust wholly, and that attachments are there in their sizes; they are read once, later."""
+    """Check the ledger and the trust; attachments are read once, later."""
     for part in (manifest.ledger, *manifest.trust):
         file = source / part.path
         if not _is_there(file, part.size_bytes) or _digest_of(file) != part.sha256:
             raise _does_not_hold(part.path)
-    for digest, size in manifest.files.items():
-        if not _is_there(_stored(source / _FILES, digest), size):
-            raise _does_not_hold(f"{_FILES}/{digest}")
 
 
-async def _bring(
-    folder: Path, files: dict[str, int], spool: Spool, told: Callable[[int], None]
-) -> tuple[int, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    number: int = 0  # Files that were not in the spool.
+    replaced: tuple[str, ...] = ()  # Digests of those that were there, damaged.
+    damaged: tuple[str, ...] = ()  # Digests of those that are damaged in the backup, and whole in the spool.
+
+
+async def _bring(folder: Path, files: dict[str, int], spool: Spool, told: Callable[[int], None]) -> _Brought:
     """Put files into the spool, each under the digest that it must have; one that is whole there stays.
 
-    Returns:
-        How many were not there; the digests of those that were there, damaged.
+    What the folder lacks is looked for first: if it is nowhere, nobody waits for the others to hear it.
     """
-    brought, replaced, come = 0, list[str](), 0
-    for digest, size in sorted(files.items()):
+    done, come = _Brought(), 0
+    for digest, size in sorted(files.items(), key=lambda one: (_is_there(_stored(folder, one[0]), one[1]), one[0])):
         file = _stored(folder, digest)
-        try:
-            there = await spool.exists(digest)
-            if there == size and await _is_whole(spool, digest, size):
-                if await asyncio.to_thread(_digest_of, file) != digest:
-                    raise _does_not_hold(f"{_FILES}/{digest}")
+        there = await spool.exists(digest)
+        if there == size and await _is_whole(spool, digest, size):
+            if not await asyncio.to_thread(_holds, file, digest):
+                done = replace(done, damaged=(*done.damaged, digest))
+        else:
+            await _put(file, digest, size, spool)
+            if there is None:
+                done = replace(done, number=done.number + 1)
             else:
-                await _put(file, digest, spool)
-                brought += there is None
-                replaced += [] if there is None else [digest]
-        except OSError as error:
-            raise _cannot(file, error) from error
+                done = replace(done, replaced=(*done.replaced, digest))
         come += size
         told(come)
-    return brought, tuple(replaced)
+    return done
 
 
 async def _is_whole(spool: Spool, digest: str, size: int) -> bool:
@@ -463,17 +465,28 @@ async def _is_whole(spool: Spool, digest: str, size: int) -> bool:
     return found.hexdigest() == digest
 
 
-async def _put(file: Path, digest: str, spool: Spool) -> None:
+async def _put(file: Path, digest: str, size: int, spool: Spool) -> None:
+    if not _is_there(file, size):
+        raise _is_nowhere(file)
     staged = spool.stage()
     try:
         with file.open("rb") as reader:
             while chunk := await asyncio.to_thread(reader.read, _CHUNK_BYTES):
                 await asyncio.to_thread(staged.write, chunk)
         if staged.sha256 != digest:
-            raise _does_not_hold(f"{_FILES}/{digest}")
+            raise _is_nowhere(file)
         await spool.commit(staged)
+    except OSError as error:
+        raise _cannot(file, error) from error
     finally:
         staged.discard()
+
+
+def _is_nowhere(file: Path) -> PermanentError:
+    return PermanentError(
+        "CFG.INVALID",
+        f"{file} is not as it was written, and the spool here has not got it whole: put the file of this name of another backup there; no ledger was made",
+    )
 
 
 def _place_trust(source: Path, manifest: Manifest, place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -508,6 +521,14 @@ def _digest_of(file: Path) -> str:
         while chunk := reader.read(_CHUNK_BYTES):
             found.update(chunk)
     return found.hexdigest()
+
+
+def _holds(file: Path, digest: str) -> bool:
+    """Tell whether a file is there, can be read, and has the bytes that it must have."""
+    try:
+        return _digest_of(file) == digest
+    except OSError:
+        return False
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -62,8 +62,9 @@ def restore(
 ) -> None:
     """Make ledger and spool from a backup, where there is no ledger yet, and say what lies between it and now.
 
-    Every file is held against its digest. Attempts without an answer are made again at once, and what waits keeps the
-    life that it had left. The keys of the axis have to be brought by hand.
+    Every file is held against its digest; an attachment must be whole in the backup or in the spool. Attempts without an
+    answer are made again at once, and what waits keeps the life that it had left. The keys of the axis have to be brought
+    by hand.
     Exit code: 0 restored, 1 restored but the audit found something or files were missing, 2 refused, 3 not now.
 
     Example: axis restore /srv/backup --data /var/lib/axis
@@ -164,6 +165,7 @@ def _restored_as_dict(source: Path, done: backups.Restored) -> dict[str, Any]:
         "gap_s": done.gap.total_seconds(),
         "brought": done.brought,
         "replaced": list(done.replaced),
+        "damaged": list(done.damaged),
         "trust": {"placed": list(done.trust_placed), "kept": list(done.trust_kept)},
         "put_back": resumed.put_back,
         "overdue": resumed.overdue,
@@ -183,6 +185,8 @@ def _tell_restored(source: Path, done: backups.Restored) -> None:
     output.console.print(f"  {len(held.files)} attachments, of them brought into the spool: {done.brought}")
     replaced = "Hỏng, đã thay / Damaged in the spool, replaced by the backup's copy: {}"
     _tell_each(replaced, done.replaced, style="yellow")
+    damaged = "Hỏng trong bản sao lưu, còn nguyên trong kho tệp / Damaged in the backup, whole in the spool: {}"
+    _tell_each(damaged, done.damaged, style="yellow")
     output.console.print(
         f"  {len(done.trust_placed)} files put into the trust folder; {len(done.trust_kept)} were there and were left as they are"
     )

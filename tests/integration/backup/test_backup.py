@@ -724,6 +724,36 @@ async def test_file_that_cannot_be_read_in_a_spool_that_survived_is_replaced(
     assert (done.brought, done.replaced) == (0, (row.sha256,))
 
 
+@pytest.mark.parametrize(
+    "harm", [_flip, lambda file: os.truncate(file, 100), Path.unlink], ids=["altered", "truncated", "gone"]
+)
+async def test_file_that_is_damaged_in_the_backup_only_is_told_and_refuses_nothing(
+    home: House, here: Place, there: Place, target: Path, harm: Callable[[Path], object]
+) -> None:
+    for _ in range(2):
+        await _accepted(home)
+    await _back_up(home, target, here)
+    whole = await _files(here, home.ledger)
+    damaged = _attachment(target)
+    harm(damaged)
+    done = await _restore(home, target, replace(there, spool_url=here.spool_url, staging=here.staging))
+    assert (done.brought, done.replaced, done.damaged) == (0, (), (damaged.name,))
+    assert await _files(here, home.ledger) == whole
+
+
+async def test_file_that_is_nowhere_is_told_before_any_other_is_brought(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    for _ in range(3):
+        await _accepted(home)
+    await _back_up(home, target, here)
+    last = max((target / "files").glob("*/*"))
+    last.unlink()
+    with pytest.raises(PermanentError, match=last.name):
+        await _restore(home, target, there)
+    assert list(Path(there.spool_url.removeprefix("file://")).iterdir()) == []
+
+
 async def test_file_that_is_whole_nowhere_keeps_an_axis_from_being_restored(
     home: House, here: Place, there: Place, target: Path
 ) -> None:
