@@ -3,6 +3,7 @@
     manifest.json         what the backup holds, with digests; written last
     copy-<time>-<id>/     the ledger, and trust/ with what anybody may read of it
     files/<ab>/<digest>   attachments; those of earlier backups stay and are not copied again
+                          (….damaged: one that was not as it was written, and that the spool had not whole either)
 
 The ledger is copied first and then every file that the copy names: a file more
 does no harm, a file less does. What has no manifest is no backup. A second
@@ -12,9 +13,10 @@ was broken off has restored nothing that counts.
 
 Private keys are no part of it: they are kept where they were made.
 
-Limits: an attachment that an earlier backup brought is not read again before a
-restore, only its size is looked at. A restore reads all of them, and what is in
-the spool already; a file must be whole in one of the two.
+Limits: of an attachment that an earlier backup brought only the size is looked at,
+unless it is to be verified; then it is read, and copied anew where it is damaged.
+A restore reads all of them, and what is in the spool already; a file must be whole
+in one of the two.
 """
 
 import asyncio
@@ -121,8 +123,9 @@ class Made:
     """What a backup did."""
 
     manifest: Manifest
-    copied: int  # Files that no earlier backup had brought.
+    copied: int  # Files that were not in the backup, or damaged there.
     copied_bytes: int
+    replaced: tuple[str, ...]  # Digests of those that were damaged.
     left_out: tuple[str, ...]  # Files of the trust folder that hold a private key.
 
 
@@ -143,7 +146,7 @@ class Restored:
 # --- making one -------------------------------------------------------------------------------
 
 
-async def make(target: Path, place: Place, *, now: datetime, shown: Shown) -> Made:
+async def make(target: Path, place: Place, *, now: datetime, shown: Shown, verify: bool = False) -> Made:
     """Back an axis up, running or not.
 
     Args:
@@ -151,6 +154,7 @@ async def make(target: Path, place: Place, *, now: datetime, shown: Shown) -> Ma
         place: Where the axis keeps things.
         now: The present; what is accepted later may not be in the backup.
         shown: Shows a person how far it is.
+        verify: Read what earlier backups have brought, too.
 
     Raises:
         PermanentError: CFG.INVALID; the folder cannot be written, or there is no ledger.
@@ -161,7 +165,7 @@ async def make(target: Path, place: Place, *, now: datetime, shown: Shown) -> Ma
             contents, ledger = await _copy_ledger(folder, place.ledger_url, shown)
             with shown("tệp đính kèm / attachments", sum(contents.files.values())) as told:
                 async with Spool.open(place.spool_url, place.staging) as spool:
-                    carried = await _carry(contents.files, spool, target / _FILES, told)
+                    carried = await _carry(contents.files, spool, target / _FILES, told, verify=verify)
             trust, left_out = await asyncio.to_thread(_copy_trust, folder, place)
             manifest = Manifest(
                 made_at=now,
@@ -179,7 +183,13 @@ async def make(target: Path, place: Place, *, now: datetime, shown: Shown) -> Ma
             ).sealed()
             await asyncio.to_thread(_write_manifest, target, manifest)
         _forget_earlier(target, folder)
-    return Made(manifest=manifest, copied=carried.copied, copied_bytes=carried.copied_bytes, left_out=left_out)
+    return Made(
+        manifest=manifest,
+        copied=carried.copied,
+        copied_bytes=carried.copied_bytes,
+        replaced=carried.replaced,
+        left_out=left_out,
+    )
 
 
 @contextlib.contextmanager
@@ -238,25 +248,42 @@ def _require_room(folder: Path, size_bytes: int) -> None:
 class _Carried:
     copied: int = 0
     copied_bytes: int = 0
+    replaced: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
 
-async def _carry(files: dict[str, int], spool: Spool, folder: Path, told: Callable[[int], None]) -> _Carried:
-    """Copy what is not in the folder yet.
+async def _carry(
+    files: dict[str, int], spool: Spool, folder: Path, told: Callable[[int], None], *, verify: bool
+) -> _Carried:
+    """Copy what is not in the folder yet, or damaged there.
 
     What the spool has lost, or cannot read, is noted: it must not keep the rest from being saved.
     """
     done, come = _Carried(), 0
     for digest, size in sorted(files.items()):
-        if not _is_there(_stored(folder, digest), size):
-            if await _fetch(spool, digest, size, _stored(folder, digest)):
-                done = replace(done, copied=done.copied + 1, copied_bytes=done.copied_bytes + size)
+        file = _stored(folder, digest)
+        if not _is_there(file, size) or (verify and not await asyncio.to_thread(_holds, file, digest)):
+            damaged = (digest,) if file.exists() else ()
+            if await _fetch(spool, digest, size, file):
+                done = replace(
+                    done,
+                    copied=done.copied + 1,
+                    copied_bytes=done.copied_bytes + size,
+                    replaced=done.replaced + damaged,
+                )
             else:
+                _put_aside(file)
                 done = replace(done, missing=(*done.missing, digest))
         come += size
         told(come)
     await asyncio.to_thread(_sync_folders, folder)
     return done
+
+
+def _put_aside(file: Path) -> None:
+    """Give a damaged file another name: the next backup must not take it for a good one, a person may still read it."""
+    with contextlib.suppress(FileNotFoundError):
+        file.replace(file.with_name(f"{file.name}.damaged"))
 
 
 def _stored(folder: Path, digest: str) -> Path:
@@ -485,7 +512,7 @@ async def _put(file: Path, digest: str, size: int, spool: Spool) -> None:
 def _is_nowhere(file: Path) -> PermanentError:
     return PermanentError(
         "CFG.INVALID",
-        f"{file} is not as it was written, and the spool here has not got it whole: put the file of this name of another backup there; no ledger was made",
+        f"{file} is not as it was written, and the spool here has not got it whole: put the file of this name of another backup there, or, where its axis still is, take axis backup --verify; no ledger was made",
     )
 
 

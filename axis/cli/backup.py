@@ -30,13 +30,17 @@ _UNKNOWN = (
 
 def backup(
     target: Annotated[Path, typer.Argument(file_okay=False, help="The folder of the backup, on another disk.")],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read what earlier backups brought, too; copy anew what is damaged.")
+    ] = False,
     json: options.Json = False,
     data: options.Data = None,
 ) -> None:
     """Copy ledger and attachments, consistent with each other, and the public parts of the trust, into a folder.
 
     The axis may go on meanwhile. Into a folder that holds a backup, only attachments that are not there yet are copied;
-    the earlier backup counts until this one is whole. Private keys, and the broker's passwords, are not copied.
+    the earlier backup counts until this one is whole. With --verify those that are there are read, which takes its time,
+    and damaged ones are copied anew. Private keys, and the broker's passwords, are not copied.
     Exit code: 0 all is copied, 1 all but files that the spool lacks or cannot read, 2 wrong use, 3 not now.
 
     Example: axis backup /srv/backup
@@ -44,7 +48,7 @@ def backup(
 
     async def work() -> backups.Made:
         shown = partial(output.progress, quiet=json)
-        return await backups.make(target, _place(data), now=clock.now(), shown=shown)
+        return await backups.make(target, _place(data), now=clock.now(), shown=shown, verify=verify)
 
     made = output.run(work())
     if json:
@@ -139,6 +143,7 @@ def _made_as_dict(target: Path, made: backups.Made) -> dict[str, Any]:
         **_held(made.manifest),
         "copied": made.copied,
         "copied_bytes": made.copied_bytes,
+        "replaced": list(made.replaced),
         "left_out": list(made.left_out),
     }
 
@@ -152,6 +157,7 @@ def _tell_made(target: Path, made: backups.Made) -> None:
     output.console.print(
         f"  {len(held.files)} attachments with {_mib(sum(held.files.values()))}, of them copied now: {made.copied} with {_mib(made.copied_bytes)}"
     )
+    _tell_each("Hỏng, đã chép lại / Damaged in the backup, copied anew: {}", made.replaced, style="yellow")
     for name in made.left_out:
         output.console.print(f"  Bỏ qua / Left out, it holds a private key: trust/{name}", markup=False, style="yellow")
     output.console.print(_NO_KEYS, markup=False)
@@ -185,7 +191,7 @@ def _tell_restored(source: Path, done: backups.Restored) -> None:
     output.console.print(f"  {len(held.files)} attachments, of them brought into the spool: {done.brought}")
     replaced = "Hỏng, đã thay / Damaged in the spool, replaced by the backup's copy: {}"
     _tell_each(replaced, done.replaced, style="yellow")
-    damaged = "Hỏng trong bản sao lưu, còn nguyên trong kho tệp / Damaged in the backup, whole in the spool: {}"
+    damaged = "Hỏng trong bản sao lưu / Damaged in the backup, whole in the spool; axis backup --verify mends it: {}"
     _tell_each(damaged, done.damaged, style="yellow")
     output.console.print(
         f"  {len(done.trust_placed)} files put into the trust folder; {len(done.trust_kept)} were there and were left as they are"

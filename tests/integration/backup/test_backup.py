@@ -88,8 +88,10 @@ def _unseen(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
     yield lambda _come: None
 
 
-async def _back_up(home: House, target: Path, place: Place, shown: backup.Shown = _unseen) -> backup.Made:
-    return await backup.make(target, place, now=home.at, shown=shown)
+async def _back_up(
+    home: House, target: Path, place: Place, shown: backup.Shown = _unseen, *, verify: bool = False
+) -> backup.Made:
+    return await backup.make(target, place, now=home.at, shown=shown, verify=verify)
 
 
 async def _restore(home: House, target: Path, place: Place) -> backup.Restored:
@@ -439,6 +441,40 @@ async def test_second_backup_copies_only_what_is_new(home: House, here: Place, t
     await _restore(home, target, there)
     async with Ledger.open(there.ledger_url) as book:
         assert await _files(there, book) == await _files(here, home.ledger)
+
+
+async def test_file_that_was_damaged_in_the_backup_is_copied_anew_when_it_is_verified(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    for _ in range(3):
+        await _accepted(home)
+    await _back_up(home, target, here)
+    damaged = _attachment(target)
+    _flip(damaged)
+    assert (await _back_up(home, target, here)).copied == 0
+    verified = await _back_up(home, target, here, verify=True)
+    assert (verified.copied, verified.copied_bytes, verified.replaced) == (1, 5000, (damaged.name,))
+    assert (await _restore(home, target, there)).damaged == ()
+    again = await _back_up(home, target, here, verify=True)
+    assert (again.copied, again.replaced, again.manifest.missing) == (0, (), ())
+
+
+async def test_file_that_is_whole_neither_in_the_backup_nor_in_the_spool_is_missing_and_put_aside(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    for _ in range(2):
+        await _accepted(home)
+    await _back_up(home, target, here)
+    damaged = _attachment(target)
+    _flip(damaged)
+    left = damaged.read_bytes()
+    _flip(_in_spool(here, damaged.name))
+    for verify in (True, False):  # The next one does not take it for a good one.
+        made = await _back_up(home, target, here, verify=verify)
+        assert (made.manifest.missing, made.replaced) == ((damaged.name,), ())
+    assert not damaged.exists()
+    assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == left
+    assert (await _restore(home, target, there)).brought == 1
 
 
 async def test_two_backups_at_once_do_not_share_a_folder(home: House, here: Place, target: Path) -> None:
@@ -957,6 +993,8 @@ async def test_commands_say_what_they_did_and_what_lies_in_between(
     assert "Private keys are not in it" in said
     again = json.loads(await _command(here, "backup", str(target), "--json"))
     assert (again["documents"], again["files"], again["copied"], again["missing"]) == (1, 1, 0, [])
+    _flip(_attachment(target))
+    assert f"copied anew: {_attachment(target).name}" in await _command(here, "backup", str(target), "--verify")
     done = json.loads(await _command(there, "restore", str(target), "--json"))
     assert (done["documents"], done["put_back"], done["brought"], done["audit"]["lost"]) == (1, 1, 1, 0)
     assert "ledger" in await _command(there, "restore", str(target), code=2)
