@@ -200,8 +200,8 @@ def _held(target: Path) -> Iterator[None]:
         PermanentError: CFG.INVALID
     """
     try:
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (target / _LOCK).open("w") as lock:
+        private.make_folder(target)
+        with _create(target / _LOCK) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -310,11 +310,11 @@ async def _fetch(spool: Spool, digest: str, size: int, file: Path) -> bool:
 async def _copy_out(spool: Spool, digest: str, size: int, file: Path) -> bool:
     if await spool.exists(digest) != size:
         return False
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(file.parent)
     beside = file.with_name(f".{file.name}.part")
     found = sha256()
     try:
-        with beside.open("wb") as out:
+        with _create(beside) as out:
             async for chunk in spool.stream(digest, size=size):
                 found.update(chunk)
                 await asyncio.to_thread(out.write, chunk)
@@ -336,7 +336,7 @@ def _copy_trust(folder: Path, place: Place) -> tuple[tuple[Part, ...], tuple[str
             left_out.append(name)
             continue
         copied = folder / _TRUST / name
-        copied.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(copied.parent)
         _write(copied, content)
         parts.append(_part(folder.parent, copied))
     for made in (folder / _TRUST / CERTIFICATES, folder / _TRUST, folder):
@@ -559,9 +559,14 @@ def _holds(file: Path, digest: str) -> bool:
 
 
 def _write(file: Path, content: bytes) -> None:
-    with file.open("wb") as out:
+    with _create(file) as out:
         out.write(content)
         _sync(out)
+
+
+def _create(file: Path) -> IO[bytes]:
+    """Open a file to be written from its beginning; a new one is its owner's alone, also in a folder that is not."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
 def _sync(file: IO[bytes]) -> None:

@@ -15,12 +15,13 @@ from typing import BinaryIO
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for its owner alone; one that is there keeps the rights that it has.
+    """Make a folder, and those that lead to it, for their owner alone; one that is there keeps the rights that it has.
 
     Raises:
         OSError: It cannot be made.
     """
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (*(one for one in reversed(path.parents) if not one.exists()), path):
+        folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def write_secret(path: Path, content: bytes, *, replace: bool = True) -> None:

@@ -29,6 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from axis import private
 from axis.errors import PermanentError, TransientError
 from axis.ledger import audit as audits
 from axis.ledger import feed, passwords
@@ -103,8 +104,9 @@ async def copy(url: str, file: Path, told: Told) -> Contents:
         PermanentError: CFG.INVALID; there is no ledger, or a program that is needed does not work.
         TransientError: SYS.LEDGER
     """
-    if kind_of(url) == SQLITE:
-        source = _present(url)
+    source = _present(url) if kind_of(url) == SQLITE else None
+    _make_private(file)
+    if source is not None:
         return await asyncio.to_thread(_copy_sqlite, source, file, told)
     return await _copy_postgresql(url, file)
 
@@ -286,9 +288,15 @@ def _contents_of_sqlite(file: Path) -> Contents:
 
 
 def _copy_plain(file: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(place.parent)
     _remove(place)
+    _make_private(place)
     shutil.copyfile(file, place)
+
+
+def _make_private(file: Path) -> None:
+    """Make a file for its owner alone, before it is filled by somebody who would make it for everybody."""
+    file.touch(mode=0o600, exist_ok=False)
 
 
 def _give_place(beside: Path, place: Path) -> None:

@@ -46,6 +46,14 @@ def test_secret_that_cannot_be_filled_leaves_nothing(tmp_path: Path, monkeypatch
     assert len(office_passwords(tmp_path, ["H56.05"])["H56.05"]) > 20
 
 
+def test_folders_that_lead_to_a_private_one_are_private_and_those_that_are_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "srv").mkdir(mode=0o755)
+    folder = tmp_path / "srv" / "axis" / "data"
+    for _ in range(2):
+        private.make_folder(folder)
+    assert [_rights(one) for one in (folder, folder.parent, tmp_path / "srv")] == [0o700, 0o700, 0o755]
+
+
 async def test_what_the_axis_keeps_is_its_owners_alone(tmp_path: Path) -> None:
     data = tmp_path / "axis"
     private.make_folder(data)

@@ -829,6 +829,22 @@ async def test_every_file_of_a_backup_is_in_its_manifest(home: House, here: Plac
     assert target.stat().st_mode & 0o077 == 0
 
 
+async def test_backup_and_what_is_made_of_it_are_their_owners_alone(
+    home: House, here: Place, there: Place, target: Path
+) -> None:
+    target.mkdir(mode=0o755)  # As the root of a disk is, where everybody may enter.
+    await _accepted(home)
+    before = os.umask(0)
+    try:
+        await _back_up(home, target, here)
+        await _restore(home, target, there)
+    finally:
+        os.umask(before)
+    data = there.trust.parent
+    made = [*target.rglob("*"), data, *(one for one in data.iterdir() if one != there.trust)]
+    assert [one for one in made if one.stat().st_mode & 0o077] == []
+
+
 async def test_file_that_the_spool_has_lost_is_told_and_keeps_nothing_else_from_being_saved(
     home: House, here: Place, there: Place, target: Path
 ) -> None:
