@@ -161,6 +161,7 @@ async def make(target: Path, place: Place, *, now: datetime, shown: Shown, verif
         TransientError: SYS.LEDGER, SYS.SPOOL
     """
     with _held(target):
+        _forget_broken_off(target)  # It may hold the room that is needed.
         async with _new_copy(target, now) as folder:
             contents, ledger = await _copy_ledger(folder, place.ledger_url, shown)
             with shown("tệp đính kèm / attachments", sum(contents.files.values())) as told:
@@ -182,7 +183,7 @@ async def make(target: Path, place: Place, *, now: datetime, shown: Shown, verif
                 missing=carried.missing,
             ).sealed()
             await asyncio.to_thread(_write_manifest, target, manifest)
-        _forget_earlier(target, folder)
+        _forget_copies(target, but=folder.name)
     return Made(
         manifest=manifest,
         copied=carried.copied,
@@ -363,9 +364,22 @@ def _write_manifest(target: Path, manifest: Manifest) -> None:
     private.sync_folder(target)
 
 
-def _forget_earlier(target: Path, kept: Path) -> None:
+def _forget_broken_off(target: Path) -> None:
+    """Remove the copies of backups that were ended before they could do it themselves: those that no manifest names."""
+    try:
+        manifest = Manifest.model_validate_json((target / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        _forget_copies(target, but=None)
+    except (OSError, ValidationError):
+        pass  # It is damaged, or of a later version: what it names may still be of use until this backup is whole.
+    else:
+        if manifest.holds():
+            _forget_copies(target, but=PurePosixPath(manifest.ledger.path).parts[0])
+
+
+def _forget_copies(target: Path, *, but: str | None) -> None:
     for folder in target.glob(f"{_COPY}*"):
-        if folder != kept:
+        if folder.name != but:
             shutil.rmtree(folder, ignore_errors=True)
 
 

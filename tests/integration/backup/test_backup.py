@@ -532,6 +532,55 @@ async def test_second_backup_that_was_broken_off_costs_nothing(
     assert (await _restore(home, target, there)).manifest == first.manifest
 
 
+def _leave_copies(target: Path) -> None:
+    """Leave what backups leave that are killed, or end with the power."""
+    for number in range(2):
+        left = target / f"copy-20260825T02000{number}Z-killed"
+        left.mkdir(parents=True)
+        (left / "ledger.sqlite").write_bytes(b"half of one")
+
+
+@pytest.mark.parametrize("backed_up", [False, True], ids=["no backup yet", "beside a backup"])
+async def test_copies_of_backups_that_were_killed_are_gone_before_room_is_looked_for(
+    home: House, here: Place, there: Place, target: Path, monkeypatch: pytest.MonkeyPatch, backed_up: bool
+) -> None:
+    if backed_up:
+        await _accepted(home)
+        await _back_up(home, target, here)
+    good = list(target.glob("copy-*"))
+    _leave_copies(target)
+
+    def look(folder: Path, _size: int) -> None:
+        assert sorted(target.glob("copy-*")) == sorted([*good, folder])
+        raise PermanentError("CFG.INVALID", "make room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "_require_room", look)
+        with pytest.raises(PermanentError, match="make room"):
+            await _back_up(home, target, here)
+    assert list(target.glob("copy-*")) == good
+    if backed_up:
+        assert (await _restore(home, target, there)).manifest.documents == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"format": 1', '"format": 2'), ('"path": "copy-2', '"path": "copy-3')], ids=["later", "damaged"]
+)
+async def test_copy_of_a_manifest_that_is_not_understood_stays_until_there_is_another_backup(
+    home: House, here: Place, target: Path, old: str, new: str
+) -> None:
+    """A later version restores it, or a person who can tell what is wrong."""
+    await _back_up(home, target, here)
+    (earlier,) = target.glob("copy-*")
+    _swap(target, old, new)
+    with pytest.raises(_PowerCutError):
+        await _back_up(home, target, here, _halting()[0])
+    assert list(target.glob("copy-*")) == [earlier]
+    await _back_up(home, target, here)
+    assert not earlier.exists()
+    assert len(list(target.glob("copy-*"))) == 1
+
+
 def _attachment(target: Path) -> Path:
     return next(file for file in (target / "files").glob("*/*"))
 
