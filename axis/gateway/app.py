@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,7 +57,9 @@ def _bytes(media_type: str, said: str) -> dict[int | str, dict[str, Any]]:
 
 _SEALED = _bytes(_XML, "As it was sealed.")
 _ORIGINAL = _bytes("application/octet-stream", "As it came from an older system.")
-_IN_DIALECT = _bytes(_XML, "As an older system reads it.") | {422: description.no("One of its files is not here.")}
+_IN_DIALECT = _bytes(_XML, "As an older system reads it.") | {
+    422: description.no("One of its files is not here, or damaged.")
+}
 _IN_DIALECT[200]["content"][RELATED] = _BINARY  # Where the dialect has files beside the message.
 
 
@@ -205,8 +207,8 @@ def _add_envelopes(app: FastAPI) -> None:
             "Content-Disposition": f'attachment; filename="{envelope.original}"',
             "X-Content-Type-Options": "nosniff",
         }
-        chunks = rooms.spool.stream(envelope.original, size=size)
-        return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+        chunks = outgoing.checked(rooms.spool, envelope.original, size)
+        return outgoing.Stream(chunks, media_type="application/octet-stream", headers=headers)
 
     @app.get("/v1/envelopes/{envelope_id}/edxml", response_class=Response, responses=_IN_DIALECT)
     async def read_in_dialect(
@@ -223,7 +225,7 @@ def _add_envelopes(app: FastAPI) -> None:
         words = DIALECTS[dialect] if dialect else outgoing.own_dialect(rooms, office)
         rendering = await outgoing.in_dialect(rooms, envelope, words)
         chunks = outgoing.whole(rendering, rooms.spool)
-        return StreamingResponse(chunks, media_type=rendering.media_type, headers=says_verified(envelope))
+        return outgoing.Stream(chunks, media_type=rendering.media_type, headers=says_verified(envelope))
 
     @app.get("/v1/envelopes/{envelope_id}/receipts", response_model=bodies.Receipts)
     async def read_receipts(envelope_id: EnvelopeId, rooms: Rooms, office: Office) -> dict[str, Any]:

@@ -160,6 +160,11 @@ def message_dead_lettered(*, queue: str, kind: str, digest: str) -> None:
     _log.error("message.dead_lettered", queue=queue, kind=kind, digest=digest)
 
 
+def file_damaged(*, sha256: str) -> None:
+    """A file in the spool is not what it was; whoever asked for it as part of a message got no whole one."""
+    _log.error("file.damaged", sha256=sha256)
+
+
 def registry_loaded(*, version: str, offices: int) -> None:
     """The roll of offices changed."""
     _log.info("registry.loaded", version=version, offices=offices)

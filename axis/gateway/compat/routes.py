@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -237,11 +237,9 @@ async def get_edoc(request: Request, rooms: Rooms, office: Caller, doc_id: DocId
     headers = says_verified(envelope)
     chunks = outgoing.whole(rendering, rooms.spool)
     if "application/json" in request.headers.get("accept", ""):
-        return StreamingResponse(
-            _in_json(_edoc(rooms, envelope), chunks), media_type="application/json", headers=headers
-        )
+        return outgoing.Stream(_in_json(_edoc(rooms, envelope), chunks), media_type="application/json", headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{doc_id}.edxml"'
-    return StreamingResponse(chunks, media_type=rendering.media_type, headers=headers)
+    return outgoing.Stream(chunks, media_type=rendering.media_type, headers=headers)
 
 
 def _edoc(rooms: AllRooms, envelope: EnvelopeRow) -> bodies.GivenEdoc:

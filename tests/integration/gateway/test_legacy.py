@@ -4,12 +4,13 @@ import asyncio
 import io
 import re
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import httpx
@@ -385,15 +386,94 @@ async def test_unknown_dialect_is_a_wrong_parameter(sender: httpx.AsyncClient, h
     assert (answer.status_code, answer.json()["code"]) == (400, "API.PARAMETER")
 
 
-async def test_lost_file_is_said_before_the_answer_begins(app: FastAPI, home: House) -> None:
+_Harm = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (Path.unlink, "ATT.MISSING"),
+        (lambda file: file.write_bytes(PDF[:1000]), "ATT.DIGEST"),
+        (lambda file: file.write_bytes(b""), "ATT.DIGEST"),
+        (lambda file: file.write_bytes(PDF + b"x"), "ATT.DIGEST"),
+    ],
+    ids=["gone", "cut short", "empty", "longer"],
+)
+async def test_lost_file_is_said_before_the_answer_begins(app: FastAPI, home: House, harm: _Harm, code: str) -> None:
     await home.bring(SENDER, PDF)
     said = await home.accept(home.seal(home.document(to=(COMMUNE,)), {"7.pdf": PDF}))
-    digest = sha256(PDF).hexdigest()
-    for path in home.spool._root.rglob(digest):  # type: ignore[union-attr]
-        path.unlink()
+    harm(_in_spool(home, PDF))
     async with _caller(app, home, COMMUNE) as commune:
         answer = await commune.get(f"/v1/envelopes/{said.envelope_id}/edxml")
-    assert answer.json()["code"] == "ATT.MISSING"
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert "7.pdf" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "size_bytes"),
+    [
+        ("/v1/envelopes/{}/edxml?dialect=sdk", "*/*", 4000),
+        ("/v1/envelopes/{}/edxml?dialect=swa", "*/*", 3_000_000),
+        ("/compat/v1/getEdoc?docId={}", "*/*", 4000),
+        ("/compat/v1/getEdoc?docId={}", "application/json", 3_000_000),
+    ],
+)
+async def test_message_with_a_file_that_holds_other_bytes_does_not_come_to_its_end(
+    url: str, home: House, logged: list[Any], path: str, media_type: str, size_bytes: int
+) -> None:
+    """Whoever reads it holds no digest of its files: what is whole is believed."""
+    file = Random(1).randbytes(size_bytes)
+    for content in (PDF, file):
+        await home.bring(SENDER, content)
+    said = await home.accept(home.seal(home.document(to=(COMMUNE,)), {"7.pdf": PDF, "8.pdf": file}))
+    is_whole, whole = await _came(url, home, path.format(said.envelope_id), media_type)
+    assert is_whole
+    _in_spool(home, file).write_bytes(file[:-1] + bytes([file[-1] ^ 1]))
+    is_whole, came = await _came(url, home, path.format(said.envelope_id), media_type)
+    assert not is_whole
+    assert whole.startswith(came)
+    assert [one for one in logged if one["log_level"] == "error"] == [
+        {"event": "file.damaged", "sha256": sha256(file).hexdigest(), "log_level": "error"}
+    ]
+
+
+@pytest.mark.parametrize("harm", [lambda octets: octets[:-1], lambda octets: octets[:-1] + b"x"])
+async def test_original_that_was_damaged_does_not_come_to_its_end(
+    sender: httpx.AsyncClient, url: str, home: House, harm: Callable[[bytes], bytes]
+) -> None:
+    octets = _written()
+    said = await _accepted(sender, octets)
+    path = f"/v1/envelopes/{said['envelope_id']}/original"
+    assert await _came(url, home, path) == (True, octets)
+    _in_spool(home, octets).write_bytes(harm(octets))
+    assert not (await _came(url, home, path))[0]
+
+
+def _in_spool(home: House, content: bytes) -> Path:
+    (file,) = home.spool._root.rglob(sha256(content).hexdigest())  # type: ignore[union-attr]
+    return file
+
+
+async def _came(url: str, home: House, path: str, media_type: str = "*/*") -> tuple[bool, bytes]:
+    """Read an answer; return whether it came to its end, and what came."""
+    token = seal.make_token(COMMUNE, home.province.signer(COMMUNE), AT)
+    shown = (
+        {"Authorization": f"Bearer {token}"}
+        if path.startswith("/v1")
+        else {"X-SystemId": COMMUNE, "X-SecretKey": token}
+    )
+    came = bytearray()
+    async with (
+        httpx.AsyncClient(base_url=url, headers=shown | {"Accept": media_type}) as client,
+        client.stream("GET", path) as answer,
+    ):
+        assert answer.status_code == 200
+        try:
+            async for piece in answer.aiter_raw():
+                came += piece
+        except httpx.RemoteProtocolError:
+            return False, bytes(came)
+    return True, bytes(came)
 
 
 async def test_axis_whose_certificate_has_ended_seals_nothing(sender: httpx.AsyncClient, home: House) -> None:
