@@ -54,9 +54,13 @@ _ALIKE: dict[int | str, dict[str, Any]] = {412: no("The version of the protocol 
 _BEGUN = _ALIKE | {
     409: no("Another upload of this file is at work."),
     413: no("It is too large."),
-    422: no("An empty file has another digest."),
+    422: no("It is empty, or has come whole, and has another digest."),
 }
-_TOLD: dict[int | str, dict[str, Any]] = {412: no("The version of the protocol is not spoken here.", is_shown=False)}
+_TOLD: dict[int | str, dict[str, Any]] = {
+    409: no("Another is just bringing its end.", is_shown=False),
+    412: no("The version of the protocol is not spoken here.", is_shown=False),
+    422: no("It has come whole, and has another digest: it is gone.", is_shown=False),
+}
 _TAKEN = _ALIKE | {460: no("The piece differs from its checksum.")}
 
 
@@ -177,7 +181,7 @@ async def _take_piece(upload: str, request: Request, rooms: AllRooms, office: st
         raise PermanentError("API.NOT_FOUND")
     if come != offset:
         raise refuse("API.OFFSET", str(come))
-    if come == length and await rooms.spool.unfinished(office, digest) is None:
+    if come == length:
         return _answer(204, {"Upload-Offset": str(length)})  # It is complete, and nothing can follow.
     pieces = _whatever_comes(request) if checksum is None else _compared(request, checksum)
     try:
@@ -210,11 +214,22 @@ async def _append(
 
 
 async def _come(rooms: AllRooms, office: str, digest: str, length: int) -> int | None:
-    """Return how much of a file has come from an office; None if no upload of it was begun."""
+    """Return how much of a file has come from an office; None if no upload of it was begun.
+
+    An upload of which all has come, and which could not get its place then, gets it now: a client that is told that the
+    last byte is here sends nothing more.
+
+    Raises:
+        Refusal: API.OFFSET, somebody else is just doing that; ATT.DIGEST
+        TransientError: SYS.LEDGER, SYS.SPOOL
+    """
     there = await rooms.spool.exists(digest)
     if there == length and await rooms.ledger.may_read(office, digest):
         return there
-    return await rooms.spool.unfinished(office, digest)
+    if length > rooms.attachment_bytes:  # The length is a part of the name: whoever asks may put any there.
+        return None
+    come = await rooms.spool.unfinished(office, digest)
+    return come if come != length else await _append(rooms, office, digest, come, length, _nothing())
 
 
 async def _nothing() -> AsyncIterator[bytes]:

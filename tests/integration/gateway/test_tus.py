@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -111,6 +111,56 @@ async def test_piece_that_differs_from_its_checksum_is_taken_back(sender: httpx.
     await _refused(await sender.delete(PLACE, headers=RESUMABLE), 403, "MSG.NOT_ALLOWED")
     again = await sender.patch(PLACE, content=b"", headers=PIECE | {"Upload-Offset": str(len(FILE))})
     assert again.status_code == 204
+
+
+async def test_length_that_is_in_the_name_alone_is_bounded_too(sender: httpx.AsyncClient, home: House) -> None:
+    """An upload that was begun as a small one is none of a large one."""
+    large = bytes(MOST_BYTES + 1)
+    digest = sha256(large).hexdigest()
+    place = f"/v1/tus/{digest}-{len(large)}"
+    await sender.post("/v1/tus", headers=_created(digest, 1))
+    await _refused(
+        await sender.patch(place, content=large, headers=PIECE | {"Upload-Offset": "0"}), 404, "API.NOT_FOUND"
+    )
+    assert (await sender.head(place, headers=RESUMABLE)).status_code == 404
+    assert await home.spool.exists(digest) is None
+    assert await home.spool.unfinished(SENDER, digest) == 0
+
+
+@pytest.mark.parametrize("how", ["HEAD", "POST", "PATCH"])
+async def test_upload_that_has_come_whole_but_got_no_place_gets_it_when_it_is_asked_for(
+    sender: httpx.AsyncClient, home: House, how: str
+) -> None:
+    """Whoever is told that all of it is here brings nothing more."""
+    in_the_way = home.spool._root / "sha256" / DIGEST[:2] / DIGEST  # type: ignore[operator]
+    last = PIECE | {"Upload-Offset": str(len(FILE))}
+    asks: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+        "HEAD": lambda: sender.head(PLACE, headers=RESUMABLE),
+        "POST": lambda: sender.post("/v1/tus", headers=_created()),
+        "PATCH": lambda: sender.patch(PLACE, content=b"", headers=last),
+    }
+    ask = asks[how]
+    await sender.post("/v1/tus", headers=_created())
+    in_the_way.mkdir(parents=True)
+    await _refused(await sender.patch(PLACE, content=FILE, headers=PIECE | {"Upload-Offset": "0"}), 503, "SYS.SPOOL")
+    assert (await ask()).status_code == 503
+    in_the_way.rmdir()
+    assert (await ask()).is_success
+    assert await home.spool.exists(DIGEST) == len(FILE)
+    assert (await sender.head(PLACE, headers=RESUMABLE)).headers["Upload-Offset"] == str(len(FILE))
+    await home.accept(home.seal(home.document(), {"125.pdf": FILE}))
+
+
+async def test_upload_that_has_come_whole_and_is_another_file_is_begun_again(
+    sender: httpx.AsyncClient, home: House
+) -> None:
+    """The process died before it could compare it."""
+    home.spool._part(SENDER, DIGEST).write_bytes(bytes(len(FILE)))
+    assert (await sender.head(PLACE, headers=RESUMABLE)).status_code == 422
+    assert (await sender.head(PLACE, headers=RESUMABLE)).status_code == 404
+    await sender.post("/v1/tus", headers=_created())
+    brought = await sender.patch(PLACE, content=FILE, headers=PIECE | {"Upload-Offset": "0"})
+    assert (brought.status_code, await home.spool.exists(DIGEST)) == (204, len(FILE))
 
 
 async def test_other_methods_by_their_names(sender: httpx.AsyncClient) -> None:
