@@ -6,6 +6,7 @@ the event stands that put it on record.
 Spec: docs/protocol/gateway.md 12; docs/adr/0019, docs/adr/0034.
 """
 
+import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from axis.ledger import Stretch
 
 router = APIRouter()
 
+_LOOKING_S = 2.0  # Through what concerns others; then the answer is how far that was.
 _FACTS = ("cursor", "event", "at", "envelope_id", "originator", "document_id", "addressee")
 # Of what is kept with an event; who replayed it is nobody's business.
 _SHOWN = ("attempt", "digest", "state", "code", "verified")
@@ -137,15 +139,20 @@ async def read_receipts(
 
 
 async def _news(request: Request, rooms: AllRooms, office: str, after: str, limit: int, wait: int) -> Stretch:
-    """Return the next stretch that holds anything; an empty one only at the end of the feed."""
+    """Return the next stretch that holds anything; an empty one at the end of the feed, or as far as it was read in a while.
+
+    What others do may be far more than what concerns an office: a caller that has no answer for long asks again, and would
+    be looked for twice.
+    """
     place = await rooms.ledger.feed_place(after, clock.now())
     latest = Stretch((), place, after, is_end=False)
 
     async def look() -> Stretch | None:
         nonlocal latest
+        until = time.monotonic() + _LOOKING_S
         while True:
             latest = await rooms.ledger.events_for(office, latest.until, limit, now=clock.now())
-            if latest.rows:
+            if latest.rows or (not latest.is_end and time.monotonic() >= until):
                 return latest
             if latest.is_end:
                 return None

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from axis.edxml import Organization
+from axis.gateway import feed as served
 from axis.ledger import BEGINNING, feed
 from axis.ledger import tables as t
 from axis.ledger.backup import resume
@@ -71,7 +73,7 @@ async def test_feed_is_read_on_from_a_cursor_and_again_from_any_place(app: FastA
 async def test_an_office_with_little_news_is_not_sent_back_empty(
     app: FastAPI, home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One look goes over a bounded stretch; an answer is empty only at the end."""
+    """One look goes over a bounded stretch, and is followed by others."""
     monkeypatch.setattr(feed, "STRETCH", 4)
     for _ in range(3):
         await _registered(home, to=(OTHER,))
@@ -81,6 +83,34 @@ async def test_an_office_with_little_news_is_not_sent_back_empty(
         assert [one["event"] for one in found["events"]] == ["delivery.attempted", "receipt.delivered"]
         rest = await _read(commune, after=found["cursor"], limit=2)
         assert [one["event"] for one in rest["events"]] == ["receipt.registered"]
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/receipts"])
+@pytest.mark.parametrize("wait", [0, 20])
+async def test_an_answer_says_how_far_it_came_where_looking_takes_long(
+    app: FastAPI, home: House, monkeypatch: pytest.MonkeyPatch, path: str, wait: int
+) -> None:
+    """No caller waits for all that has happened to others; it goes on from there, and misses nothing."""
+    monkeypatch.setattr(feed, "STRETCH", 4)
+    monkeypatch.setattr(served, "_LOOKING_S", 0.0)
+    for _ in range(3):
+        await _registered(home)
+    theirs = home.document(to=(COMMUNE,), originator=Organization(OTHER), document_id=f"{OTHER},2026/08/25,1/A")
+    await home.accept(home.seal(theirs, by=OTHER), by=OTHER)
+    found: list[dict[str, Any]] = []
+    empty, cursor = 0, ""
+    async with caller(app, home, OTHER) as reader:
+        while not found:
+            said = (await reader.get(path, params={"after": cursor, "wait": wait})).json()
+            found = said[path.rpartition("/")[2]]
+            assert found or (said["more"] and said["cursor"] != cursor)
+            empty, cursor = empty + (not found), said["cursor"]
+        said = (await reader.get(path, params={"after": cursor})).json()
+    assert empty > 1
+    assert [one.get("event", one.get("level")) for one in found] == [
+        "envelope.accepted" if path == "/v1/events" else "accepted"
+    ]
+    assert not said["more"]
 
 
 async def test_who_waits_for_events_is_told(app: FastAPI, home: House) -> None:
