@@ -346,17 +346,18 @@ class Broker:
         return found
 
     async def take_out(
-        self, queue: str, is_meant: Callable[[Incoming], bool], *, exchange: str, routing_key: str, most: int
+        self, queue: str, take: Callable[[Incoming], Awaitable[bool]], *, exchange: str, routing_key: str, most: int
     ) -> list[Incoming]:
         """Take some messages out of a queue, wherever in it they wait, and return them.
 
-        The queue is led round once: each message that is not meant is published behind the others before it is
-        acked in front, so that it is there twice before it is there once. What a reader has been handed cannot be
-        reached.
+        The queue is led round once: each message that is not taken is published behind the others before it is
+        acked in front, so that it is there twice before it is there once. One that is taken is acked when whoever
+        takes it has said so: until then it would come back, as handed out before. What a reader has been handed
+        cannot be reached.
 
         Args:
             queue: Must exist.
-            is_meant: Whether a message is to be taken out.
+            take: Whether a message is taken out; whoever takes it has it on record by then.
             exchange: Through which the others come back,
             routing_key: and with which key.
             most: A queue that is longer stays as it is.
@@ -377,7 +378,7 @@ class Broker:
                     if not isinstance(message.delivery, spec.Basic.GetOk):
                         break  # A reader was faster.
                     (incoming,) = await _unpacked([message])
-                    if is_meant(incoming):
+                    if await take(incoming):
                         taken.append(incoming)
                     else:
                         # What begins with x- the broker has written: it begins anew.

@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from axis import seal
 from axis.broker import Broker, Incoming, topology
@@ -218,46 +219,33 @@ class Orders:
         # One that was queued a moment ago may have been published since. Of one that was published more than once, a copy may
         # have been taken that nobody has answered.
         once = [row for row in left if State(row.state) in (State.QUEUED, State.SENT) and row.attempts <= 1]
-        lanes = {(row.addressee, topology.is_urgent(row.priority)) for row in once}
-        found = await self._taken_out(lanes, {row.envelope_id for row in once})
-        for row in once:
-            if (row.addressee, row.envelope_id) in found:
-                await take(row, removed=True)
+        await self._take_out(once, partial(take, removed=True))
 
-    async def _taken_out(self, lanes: Collection[tuple[str, bool]], envelopes: Collection[str]) -> set[tuple[str, str]]:
-        """Take the first messages of some envelopes out of inboxes where no reader has had them.
+    async def _take_out(self, rows: Sequence[DeliveryRow], take: Callable[[DeliveryRow], Awaitable[bool]]) -> None:
+        """Take the first messages of some deliveries out of inboxes where no reader has had them.
 
         Args:
-            lanes: Office, and whether its inbox for urgent envelopes is meant.
-            envelopes: Their ids.
-
-        Returns:
-            Office and envelope of what was there.
+            rows: The deliveries.
+            take: Puts on record that one is taken back; its message stays where that was not done.
         """
-
-        def is_meant(message: Incoming) -> bool:
-            headers = message.headers
-            is_first = message.type == "envelope" and headers.get("attempt") == 1
-            return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
-
-        found: set[tuple[str, str]] = set()
+        lanes: dict[tuple[str, bool], dict[str, DeliveryRow]] = defaultdict(dict)
+        for row in rows:
+            lanes[row.addressee, topology.is_urgent(row.priority)][row.envelope_id] = row
         if lanes:
             # An attempt is on record before it is made: it may be on its way to an inbox that would be found empty.
             await self.left()
         depths = await self.broker.depths([topology.inbox(*lane) for lane in lanes])
-        for office, urgent in lanes:
+        for (office, urgent), waiting in lanes.items():
             if not depths.get(topology.inbox(office, urgent)):
                 continue
             taken = await self.broker.take_out(
                 topology.inbox(office, urgent),
-                is_meant,
+                partial(_take_if_untouched, waiting, take),
                 exchange=topology.DELIVER,
                 routing_key=topology.deliver_key(office, urgent),
                 most=_LONGEST_INBOX,
             )
-            found |= {(office, str(message.headers["envelope-id"])) for message in taken}
             events.inbox_searched(office=office, taken_out=len(taken))
-        return found
 
     async def _end(self, link: DueLink, now: datetime) -> None:
         row = await self.ledger.delivery(link.envelope_id, link.addressee)
@@ -269,6 +257,16 @@ class Orders:
             row = await self.ledger.delivery(link.envelope_id, link.deliver_to)
             if row is not None:
                 await self.answers.refuse_order(row, now, code=code, detail=link.document_id)
+
+
+async def _take_if_untouched(
+    waiting: Mapping[str, DeliveryRow], take: Callable[[DeliveryRow], Awaitable[bool]], message: Incoming
+) -> bool:
+    """Take a delivery back whose first message this is, as it was published; by envelope id, those that are meant."""
+    headers = message.headers
+    row = waiting.get(str(headers.get("envelope-id")))
+    is_first = message.type == "envelope" and headers.get("attempt") == 1
+    return row is not None and is_first and not message.was_handed_out and await take(row)
 
 
 def _decided_with(link: DueLink) -> tuple[str, ...]:

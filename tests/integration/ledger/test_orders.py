@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from axis import audit
-from axis.broker import Broker, topology
+from axis.broker import Broker, Incoming, topology
 from axis.deadlines import Deadlines
+from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Business, BusinessType, Document, Organization, Replacement, ResponseFor, Status
@@ -71,6 +72,10 @@ async def waiting(pipes: Broker, office: str = COMMUNE) -> int:
     return await pipes.depth(topology.inbox(office))
 
 
+async def everything(_: Incoming) -> bool:
+    return True
+
+
 # --- before delivery ----------------------------------------------------------------
 
 
@@ -104,7 +109,7 @@ async def test_recall_takes_the_message_out_of_the_inbox_and_leaves_the_others_i
     await orders.go_round()
     assert await stands(home, ids[1]) == ("recalled", "ORD.TAKEN_BACK")
     taken = await pipes.take_out(
-        topology.inbox(COMMUNE), lambda _: True, exchange=topology.DELIVER, routing_key=COMMUNE, most=100
+        topology.inbox(COMMUNE), everything, exchange=topology.DELIVER, routing_key=COMMUNE, most=100
     )
     assert [one.headers["envelope-id"] for one in taken] == [ids[0], ids[2]]
     assert [one.type for one in taken] == ["envelope", "envelope"]
@@ -143,9 +148,7 @@ async def test_recall_of_what_a_reader_holds_is_let_go_to_it(
     document = home.document()
     envelope_id = await accept(home, document)
     await outbound.go_round()
-    await pipes.take_out(
-        topology.inbox(COMMUNE), lambda _: True, exchange=topology.DELIVER, routing_key=COMMUNE, most=100
-    )
+    await pipes.take_out(topology.inbox(COMMUNE), everything, exchange=topology.DELIVER, routing_key=COMMUNE, most=100)
     order_id = await accept(home, recall(home, document))
     await orders.go_round()
     assert await stands(home, envelope_id) == ("sent", None)
@@ -234,7 +237,7 @@ async def test_long_inbox_is_left_alone(home: House, outbound: Outbound, pipes: 
     await accept(home, home.document())
     await outbound.go_round()
     assert not await pipes.take_out(
-        topology.inbox(COMMUNE), lambda _: True, exchange=topology.DELIVER, routing_key=COMMUNE, most=0
+        topology.inbox(COMMUNE), everything, exchange=topology.DELIVER, routing_key=COMMUNE, most=0
     )
     assert await waiting(pipes) == 1
 
@@ -394,6 +397,89 @@ async def test_who_has_claimed_a_part_of_a_replacement_decides_on_all_of_it(home
     await orders._judge([link], home.at)
     assert (await stands(home, here_id))[0] == "queued"
     assert await stands(home, new_id) == ("queued", "ORD.WAITS")
+
+
+async def test_replacement_takes_nothing_out_of_an_inbox_but_what_it_replaces_there(
+    home: House, orders: Orders, outbound: Outbound, pipes: Broker
+) -> None:
+    both = (COMMUNE, OTHER)
+    first, second = home.document(to=both), home.document(to=both)
+    first_id, second_id = await accept(home, first), await accept(home, second)
+    await outbound.go_round()
+    await accept(home, replacement(home, (first, (COMMUNE,)), (second, (OTHER,)), to=both))
+    await orders.go_round()
+    stand = {(one, office): (await stands(home, one, office))[0] for one in (first_id, second_id) for office in both}
+    assert stand == {
+        (first_id, COMMUNE): "recalled",
+        (first_id, OTHER): "sent",
+        (second_id, COMMUNE): "sent",
+        (second_id, OTHER): "recalled",
+    }
+    for office, left in ((COMMUNE, second_id), (OTHER, first_id)):
+        taken = await pipes.take_out(
+            topology.inbox(office), everything, exchange=topology.DELIVER, routing_key=office, most=100
+        )
+        assert [one.headers["envelope-id"] for one in taken] == [left]
+
+
+@pytest.mark.parametrize("fails_at", [COMMUNE, OTHER])
+async def test_what_was_taken_out_before_the_line_broke_is_on_record(
+    home: House, orders: Orders, outbound: Outbound, pipes: Broker, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    both = (COMMUNE, OTHER)
+    document = home.document(to=both)
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    behind = await accept(home, home.document(to=both))
+    await outbound.go_round()
+    await accept(home, recall(home, document, to=both))
+    plain, broken = Broker.publish, True
+
+    async def publish(self: Broker, exchange: str, routing_key: str, *args: Any, **named: Any) -> None:
+        if routing_key == fails_at and broken:  # While what is behind is led round.
+            raise TransientError("SYS.BROKER")
+        await plain(self, exchange, routing_key, *args, **named)
+
+    monkeypatch.setattr(Broker, "publish", publish)
+    with contextlib.suppress(TransientError):
+        await orders.go_round()
+    broken = False
+    home.pass_time(timedelta(minutes=1))
+    await orders.go_round()
+    for office in both:
+        taken = await pipes.take_out(
+            topology.inbox(office), everything, exchange=topology.DELIVER, routing_key=office, most=100
+        )
+        assert [one.headers["envelope-id"] for one in taken] == [behind]
+        assert await stands(home, envelope_id, office) == ("recalled", "ORD.TAKEN_BACK")
+        assert (await receipts_of(home, envelope_id)).count(("recalled", office, "ORD.TAKEN_BACK")) == 1
+
+
+async def test_message_whose_taking_back_could_not_be_recorded_stays_in_the_inbox(
+    home: House, orders: Orders, outbound: Outbound, pipes: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await outbound.go_round()
+    order_id = await accept(home, recall(home, document))
+    plain = Answers.take_back
+
+    async def fail(self: Answers, *args: Any, removed: bool, **named: Any) -> bool:
+        if removed:
+            raise TransientError("SYS.LEDGER")
+        return await plain(self, *args, removed=removed, **named)
+
+    with monkeypatch.context() as patched, pytest.raises(TransientError):
+        patched.setattr(Answers, "take_back", fail)
+        await orders.go_round()
+    assert await stands(home, envelope_id) == ("sent", None)
+    assert await waiting(pipes) == 1
+    # It was handed out meanwhile, for all that the broker tells: its addressee answers for it.
+    home.pass_time(timedelta(minutes=1))
+    await orders.go_round()
+    assert await stands(home, envelope_id) == ("sent", None)
+    assert await stands(home, order_id) == ("queued", None)
+    assert await waiting(pipes) == 1
 
 
 async def test_replacement_that_was_recalled_replaces_nothing(home: House, orders: Orders) -> None:
