@@ -3,7 +3,8 @@
 Envelopes go to intake, receipts to dispatch, heartbeats to the lanes, and what
 the broker gave up to the ledger. A message is acked when the room has
 committed, never before; when a room cannot commit now, the message waits here,
-unacknowledged, so that an outage of the ledger uses up no redeliveries.
+unacknowledged, so that an outage of the ledger uses up no redeliveries. One
+that the room cannot take while it takes others goes behind them.
 
 Who speaks is the office whose exchange the message was published to: its user
 alone may write there. No header and no field of the message can change that.
@@ -11,7 +12,9 @@ alone may write there. No header and no field of the message can change that.
 
 import asyncio
 import contextlib
+import itertools
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,8 +32,9 @@ from axis.telemetry import events, metrics
 _PAUSE_MOST_S = 10.0
 _BEFORE_GIVING_BACK_S = 1.0  # So that the delivery limit is not used up in one breath.
 _KEYS = {queue: key for key, queue in topology.OFFICE_KEYS.items()}
-# What cannot be settled now about one message, while others can be: it must not hold them up.
-_ABOUT_THE_MESSAGE = frozenset({"KEY.REVOCATION_UNKNOWN"})
+# After how many tries what cannot be settled now may be about one message alone, though no other has shown it: it must not
+# hold others up. One file may be unreadable, as all of them are while the spool is away: then the queue goes round, slowly.
+_TRIES = {"KEY.REVOCATION_UNKNOWN": 1, "SYS.SPOOL": 4}
 _LATER_AT_ONCE = 8  # Of what stands behind: the others have several times as much.
 _BEAT_MOST_BYTES = 4096
 _TEXT_MOST = 100  # Of what an office says about itself.
@@ -77,21 +81,30 @@ class Router:
     ) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
         async def take(messages: Sequence[Incoming]) -> None:
             # Together, so that they share a commit; each settles its own fate, so none fails the batch.
-            await asyncio.gather(*(self._until_committed(queue, room, message) for message in messages))
+            works = asyncio.Event()
+            await asyncio.gather(*(self._until_committed(queue, room, message, works) for message in messages))
 
         return take
 
     async def _until_committed(
-        self, queue: str, room: Callable[[Incoming], Awaitable[None]], message: Incoming
+        self, queue: str, room: Callable[[Incoming], Awaitable[None]], message: Incoming, works: asyncio.Event
     ) -> None:
-        """Give a message to its room until the room has it on record."""
+        """Give a message to its room until the room has it on record, or it is put behind those that the room can take.
+
+        Args:
+            queue: From which it came.
+            room: Takes it.
+            message: The message.
+            works: Set once the room has taken one of the same batch: what it cannot take now is no outage.
+        """
         pause_s = 0.5
-        while True:
+        for tries in itertools.count(1):
             try:
                 await room(message)
             except TransientError as error:
                 events.room_unavailable(room="router", code=error.code, retry_s=pause_s)
-                if error.code in _ABOUT_THE_MESSAGE and await self._put_off(queue, message):
+                is_alone = works.is_set() or tries >= _TRIES.get(error.code, math.inf)
+                if is_alone and await self._put_off(queue, message):
                     return
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
@@ -101,6 +114,7 @@ class Router:
                 message.give_back()
                 return
             else:
+                works.set()
                 return
 
     async def _put_off(self, queue: str, message: Incoming) -> bool:

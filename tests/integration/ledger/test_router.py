@@ -129,6 +129,61 @@ async def test_message_that_cannot_be_judged_now_holds_up_nobody(home: House, ra
         assert await pipes.depth(topology.RECEIPTS) == 0
 
 
+async def test_message_whose_file_cannot_be_read_holds_up_nobody(
+    home: House, rabbitmq: PrivateNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, taken = f"H56.{uuid4().hex[:8]}", set[bytes]()
+    monkeypatch.setattr("axis.router._TRIES", {"SYS.SPOOL": 2}, raising=False)
+
+    async def room(message: Incoming) -> None:
+        if topology.office_of(message.exchange) != office:
+            return
+        if message.body == b"unreadable" and len(taken) < 2:
+            raise TransientError("SYS.SPOOL")
+        taken.add(message.body)
+
+    async with Broker.connect(rabbitmq.url, name="test") as pipes:
+        await pipes.declare(topology.province([office]))
+        for body in (b"unreadable", b"1", b"2"):
+            await pipes.publish(topology.office_exchange(office), "receipt", body, type="receipt")
+        take = _router(home, pipes)._batch_for(topology.RECEIPTS, room)
+        consumer = await pipes.consume_batches(topology.RECEIPTS, take, max_batch=1, prefetch=1)
+        async with asyncio.timeout(_SOON_S):
+            while len(taken) < 3:  # noqa: ASYNC110 - It rings no bell.
+                await asyncio.sleep(0.05)
+        await consumer.stop()
+        assert await pipes.depth(topology.RECEIPTS) == 0
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["another was taken", "outage"])
+async def test_message_that_fails_goes_behind_only_if_its_room_works(
+    home: House, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    tried, put = 0, list[bytes]()
+    tried_often = asyncio.Event()
+
+    async def room(message: Incoming) -> None:
+        nonlocal tried
+        if works and message.body == b"good":
+            return
+        tried += 1
+        if tried >= 6:
+            tried_often.set()
+        raise TransientError("SYS.LEDGER")
+
+    async def note(self: Router, queue: str, message: Incoming) -> bool:
+        put.append(message.body)
+        return True
+
+    monkeypatch.setattr(Router, "_put", note)
+    take = _router(home)._batch_for(topology.RECEIPTS, room)
+    batch = asyncio.ensure_future(take([_beat(OTHER, b"bad"), _beat(OTHER, b"good")]))
+    async with asyncio.timeout(_SOON_S):
+        await asyncio.wait([batch, asyncio.create_task(tried_often.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert (batch.done(), put) == ((True, [b"bad"]) if works else (False, []))
+    batch.cancel()
+
+
 class _Intake:
     """Notes what is handed in; what is beyond an office's turn is judged no sooner than what another has handed in."""
 
