@@ -30,6 +30,7 @@ from axis.registry import Registry, Standing
 from axis.routing import Held, heirs_of, require_heir
 
 _BY_THE_ROLL = "roll"  # Who has decided, where no person has.
+_AT_ONCE = 8  # Handed on side by side: an office may leave years of mail, and others' is not to wait for it.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,8 @@ class Succession:
                 await self.ledger.release(code, now)
             elif office.heirs:
                 rows = await self.ledger.held(code)
-                await asyncio.gather(*(self._hand_on(row, roll, now) for row in rows))
+                for at in range(0, len(rows), _AT_ONCE):
+                    await asyncio.gather(*(self._hand_on(row, roll, now) for row in rows[at : at + _AT_ONCE]))
         return False
 
     async def _hand_on(self, row: DeliveryRow, roll: Registry, now: datetime) -> None:
@@ -98,8 +100,8 @@ class Succession:
 
     async def _done_with(self, row: DeliveryRow, heirs: Collection[str]) -> list[DeliveryRow]:
         """Return the deliveries of the same envelope to heirs that have ended without it: they get it no second time."""
-        others = await self.ledger.deliveries_of(row.envelope_id)
-        return [one for one in others if one.addressee in heirs and one.state in WITHOUT_IT]
+        theirs = await self.ledger.deliveries_of(row.envelope_id, to=heirs)
+        return [one for one in theirs if one.state in WITHOUT_IT]
 
 
 def held_of(row: DeliveryRow) -> Held:

@@ -509,9 +509,12 @@ class Ledger:
         """Return the delivery of an envelope to an office."""
         return await self._database.read(lambda c: deliveries.one(c, envelope_id, addressee))
 
-    async def deliveries_of(self, envelope_id: str) -> list[DeliveryRow]:
-        """Return every delivery of an envelope."""
-        return await self._database.read(lambda c: deliveries.rows(c, t.deliveries.c.envelope_id == envelope_id))
+    async def deliveries_of(self, envelope_id: str, *, to: Collection[str] | None = None) -> list[DeliveryRow]:
+        """Return every delivery of an envelope, or those to some offices: a circular has thousands."""
+        where = [t.deliveries.c.envelope_id == envelope_id]
+        if to is not None:
+            where.append(t.deliveries.c.addressee.in_(to))
+        return await self._database.read(lambda c: deliveries.rows(c, *where))
 
     async def deliveries_in(self, *states: str, limit: int | None = None) -> list[DeliveryRow]:
         """Return the deliveries in some states; all deliveries if none is named."""

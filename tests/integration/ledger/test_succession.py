@@ -8,6 +8,7 @@ import pytest
 
 from axis import audit, receipts
 from axis.dispatch.orders import Orders
+from axis.dispatch.succession import Succession
 from axis.edxml import Business, BusinessType, Document, Organization, Priority, ResponseFor, Status
 from axis.edxml.model import Update
 from axis.errors import Refusal
@@ -285,6 +286,24 @@ async def test_roll_that_has_come_to_forward_decides(home: House) -> None:
     event = next(one for one in await home.ledger.events_of(envelope_id) if one["event"] == "receipt.forwarded")
     assert event["detail"]["by"] == "roll"
     await require_sound(home)
+
+
+async def test_heirs_get_much_that_was_held_a_few_at_a_time(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [(await send(home))[0] for _ in range(20)]
+    home.roll = holding(home, after_closing=AfterClosing.FORWARD, forward_to=(OTHER,))
+    running, most, plain = 0, 0, Succession._hand_on
+
+    async def count(self: Succession, *args: Any) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await plain(self, *args)
+        running -= 1
+
+    monkeypatch.setattr(Succession, "_hand_on", count)
+    await home.succession.go_round()
+    assert most == 8
+    assert [(await stand(home, one))[GONE][0] for one in sent] == ["forwarded"] * 20
 
 
 # --- orders -----------------------------------------------------------------------------------
