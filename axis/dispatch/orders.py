@@ -134,8 +134,7 @@ class Orders:
                 await self.ledger.settle_links([link], _about(copies), (), now)
                 continue
             for row in await self._spoken_of(link, own):
-                await self._move(row, link, now)
-            await self.ledger.settle_links([link], _about(copies), {link.originator}, now)
+                await self._move(row, link, _about(copies), now)
 
     async def _spoken_of(self, link: DueLink, own: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
         """Return the deliveries that a status is about: an answer is about the order, and names its document."""
@@ -145,12 +144,12 @@ class Orders:
         orders = await self.ledger.orders_about({row.envelope_id for row in own}, line)
         return (_answered_for(orders, link.addressee, line) or own)[-1:]
 
-    async def _move(self, row: DeliveryRow, link: DueLink, now: datetime) -> None:
+    async def _move(self, row: DeliveryRow, link: DueLink, about: Mapping[str, str], now: datetime) -> None:
         code = link.status_code or ""
         while True:
             moves = business.follows(row.business, code, is_order=business.is_order(row))
             clocks = self.answers.clocks_after(row, code, now) if moves else None
-            if await self.ledger.take_status(row, code, clocks, by=link.envelope_id, at=now):
+            if await self.ledger.take_status(row, link, clocks, about=about, at=now):
                 return
             again = await self.ledger.delivery(row.envelope_id, row.addressee)
             if again is None:

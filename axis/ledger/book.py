@@ -285,10 +285,10 @@ class Ledger:
         return await self._database.read(lambda c: links.orders_about(c, about, addressees))
 
     async def take_status(
-        self, row: DeliveryRow, status_code: str, clocks: Clocks | None, *, by: str, at: datetime
+        self, row: DeliveryRow, link: DueLink, clocks: Clocks | None, *, about: Mapping[str, str], at: datetime
     ) -> bool:
-        """Write down that a status message spoke of a delivery; False if the delivery has moved meanwhile."""
-        return await self._database.write(lambda c: links.take_status(c, row, status_code, clocks, by=by, at=at))
+        """Write down what a status message says of a delivery, and settle its link; False if that has moved meanwhile."""
+        return await self._database.write(lambda c: links.take_status(c, row, link, clocks, about=about, at=at))
 
     async def family(self, envelope_id: str) -> list[Relation]:
         """Return which envelopes speak of which in the family of one."""

@@ -145,19 +145,34 @@ def ordered(connection: sa.Connection, document_ids: Collection[str]) -> set[tup
 
 
 def take_status(
-    connection: sa.Connection, row: DeliveryRow, status_code: str, clocks: Clocks | None, *, by: str, at: datetime
+    connection: sa.Connection,
+    row: DeliveryRow,
+    link: DueLink,
+    clocks: Clocks | None,
+    *,
+    about: Mapping[str, str],
+    at: datetime,
 ) -> bool:
-    """Write down that a status message spoke of a delivery, and what it moves; False if that has moved meanwhile.
+    """Write down that a status message spoke of a delivery, and what it moves, and settle its link.
+
+    Nothing is written where the link has been settled meanwhile: a claim runs out while its process lives.
 
     Args:
         connection: In a transaction.
         row: The delivery as it was seen.
-        status_code: What the message says.
+        link: What the message says.
         clocks: Those of the addressee from now on, where it is to stand as `business`; None: it is late, and only
             written down.
-        by: The envelope of the message.
+        about: As in `settle`.
         at: Now.
+
+    Returns:
+        False if the delivery has moved meanwhile.
     """
+    status_code = link.status_code or ""
+    is_open = sa.update(t.links).where(_this(link), _k.due_at.is_not(None)).values(due_at=_k.due_at)
+    if not connection.execute(is_open).rowcount:
+        return True
     if clocks is not None:
         unmoved = (_d[name].is_not_distinct_from(getattr(row, name)) for name in ("business", *CLOCKS))
         moved = {name: getattr(clocks, name) for name in CLOCKS}
@@ -168,13 +183,14 @@ def take_status(
         )
         if not changed.rowcount:
             return False
-    detail = {"status": status_code, "by": by}
+    detail = {"status": status_code, "by": link.envelope_id}
     event = "status.late" if clocks is None else "status.taken"
     insert(
         connection,
         t.events,
         [{"envelope_id": row.envelope_id, "addressee": row.addressee, "event": event, "at": at, "detail": detail}],
     )
+    settle(connection, [link], about, {link.originator}, at)
     return True
 
 

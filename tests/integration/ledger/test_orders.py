@@ -665,6 +665,19 @@ async def test_status_message_moves_what_is_known_of_the_work(home: House, order
     ]  # fmt: skip
 
 
+async def test_status_whose_claim_ran_out_counts_once(home: House, orders: Orders) -> None:
+    document = home.document()
+    envelope_id = await accept(home, document)
+    await accept(home, status(home, document, "03"), by=COMMUNE)
+    first = await home.ledger.links_due(home.at, 1)
+    home.pass_time(timedelta(seconds=31))
+    second = await home.ledger.links_due(home.at, 1)
+    await orders._judge(second, home.at)
+    await orders._judge(first, home.at)
+    happened = [one["event"] for one in await home.ledger.events_of(envelope_id)]
+    assert [one for one in happened if one.startswith("status")] == ["status.taken"]
+
+
 async def test_status_message_stops_the_clocks_as_a_receipt_does(
     home: House, orders: Orders, outbound: Outbound
 ) -> None:
