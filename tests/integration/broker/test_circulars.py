@@ -11,7 +11,7 @@ import pytest
 
 from axis.broker import Broker, Incoming, PrivateNode, topology
 from axis.dispatch.outbound import _CIRCULAR, Outbound
-from axis.ledger import Attempt
+from axis.ledger import Attempt, Numbered
 from tests.province import AT
 
 _SOON_S = 30.0
@@ -25,8 +25,9 @@ class _Book:
     goes_again: list[int]  # It may be in its inbox.
     were_none: list[int]
 
-    async def put_back(self, ids: Sequence[int], *_more: object) -> None:
-        self.goes_again.extend(ids)
+    async def put_back(self, attempts: Sequence[Numbered], *_more: object) -> int:
+        self.goes_again.extend(number for number, _ in attempts)
+        return len(attempts)
 
     async def unmake(self, attempts: Sequence[Attempt], *_more: object) -> None:
         self.were_none.extend(one.delivery_id for one in attempts)

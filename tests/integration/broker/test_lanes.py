@@ -13,7 +13,7 @@ import pytest
 from axis import Document, Draft, Office, OfficeSettings, Organization, Priority, Registered, clock, edxml, seal
 from axis.broker import Broker, Incoming, Packed, PrivateNode, topology
 from axis.dispatch.outbound import Outbound
-from axis.ledger import Attempt, DeliveryRow
+from axis.ledger import Attempt, DeliveryRow, Numbered
 from axis.seal import pki
 from tests.province import AT
 
@@ -210,16 +210,17 @@ class _Book:
         self.waits_on: list[int] = []
         self.goes_again: list[int] = []
 
-    async def extend_wait(self, ids: Sequence[int], _next_at: object) -> None:
-        self.waits_on += ids
+    async def extend_wait(self, attempts: Sequence[Numbered], _next_at: object) -> None:
+        self.waits_on += [number for number, _ in attempts]
 
-    async def put_back(self, ids: Sequence[int], *_more: object) -> None:
-        self.goes_again += ids
+    async def put_back(self, attempts: Sequence[Numbered], *_more: object) -> int:
+        self.goes_again += [number for number, _ in attempts]
+        return len(attempts)
 
 
 def _row(number: int, office: str, priority: Priority) -> DeliveryRow:
     class Row:
-        delivery_id, addressee = number, office
+        numbered, addressee = (number, 1), office
 
     Row.priority = priority  # type: ignore[attr-defined]
     return cast("DeliveryRow", Row)
