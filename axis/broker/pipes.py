@@ -346,24 +346,26 @@ class Broker:
         return found
 
     async def take_out(
-        self, queue: str, take: Callable[[Incoming], Awaitable[bool]], *, exchange: str, routing_key: str, most: int
+        self, queue: str, is_meant: Callable[[Incoming], bool], *, exchange: str, routing_key: str, most: int
     ) -> list[Incoming]:
         """Take some messages out of a queue, wherever in it they wait, and return them.
 
-        The queue is led round once: each message that is not taken is published behind the others before it is
-        acked in front, so that it is there twice before it is there once. One that is taken is acked when whoever
-        takes it has said so: until then it would come back, as handed out before. What a reader has been handed
-        cannot be reached.
+        The queue is led round once: each message that is not meant is published behind the others before it is
+        acked in front, so that it is there twice before it is there once. What a reader has been handed cannot be
+        reached.
 
         Args:
             queue: Must exist.
-            take: Whether a message is taken out; whoever takes it has it on record by then.
+            is_meant: Whether a message is to be taken out.
             exchange: Through which the others come back,
             routing_key: and with which key.
             most: A queue that is longer stays as it is.
 
+        Returns:
+            What certainly is in the queue no more. Where the others cannot be led round any more, what was taken until then.
+
         Raises:
-            TransientError: SYS.BROKER; what was led round until then stays so.
+            TransientError: SYS.BROKER; what was led round until then stays so, and whether anything was taken is unknown.
         """
         taken: list[Incoming] = []
         with _dead_line_is_transient():
@@ -378,13 +380,22 @@ class Broker:
                     if not isinstance(message.delivery, spec.Basic.GetOk):
                         break  # A reader was faster.
                     (incoming,) = await _unpacked([message])
-                    if await take(incoming):
+                    if is_meant(incoming):
                         taken.append(incoming)
                     else:
                         # What begins with x- the broker has written: it begins anew.
                         headers = {name: one for name, one in incoming.headers.items() if not name.startswith("x-")}
-                        await self.publish(exchange, routing_key, incoming.body, type=incoming.type, headers=headers)
+                        try:
+                            await self.publish(
+                                exchange, routing_key, incoming.body, type=incoming.type, headers=headers
+                            )
+                        except TransientError:
+                            if not taken:
+                                raise
+                            break
                     await line.basic_ack(_tag(message))
+                # Answered in order: by then the broker has every ack.
+                await _depth(channel, queue)
         return taken
 
     async def declare(self, wanted: Topology) -> None:

@@ -223,9 +223,12 @@ class Orders:
     async def _take_out(self, rows: Sequence[DeliveryRow], take: Callable[[DeliveryRow], Awaitable[bool]]) -> None:
         """Take the first messages of some deliveries out of inboxes where no reader has had them.
 
+        Each is on record before the next inbox is searched, and none before its message is gone: else its addressee could
+        have what is signed to have been taken back. Of one that is gone and not on record the order goes to the addressee.
+
         Args:
             rows: The deliveries.
-            take: Puts on record that one is taken back; its message stays where that was not done.
+            take: Puts on record that one is taken back.
         """
         lanes: dict[tuple[str, bool], dict[str, DeliveryRow]] = defaultdict(dict)
         for row in rows:
@@ -239,11 +242,13 @@ class Orders:
                 continue
             taken = await self.broker.take_out(
                 topology.inbox(office, urgent),
-                partial(_take_if_untouched, waiting, take),
+                partial(_is_untouched, waiting.keys()),
                 exchange=topology.DELIVER,
                 routing_key=topology.deliver_key(office, urgent),
                 most=_LONGEST_INBOX,
             )
+            for message in taken:
+                await take(waiting[str(message.headers["envelope-id"])])
             events.inbox_searched(office=office, taken_out=len(taken))
 
     async def _end(self, link: DueLink, now: datetime) -> None:
@@ -258,14 +263,11 @@ class Orders:
                 await self.answers.refuse_order(row, now, code=code, detail=link.document_id)
 
 
-async def _take_if_untouched(
-    waiting: Mapping[str, DeliveryRow], take: Callable[[DeliveryRow], Awaitable[bool]], message: Incoming
-) -> bool:
-    """Take a delivery back whose first message this is, as it was published; by envelope id, those that are meant."""
+def _is_untouched(envelopes: Collection[str], message: Incoming) -> bool:
+    """Tell whether this is the first message of one of some envelopes, as it was published."""
     headers = message.headers
-    row = waiting.get(str(headers.get("envelope-id")))
     is_first = message.type == "envelope" and headers.get("attempt") == 1
-    return row is not None and is_first and not message.was_handed_out and await take(row)
+    return is_first and not message.was_handed_out and headers.get("envelope-id") in envelopes
 
 
 def _decided_with(link: DueLink) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -118,13 +118,11 @@ class Carrier:
         """Return how many messages wait in each."""
         return {queue: len(self.queues[queue]) for queue in queues}
 
-    async def take_out(self, queue: str, take: Callable[[Incoming], Awaitable[bool]], **_: Any) -> list[Incoming]:
+    async def take_out(self, queue: str, is_meant: Callable[[Incoming], bool], **_: Any) -> list[Incoming]:
         """Take some messages out."""
-        taken = []
-        for one in list(self.queues[queue]):
-            if await take(one):
-                self.queues[queue].remove(one)
-                taken.append(one)
+        waiting = self.queues[queue]
+        taken = [one for one in waiting if is_meant(one)]
+        self.queues[queue] = [one for one in waiting if not is_meant(one)]
         return taken
 
 
