@@ -494,10 +494,11 @@ def _named(roll: Registry, code: str) -> str:
 
 def _require_same(said: Receipt, row: DeliveryRow, roll: Registry) -> None:
     """Refuse a receipt that says other things about its envelope than the envelope does: the originator reads them."""
-    # One that has left the roll, or has just come into it, is who it is.
-    originator = None if said.originator == row.originator else roll.find(said.originator)
-    if said.originator != row.originator and (originator is None or originator.code != row.originator):
-        raise refuse("RCT.INVALID", f"Originator: {said.originator} ≠ {row.originator}")
+    # The roll is asked about another identifier alone: who has left it, or has just come into it, is who it is.
+    if said.originator != row.originator:
+        originator = roll.find(said.originator)
+        if originator is None or originator.code != row.originator:
+            raise refuse("RCT.INVALID", f"Originator: {said.originator} ≠ {row.originator}")
     # A status is kept under its document's id and more: an office reports many about one document.
     if said.document_id != row.document_id and not row.document_id.startswith(f"{said.document_id}#"):
         raise refuse("RCT.INVALID", f"DocumentId: {said.document_id[:80]}")

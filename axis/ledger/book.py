@@ -90,8 +90,8 @@ class Ledger:
         """Open a ledger whose schema is up to date.
 
         Raises:
-            PermanentError: CFG.INVALID; among other reasons, there is none, it was not restored to the end, or it has the schema of
-                another version.
+            PermanentError: CFG.INVALID; among other reasons, there is none, it was not restored to the end, or it has
+                the schema of another version.
             TransientError: SYS.LEDGER
         """
         async with open_database(url) as database:

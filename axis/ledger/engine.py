@@ -345,8 +345,8 @@ def require_ready(connection: sa.Connection) -> None:
         raise PermanentError(
             "CFG.INVALID", "there is no ledger in this database yet; the first axis up, router or gateway makes it"
         )
-    _require_known(revision)
     if revision != newest:
+        _require_known(revision)
         raise PermanentError(
             "CFG.INVALID",
             f"the ledger has schema {revision}, and this version {newest}: the first axis up, router or gateway of this"

@@ -134,7 +134,8 @@ def orders_about(connection: sa.Connection, about: Collection[str], addressees: 
 def ordered(connection: sa.Connection, document_ids: Collection[str]) -> set[tuple[str, str, str]]:
     """Return whose copies of some documents an order was about: originator, document id and addressee.
 
-    Another may have sent a document of its own under the same id. It names the newest of the envelopes that have the document, and means all of them.
+    Another may have sent a document of its own under the same id. An order names the newest of the envelopes that have
+    the document, and means all of them.
     """
     query = (
         sa.select(_e.originator, _e.document_id, _k.addressee)
