@@ -11,6 +11,7 @@ Spec: docs/protocol/receipts.md.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from hashlib import sha256
 from axis import receipts
 from axis.broker import Incoming
 from axis.clock import Clock
-from axis.errors import AxisError
+from axis.errors import AxisError, TransientError
 from axis.office import metrics
 from axis.office.handlers import Handlers, Notice
 from axis.office.state import Heard, NotTaken, State, Taken
@@ -108,10 +109,12 @@ class Hearing:
         return len(due)
 
     async def stop(self) -> None:
-        """Break off what the handler is being offered; it is offered again."""
+        """Break off what the handler is being offered, which is offered again; note what it took."""
         for task in self._offering.values():
             task.cancel()
         await asyncio.gather(*self._offering.values(), return_exceptions=True)
+        with contextlib.suppress(TransientError):  # It is offered again, too.
+            await self._write_down()
 
     async def _end(self) -> None:
         """Write down what came of offering, then let go of those envelopes: not before, or they were offered again."""

@@ -208,6 +208,24 @@ async def test_office_that_stops_breaks_off_what_its_system_hangs_over(desk: _De
     assert (await desk.office._open.state.counts())["untaken"] == 1
 
 
+async def test_office_that_stops_notes_what_its_system_took_late(desk: _Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "_PATIENCE_S", 0.0)
+    await desk.submit()
+    await desk.until_arrived(1)
+    state, offering = desk.office._open.state, desk.office._open.hearing
+    monkeypatch.setattr(type(offering), "_end", _nothing)  # The loop does not come by again.
+    await desk.tell(desk.acceptance())
+    await desk.until_heard(1)
+    assert (await state.counts())["untaken"] == 1
+    await offering.stop()
+    assert (await state.counts())["untaken"] == 0
+    assert desk.asked == 1
+
+
+async def _nothing(*_: Any) -> None:
+    pass
+
+
 async def _refused_once(desk: _Desk) -> tuple[str, SignedReceipt]:
     submission_id, refusal = await desk.submit(), desk.refusal()
     await desk.until_arrived(1)
