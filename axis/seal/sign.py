@@ -275,6 +275,8 @@ def _places(message: bytes) -> _Places:
         parser.Parse(message, True)
     except expat.ExpatError as error:
         raise refuse("ENV.NOT_WELL_FORMED", expat.ErrorString(error.code), line=error.lineno) from error
+    except (LookupError, ValueError) as error:  # What it says of its encoding is no encoding, or none that can be read.
+        raise refuse("ENV.ENCODING", str(error), line=1) from error
     return found
 
 

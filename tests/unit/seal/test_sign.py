@@ -82,6 +82,13 @@ def test_wrong_id_is_refused() -> None:
     assert caught.value.code == "SIG.REFERENCE"
 
 
+@pytest.mark.parametrize("encoding", ["TTF-8", "GB2312"])
+def test_message_in_no_encoding_that_can_be_read_is_refused(encoding: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        seal.seal(DOCUMENT.replace("UTF-8", encoding, 1).encode(), province().signer("H56.05"))
+    assert caught.value.code == "ENV.ENCODING"
+
+
 def test_inline_attachments_are_left_where_they_are() -> None:
     of = province()
     envelope = sealed(of, text=DOCUMENT.replace("</edXML>\n", INLINE + "</edXML>"))
