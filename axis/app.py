@@ -27,6 +27,7 @@ from axis import children, clock, deadlines, gateway, intake, ledger, private, r
 from axis.broker import Broker, PrivateNode, require_descriptors, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
+from axis.dispatch.carriage import Carriage
 from axis.dispatch.clock import Bell, Dispatch, keep_doing
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
@@ -105,8 +106,13 @@ class Rooms:
     voice: Voice
     deadlines: deadlines.Deadlines
 
-    def intake(self, along: Along = alone) -> intake.Intake:
-        """Return the door that both the gateway and the router use; `along` begins what an acceptance makes due."""
+    def intake(self, along: Along = alone, carriage: Carriage | None = None) -> intake.Intake:
+        """Return the door that both the gateway and the router use.
+
+        Args:
+            along: Begins what an acceptance makes due.
+            carriage: Where files that came with an envelope wait for that.
+        """
         return intake.Intake(
             ledger=self.ledger,
             spool=self.spool,
@@ -116,6 +122,8 @@ class Rooms:
             deadlines=self.deadlines,
             batch=self.settings.router.batch,
             along=along,
+            carriage=carriage or Carriage(),
+            attachment_bytes=self.settings.limits.attachment_bytes,
             renew=self.roll.refresh,
         )
 
@@ -218,9 +226,11 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     async with Broker.connect(broker_url, name="axis-router") as pipes:
         declared = rooms.roll()
         await declare(pipes, declared[0])
+        carriage = Carriage()
         outbound = Outbound(
             ledger=rooms.ledger,
             broker=pipes,
+            carriage=carriage,
             answer_within=settings.dispatch.answer_within,
             batch=settings.dispatch.batch,
             ring=bell.ring,
@@ -245,8 +255,9 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
         door = Router(
             ledger=rooms.ledger,
             broker=pipes,
-            intake=rooms.intake(outbound.along),
+            intake=rooms.intake(outbound.along, carriage),
             answers=answers,
+            carriage=carriage,
             allowance=intake.Allowance(burst=settings.router.burst, per_second=settings.router.per_second),
             batch=settings.router.batch,
             prefetch=settings.router.prefetch,

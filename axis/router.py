@@ -21,8 +21,9 @@ from datetime import datetime
 from hashlib import sha256
 
 from axis import clock
-from axis.broker import Broker, Incoming, topology
+from axis.broker import Broker, Incoming, carried, topology
 from axis.dispatch.answers import Answers
+from axis.dispatch.carriage import Carriage
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Allowance, Intake, Rejected
 from axis.ledger import Ledger
@@ -49,6 +50,7 @@ class Router:
     intake: Intake
     answers: Answers
     allowance: Allowance
+    carriage: Carriage
     batch: int
     prefetch: int
     ring: Callable[[], None]  # Something may be due now.
@@ -127,7 +129,9 @@ class Router:
         headers = {name: value for name, value in message.headers.items() if not name.startswith("x-")}
         try:
             # To the exchange that it came through: that is whose word it is.
-            await self.broker.publish(message.exchange, _KEYS[queue], message.body, type=message.type, headers=headers)
+            await self.broker.publish(
+                message.exchange, _KEYS[queue], message.as_it_came(), type=message.type, headers=headers
+            )
         except TransientError:
             return False
         return True
@@ -139,12 +143,19 @@ class Router:
             metrics.ENVELOPES_PUT_BEHIND.inc()
             events.envelope_put_behind(office=office)
             return
-        await self._submitted(message)
+        try:
+            await self._submitted(message)
+        except TransientError as error:
+            # Its files cannot be kept now; those who bring none with them need no room for any.
+            if error.code != "SYS.SPOOL" or not message.files or not await self._put(topology.SUBMIT_LATER, message):
+                raise
 
     async def _submitted(self, message: Incoming) -> None:
         """Hand an envelope in; a refusal travels home as a receipt."""
         with contextlib.suppress(Rejected):
-            await self.intake.accept(message.body, submitter=topology.office_of(message.exchange), via="amqp")
+            await self.intake.accept(
+                message.body, submitter=topology.office_of(message.exchange), via="amqp", carried=message.files
+            )
 
     async def _answered(self, message: Incoming) -> None:
         """Take receipts in; one that cannot be believed is put on record and moves nothing."""
@@ -158,41 +169,55 @@ class Router:
 
     async def _answered_one(self, xml: bytes, submitter: str) -> None:
         try:
-            await self.answers.take(xml, submitter=submitter, now=self.now())
+            recorded = await self.answers.take(xml, submitter=submitter, now=self.now())
         except PermanentError as error:
             await self._refuse_receipt(error, xml, submitter)
+            return
+        if recorded.row is not None:
+            self.carriage.answered(submitter, recorded.row.envelope_id)
 
     async def _refuse_receipt(self, error: PermanentError, body: bytes, submitter: str) -> None:
         await self.answers.refuse_receipt(error, digest=sha256(body).hexdigest(), submitter=submitter, now=self.now())
 
     async def _beaten(self, message: Incoming) -> None:
         """Note that an office is there; if it had been away, its deliveries are due again."""
-        await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), _version(message.body))
+        version, takes_files = _said(message.body)
+        await self.ledger.heartbeat(topology.office_of(message.exchange), self.now(), version, takes_files=takes_files)
         self.ring()
 
     async def _buried(self, message: Incoming) -> None:
-        """Keep what the broker gave up; a delivery among it becomes a dead letter of the ledger."""
+        """Keep what the broker gave up; a delivery among it becomes a dead letter of the ledger.
+
+        One that brought files goes once more without them: over a line that is cut again and again it was too long.
+        """
         now = self.now()
+        office, envelope_id = topology.inbox_owner(message.died_in), message.headers.get("envelope-id")
+        is_attempt = office is not None and message.type == "envelope" and isinstance(envelope_id, str)
+        row = await self.ledger.delivery(str(envelope_id), str(office)) if is_attempt else None
+        if row is not None and message.files:
+            await self.ledger.put_back([(row.delivery_id, int(message.headers["attempt"]))], now, "DLV.NO_ANSWER")
+            events.delivery_gave_up_files(envelope_id=row.envelope_id, addressee=row.addressee)
+            self.ring()
+            return
         digest = sha256(message.body).hexdigest()
         await self.ledger.bury(
             queue=message.died_in, kind=message.type, digest=digest, body=message.body, headers=message.headers, at=now
         )
         events.message_dead_lettered(queue=message.died_in, kind=message.type, digest=digest)
-        office = topology.inbox_owner(message.died_in)
-        envelope_id = message.headers.get("envelope-id")
-        if office is None or message.type != "envelope" or not isinstance(envelope_id, str):
-            return
-        row = await self.ledger.delivery(envelope_id, office)
         if row is not None:
-            await self.answers.give_up(row, now, code="DLV.POISON", detail=office)
+            await self.answers.give_up(row, now, code="DLV.POISON", detail=row.addressee)
 
 
-def _version(beat: bytes) -> str:
-    """Return what an office says it runs; "" if it says nothing that can be read."""
+def _said(beat: bytes) -> tuple[str, int]:
+    """Return what an office says it runs, and how many bytes of files it takes along; "" and 0 where that cannot be read."""
     if len(beat) > _BEAT_MOST_BYTES:
-        return ""
+        return "", 0
     try:
-        said = str(json.loads(beat)["version"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return "".join(filter(str.isprintable, said))[:_TEXT_MOST]
+        said = json.loads(beat)
+    except (ValueError, RecursionError):
+        return "", 0
+    if not isinstance(said, dict):
+        return "", 0
+    version, files = str(said.get("version", "")), said.get("files", 0)
+    takes = min(max(files, 0), carried.MOST_BYTES) if type(files) is int else 0
+    return "".join(filter(str.isprintable, version))[:_TEXT_MOST], takes

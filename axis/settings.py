@@ -210,7 +210,7 @@ class Limits(_Branch):
     """What is too much."""
 
     attachment_bytes: PositiveInt = Field(
-        2 * 1024**3, le=2 * 1024**3, description="Largest file that the gateway takes by digest, in bytes."
+        2 * 1024**3, le=2 * 1024**3, description="Largest file that is taken, in bytes."
     )
     keep_free_bytes: int = Field(
         1024**3,

@@ -15,7 +15,7 @@ from typing import Any, cast
 import yaml
 
 from axis import gateway
-from axis.broker import topology
+from axis.broker import carried, topology
 from axis.intake import Allowance
 from axis.receipts import bundle
 from axis.webhooks import KINDS, Allowed
@@ -26,27 +26,38 @@ _BINDING = "0.3.0"
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _TEXT = {"type": "string"}
+_FILES = {"type": "string", "pattern": "^[0-9a-f]{64} [1-9][0-9]*(, [0-9a-f]{64} [1-9][0-9]*){0,15}$"}
+_TAKES = {
+    carried.TAKES_FILES: {"type": "integer", "minimum": 0, "maximum": carried.MOST_BYTES}
+}  # Those of the axis say it.
+_OPTIONAL = (carried.FILES, carried.TAKES_FILES)
 
-# The messages at the broker, by name: type, content type, what it is, headers. docs/protocol/broker.md 3, 4, 7.
+# The messages at the broker, by name: type, content type, what it is, headers. docs/protocol/broker.md 3, 4, 7, 9.
 _MESSAGES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-    "submission": ("envelope", "application/xml", "A sealed envelope; its attachments were uploaded before.", {}),
+    "submission": (
+        "envelope",
+        "application/xml",
+        "A sealed envelope; its attachments were uploaded before, or follow it.",
+        {"files": _FILES},
+    ),
     "envelope": (
         "envelope",
         "application/xml",
-        "A sealed envelope for this office.",
+        "A sealed envelope for this office; small attachments may follow it.",
         {
             "envelope-id": _ID,
             "envelope-digest": _HEX,
             "attempt": {"type": "integer", "minimum": 1},
             "previous-receipt": _HEX,
+            "files": _FILES,
         },
     ),
-    "receipt": (bundle.RECEIPT, "application/xml", "One signed receipt (schemas/receipt-1.xsd).", {}),
+    "receipt": (bundle.RECEIPT, "application/xml", "One signed receipt (schemas/receipt-1.xsd).", _TAKES),
     "receipts": (
         bundle.RECEIPTS,
         "application/x-netstrings",
         f"Signed receipts, each as a netstring; at most {bundle.MOST}, and {bundle.MOST_BYTES} bytes.",
-        {},
+        _TAKES,
     ),
     "heartbeat": ("heartbeat", "application/json", "That an office is there; every 30 s.", {}),
 }
@@ -58,6 +69,7 @@ _BEAT = {
         "version": _TEXT,
         "adapter": _TEXT,
         "at": {"type": "string", "format": "date-time"},
+        "files": {"type": "integer", "minimum": 0, "maximum": carried.MOST_BYTES},
     },
 }
 # What an office publishes under each of its routing keys, and what it finds in its inbox.
@@ -190,7 +202,11 @@ def _messages() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, (kind, content_type, what, headers) in _MESSAGES.items():
         said: dict[str, Any] = {"name": name, "summary": what, "contentType": content_type}
         if headers:
-            said["headers"] = {"type": "object", "required": list(headers), "properties": headers}
+            said["headers"] = {
+                "type": "object",
+                "required": [one for one in headers if one not in _OPTIONAL],
+                "properties": headers,
+            }
         said["payload"] = _BEAT if name == "heartbeat" else {"type": "string"}
         said["bindings"] = {"amqp": {"messageType": kind, "bindingVersion": _BINDING}}
         yield name, said

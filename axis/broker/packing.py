@@ -24,6 +24,7 @@ class Packed:
 
     body: bytes
     encoding: str | None = None
+    files: str = ""  # What the header says of files in it: see `carried`.
 
 
 async def pack(body: bytes) -> Packed:

@@ -40,7 +40,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as Line
 from yarl import URL
 
-from axis.broker import topology
+from axis.broker import carried, topology
 from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
 from axis.broker.topology import Binding, Queue, Topology
@@ -86,12 +86,17 @@ class Incoming:
     redelivered: bool
     delivery_count: int  # Times it was handed out before.
     died_in: str  # Queue that gave it up, for a dead letter; else "".
+    files: Mapping[str, bytes] = field(default_factory=dict)  # What came along, by the digests that it is said to have.
     returned: bool = field(default=False, init=False)
 
     @property
     def was_handed_out(self) -> bool:
         """Whether a reader has had it before, and may have done its work with it."""
         return self.redelivered or self.delivery_count > 0
+
+    def as_it_came(self) -> bytes | Packed:
+        """Return the body with what came along, to be published once more."""
+        return carried.load(self.body, self.files) if self.files else self.body
 
     def give_back(self) -> None:
         """Return it to the queue; that counts towards the delivery limit."""
@@ -256,7 +261,7 @@ class Broker:
         Args:
             exchange: Where to,
             routing_key: and with which key.
-            body: Bytes, which are packed if they are many; or what was packed before, for several messages.
+            body: Bytes, which are packed if they are many; or what was packed before, for several messages, or carries files.
             type: What kind of message it is.
             headers: Of the message.
             user_id: The account that publishes, to be shown to the reader.
@@ -269,13 +274,18 @@ class Broker:
             TransientError: SYS.BROKER; nobody knows which queue has it.
         """
         packed = body if isinstance(body, Packed) else await pack(body)
+        written = dict(headers or {})
+        if packed.files:
+            written[carried.FILES] = packed.files
+        if also:
+            written["BCC"] = list(also)  # The broker takes it off again.
         properties = spec.Basic.Properties(
             message_type=type,
             content_type=_CONTENT_TYPES.get(type, "application/xml"),
             content_encoding=packed.encoding,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=uuid4().hex,
-            headers={**(headers or {}), "BCC": list(also)} if also else headers,  # The broker takes it off again.
+            headers=written or None,
             user_id=user_id,
         )
         has_left = False
@@ -387,7 +397,7 @@ class Broker:
                         headers = {name: one for name, one in incoming.headers.items() if not name.startswith("x-")}
                         try:
                             await self.publish(
-                                exchange, routing_key, incoming.body, type=incoming.type, headers=headers
+                                exchange, routing_key, incoming.as_it_came(), type=incoming.type, headers=headers
                             )
                         except TransientError:
                             if not taken:
@@ -814,8 +824,11 @@ def _incoming(message: DeliveredMessage) -> Incoming:
     properties = message.header.properties
     headers: Headers = dict(properties.headers or {})
     delivered_before = headers.get("x-delivery-count", 0)
+    said = headers.pop(carried.FILES, None)
+    body, files = (_body(message), {}) if properties.content_encoding else _unloaded(message.body, said)
     return Incoming(
-        body=_body(message),
+        body=body,
+        files=files,
         type=properties.message_type or "",
         headers=headers,
         exchange=message.exchange or "",
@@ -832,6 +845,16 @@ def _body(message: DeliveredMessage) -> bytes:
         return unpack(message.body, message.header.properties.content_encoding, _most_bytes(message))
     except ValueError:
         return message.body
+
+
+def _unloaded(body: bytes, said: object) -> tuple[bytes, Mapping[str, bytes]]:
+    """Return a body without the files that it carries. One that is not as its header says is left as it is, too."""
+    if not isinstance(said, str):
+        return body, {}
+    try:
+        return carried.unload(body, said)
+    except ValueError:
+        return body, {}
 
 
 def _most_bytes(message: DeliveredMessage) -> int:

@@ -24,13 +24,14 @@ Spec: docs/protocol/deliveries.md; design law 3; docs/adr/0013, 0019, 0030, 0033
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from axis.broker import Broker, NotPublished, Packed, pack, topology
+from axis.broker import Broker, NotPublished, Packed, carried, pack, topology
 from axis.clock import Clock
+from axis.dispatch.carriage import Carriage, Files
 from axis.errors import AxisError, TransientError
 from axis.ledger import PUT_OFF, Attempt, DeliveryRow, DueNotice, Ledger, Numbered
 from axis.receipts import bundle
@@ -47,6 +48,7 @@ _BROKER = ""  # Among the offices to which nothing gets through: to all of them.
 # so the next attempts are made each for itself.
 _CIRCULAR = 16
 _Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
+_SAID = {carried.TAKES_FILES: carried.MOST_BYTES}  # To an office, with its receipts.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 _LOOK_AGAIN = timedelta(seconds=10)  # For an inbox that is missing: longer than it takes to make one again.
 
@@ -96,6 +98,7 @@ class Outbound:
     batch: int
     ring: Callable[[], None]  # Something may be due now.
     now: Clock
+    carriage: Carriage = field(default_factory=Carriage)
     asking: Callable[[], Collection[str]] = _nobody  # The offices that ask the gateway for what is sent to them.
     _sending: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _under_way: set[asyncio.Future[None]] = field(default_factory=set, init=False)  # Done when a round is published.
@@ -214,7 +217,8 @@ class Outbound:
 
     async def _publish_all(self, attempts: Sequence[Attempt]) -> None:
         asking = self.asking()
-        leaving = await _packed([one for one in attempts if one.addressee not in asking])
+        files = {envelope_id: self.carriage.take(envelope_id) for envelope_id in {one.envelope_id for one in attempts}}
+        leaving = await self._packed([one for one in attempts if one.addressee not in asking], files)
         failed: list[_Unmade] = []
         for some in _portions(leaving):
             for bad in await asyncio.gather(*(self._publish(alike, body) for alike, body in some)):
@@ -225,6 +229,17 @@ class Outbound:
                 _tell_attempted(one)
         if not all(one.is_certain for one in failed):
             await self._takes()  # One inbox may hang, or all of them.
+
+    async def _packed(self, attempts: Sequence[Attempt], files: Mapping[str, Files]) -> list[_Leaving]:
+        """Return a round as the messages that make it; files go along with what is for one addressee alone."""
+        sealed = {one.envelope_id: one.sealed for one in attempts}
+        packed = {envelope_id: await pack(octets) for envelope_id, octets in sealed.items()}
+        leaving: list[_Leaving] = []
+        for alike in _alike(attempts):
+            first, *others = alike
+            body = packed[first.envelope_id]
+            leaving.append((alike, body if others else self.carriage.load(first, body, files[first.envelope_id])))
+        return leaving
 
     async def _put_back(self, failed: Sequence[_Unmade]) -> None:
         now = self.now()
@@ -274,6 +289,7 @@ class Outbound:
             is_certain, never_left = isinstance(error, NotPublished), _never_left(error)
             self._note(error, () if never_left else [one.addressee for one in attempts])
             for one in attempts:
+                self.carriage.unmade(one)
                 metrics.ATTEMPTS.labels("unpublished").inc()
                 events.delivery_unpublished(
                     envelope_id=one.envelope_id, addressee=one.addressee, attempt=one.attempt_no, code=error.code
@@ -311,7 +327,7 @@ class Outbound:
         """Publish receipts; return the ids of their notices if that worked. Otherwise they are due again once their claim has run out."""
         kind, body = bundle.pack([xml for xml, _ in portion])
         try:
-            await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind)
+            await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind, headers=_SAID)
         except TransientError as error:
             self._note(error, () if _never_left(error) else (office,))
             return []
@@ -369,13 +385,6 @@ def _tell_attempted(attempt: Attempt) -> None:
 
 def _key(attempt: Attempt) -> str:
     return topology.deliver_key(attempt.addressee, topology.is_urgent(attempt.priority))
-
-
-async def _packed(attempts: Sequence[Attempt]) -> list[_Leaving]:
-    """Return a round as the messages that make it."""
-    sealed = {one.envelope_id: one.sealed for one in attempts}
-    packed = {envelope_id: await pack(octets) for envelope_id, octets in sealed.items()}
-    return [(alike, packed[alike[0].envelope_id]) for alike in _alike(attempts)]
 
 
 def _alike(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, ...]]:

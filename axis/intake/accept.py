@@ -10,18 +10,19 @@ Spec: docs/protocol/intake.md; design laws 1 and 2.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 from uuid import uuid4
 
-from axis import clock, edxml, seal
+from axis import clock, contents, edxml, seal
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
 from axis.dispatch.along import Along, alone
+from axis.dispatch.carriage import Carriage
 from axis.dispatch.newest import Renew, Roll, as_it_is, by_newest
 from axis.edxml import AttachmentRef
 from axis.edxml.values import local_date
@@ -108,6 +109,7 @@ class _Examined:
     enclosed: tuple[Content, ...]  # The contents that it carries.
     answered: tuple[Link, ...]  # The documents that gave the tasks that it answers.
     original: Original | None
+    brought: Mapping[str, bytes]  # Files that came with it, and are in the spool now.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,8 @@ class Intake:
     deadlines: Deadlines
     batch: int = 64  # Envelopes that share one commit.
     along: Along = alone  # What a commit makes due is begun with it.
+    carriage: Carriage = field(default_factory=Carriage)  # Where files that came along wait for that.
+    attachment_bytes: int = 2 * 1024**3  # The largest that may come along.
     renew: Renew = as_it_is
     now: Callable[[], datetime] = clock.now
     _examining: Batches[_Came, Examined] = field(init=False)
@@ -131,14 +135,24 @@ class Intake:
         object.__setattr__(self, "_examining", Batches(self._examine, most=self.batch))
         object.__setattr__(self, "_committing", Batches(self._commit, most=self.batch))
 
-    async def accept(self, sealed: bytes, *, submitter: str, via: str, original: Original | None = None) -> Acceptance:
+    async def accept(
+        self,
+        sealed: bytes,
+        *,
+        submitter: str,
+        via: str,
+        original: Original | None = None,
+        carried: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Acceptance:
         """Take custody of one sealed envelope.
 
         Args:
-            sealed: As received, without inline attachments; its files are in the spool.
+            sealed: As received, without inline attachments; its files are in the spool, or among `carried`.
             submitter: OrganId of the office whose account it came over.
             via: "amqp" or "http".
             original: What the axis has sealed as a notary, if it has.
+            carried: Files that came along, by the digests that they are said to have. What the envelope does not name in
+                that size is left alone.
 
         Raises:
             Rejected: It is refused; the refusal is on record.
@@ -147,11 +161,13 @@ class Intake:
         began = time.perf_counter()
         try:
             examined = await self._examining.add(_Came(sealed, submitter, original is not None))
-            gathered = await self._gather(examined, submitter)
+            brought = self._brought(examined, carried)
+            gathered = await self._gather(examined, submitter, brought)
             if gathered.wrong or gathered.unassigned:
                 await self._require_nothing_wrong(sealed, examined, gathered, original)
             answered = links_to(examined, gathered.given)
-            answer = await self._take_custody(_Examined(examined, via, gathered.enclosed, answered, original))
+            await self._keep(examined, brought)
+            answer = await self._take_custody(_Examined(examined, via, gathered.enclosed, answered, original, brought))
         except Refusal as refusal:
             return await self.refuse(sealed, refusal, submitter=submitter, via=via, original=original)
         self._tell(answer, examined, via, time.perf_counter() - began)
@@ -305,6 +321,41 @@ class Intake:
                 missing.append((ref, _about(examined, ref, "ATT.DIGEST", rule="attachment:size")))
         return missing
 
+    def _brought(self, examined: Examined, carried: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return those of the files that came along which the envelope names.
+
+        Raises:
+            Refusal: ATT.SIZE; ATT.DIGEST: a content, which is about to be read, is not as sealed.
+        """
+        other = {ref.sha256 for ref in examined.attachments if len(carried.get(ref.sha256, b"")) != ref.size_bytes}
+        named = [ref for ref in examined.attachments if ref.sha256 in carried.keys() - other and ref.size_bytes > 0]
+        large = [ref for ref in named if ref.size_bytes > self.attachment_bytes]
+        if large:
+            raise Refusal([_about(examined, ref, "ATT.SIZE", rule="attachment:most") for ref in large])
+        wrong = [ref for ref in contents.listed(named) if sha256(carried[ref.sha256]).hexdigest() != ref.sha256]
+        if wrong:
+            raise Refusal([_not_as_sealed(examined, ref) for ref in wrong])
+        return {ref.sha256: carried[ref.sha256] for ref in named}
+
+    async def _keep(self, examined: Examined, brought: Mapping[str, bytes]) -> None:
+        """Put files that came along into the spool.
+
+        Raises:
+            Refusal: ATT.DIGEST; some are not as sealed.
+            TransientError: SYS.SPOOL
+        """
+        if not brought:
+            return
+        kept = await asyncio.gather(
+            *(self.spool.put(digest, content) for digest, content in brought.items()), return_exceptions=True
+        )
+        for one in kept:
+            if isinstance(one, BaseException) and not isinstance(one, Refusal):
+                raise one
+        wrong = {digest for digest, one in zip(brought, kept, strict=True) if isinstance(one, Refusal)}
+        if wrong:
+            raise Refusal([_not_as_sealed(examined, ref) for ref in examined.attachments if ref.sha256 in wrong])
+
     async def _require_contents(self, examined: Examined, carried: Files) -> tuple[Content, ...]:
         return await require_contents(
             examined, spool=self.spool, roll=self.roll()[0], today=local_date(self.now()), carried=carried
@@ -344,6 +395,10 @@ class Intake:
         custodies = [one for one in decided if isinstance(one, Custody)]
         if not custodies:
             return [one for one in decided if isinstance(one, Refusal)]
+        # Before the commit: what it makes due is on its way as soon as it is on the disk.
+        for one, custody in zip(examined, decided, strict=True):
+            if one.brought and isinstance(custody, Custody):
+                self.carriage.keep(custody.envelope_id, one.brought)
         answers = iter(await self.along(self.ledger.take_custody(custodies)))
         return [one if isinstance(one, Refusal) else (one, next(answers)) for one in decided]
 
@@ -437,6 +492,10 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
+
+
+def _not_as_sealed(examined: Examined, ref: AttachmentRef) -> Violation:
+    return _about(examined, ref, "ATT.DIGEST", rule="attachment:digest")
 
 
 def _digest_of(octets: bytes, original: Original | None) -> str:

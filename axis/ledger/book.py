@@ -314,9 +314,9 @@ class Ledger:
         """Let go what is held for an office that takes part again; return how much that was."""
         return await self._database.write(lambda c: deliveries.release(c, office, now))
 
-    async def heartbeat(self, office: str, now: datetime, version: str) -> None:
-        """Note that an office is there."""
-        await self._database.write(lambda c: deliveries.heartbeat(c, office, now, version))
+    async def heartbeat(self, office: str, now: datetime, version: str, *, takes_files: int = 0) -> None:
+        """Note that an office is there, and how many bytes of files it takes in the message of an envelope."""
+        await self._database.write(lambda c: deliveries.heartbeat(c, office, now, version, takes_files))
 
     async def lanes(self) -> list[LaneRow]:
         """Return every lane that has shown anything."""

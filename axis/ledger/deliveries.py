@@ -36,6 +36,7 @@ from axis.routing import JUDGED
 
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 PUT_OFF = timedelta(minutes=5)  # For so long, at most, a notice is put off; longer than a claim.
+_ANSWERS_WITHIN = timedelta(seconds=5)  # Who takes longer gets no files along.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 UNJUDGED = "ORD.WAITS"  # Code of a delivery that waits until what it speaks of is known.
@@ -111,7 +112,7 @@ _MAY_LEAVE = (
 )
 _URGENT_FIRST = (_d.priority.desc(), _d.next_at, _d.id)
 _DUE = (
-    sa.select(*_TO_ATTEMPT, _l.open_until)
+    sa.select(*_TO_ATTEMPT, _l.open_until, _l.takes_files, _l.heartbeat_at)
     .outerjoin(t.lanes, _l.office == _d.addressee)
     .where(
         *_MAY_LEAVE,
@@ -149,6 +150,12 @@ _SENT = (
         who_must_act="addressee",
     )
 )
+# Offices where something has waited for an answer since some time; of an office that answers little is looked at.
+_WAITING = (
+    sa.select(_l.office)
+    .where(_l.office.in_(_OFFICES))
+    .where(sa.exists().where(_d.addressee == _l.office, _d.state == "sent", _d.updated_at < sa.bindparam("since", type_=t.Moment)))
+)  # fmt: skip
 _SEALED = sa.select(_e.id, _e.digest, _e.sealed).where(_e.id.in_(sa.bindparam("ids", expanding=True)))
 
 
@@ -177,6 +184,7 @@ def begin_attempts(
         chosen += least_tried(connection, office, now)
     if not chosen:
         return []
+    takes_files = _takes_files(connection, found, now)
     connection.execute(_SENT, {"ids": [row.id for row in chosen], "answer_by": now + answer_within, "now": now})
     insert(
         connection,
@@ -199,9 +207,23 @@ def begin_attempts(
             priority=row.priority,
             chain_head=row.chain_head,
             is_probe=row.addressee in probes,
+            takes_files=0 if row.attempts else takes_files.get(row.addressee, 0),
         )
         for row in chosen
     ]
+
+
+def _takes_files(connection: sa.Connection, due: Sequence[Any], now: datetime) -> dict[str, int]:
+    """Return how many bytes of files may go along to each office that is there, answers, and takes any; a probe goes alone."""
+    takes = {
+        row.addressee: row.takes_files
+        for row in due
+        if row.takes_files and not row.attempts and row.open_until is None and abs(now - row.heartbeat_at) <= _SILENT
+    }
+    if not takes:
+        return {}
+    waiting = connection.execute(_WAITING, {"offices": list(takes), "since": now - _ANSWERS_WITHIN}).scalars().all()
+    return {office: size_bytes for office, size_bytes in takes.items() if office not in waiting}
 
 
 def least_tried(connection: sa.Connection, office: str, now: datetime) -> Sequence[Any]:
@@ -687,11 +709,11 @@ def _lanes_answered(connection: sa.Connection, answered: Mapping[str, datetime])
             _drive_again(connection, row.office, answered[row.office])
 
 
-def heartbeat(connection: sa.Connection, office: str, now: datetime, version: str) -> None:
+def heartbeat(connection: sa.Connection, office: str, now: datetime, version: str, takes_files: int) -> None:
     """Note that an office is there; what it put off while it was away is due now."""
     _ensure_lane(connection, office)
     before = (connection.execute(sa.select(_l.heartbeat_at).where(_l.office == office))).scalar_one()
-    values: dict[str, Any] = {"heartbeat_at": now, "version": version}
+    values: dict[str, Any] = {"heartbeat_at": now, "version": version, "takes_files": takes_files}
     if before is None or abs(now - before) > _SILENT:  # Also where a clock was ahead: who knows how long it was away.
         values |= {"failures": 0, "open_until": None}
         _drive_again(connection, office, now)

@@ -348,6 +348,7 @@ lanes = sa.Table(
     sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("heartbeat_at", Moment),
     sa.Column("version", sa.Text, nullable=False, server_default=""),
+    sa.Column("takes_files", sa.Integer, nullable=False, server_default="0"),  # Bytes of files that may come along.
 )
 
 buried = sa.Table(

@@ -275,6 +275,7 @@ class Attempt:
     priority: int
     chain_head: str
     is_probe: bool = False  # Until it is answered, or a while has passed, no other attempt is made at its office.
+    takes_files: int = 0  # Bytes of files that its office takes along with an envelope.
 
     @property
     def numbered(self) -> Numbered:

@@ -213,7 +213,7 @@ class Attempts:
             )
             return _Opened(about=about, content=StatusReport(**came, message=said), coming=coming, asked=asked)
         carries = Carries.DOCUMENT if asked is None or asked.brings else Carries.ORDER
-        attachments = tuple(Attachment(ref, self.gateway) for ref in said.attachments)
+        attachments = tuple(Attachment(ref, self.gateway, message.files.get(ref.sha256)) for ref in said.attachments)
         return _Opened(
             about=about,
             content=Document(**came, message=said, attachments=attachments),

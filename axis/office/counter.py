@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 from axis import seal
-from axis.broker import Incoming, topology
+from axis.broker import Incoming, carried, topology
 from axis.clock import Clock
 from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import answers, metrics
@@ -95,7 +95,10 @@ class Counter:
         async with State.open(settings.state) as state:
             voice = Voice(settings.code, key)
             courier = Courier(office=settings.code, pipes=pipes, state=state, now=now)
-            hearing = Hearing(axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now)
+            line = carried.Window()
+            hearing = Hearing(
+                axis=settings.axis, trust=trust, state=state, handlers=handlers, now=now, ended=line.answered
+            )
             orders = Orders(voice=voice, state=state, trust=trust)
             counter = cls(
                 settings=settings,
@@ -128,6 +131,7 @@ class Counter:
                     gateway=gateway,
                     now=now,
                     ring=to_send.set,
+                    line=line,
                 ),
                 now=now,
                 to_send=to_send,
@@ -236,6 +240,7 @@ class Counter:
                 return
             else:
                 if message.type != "envelope":
+                    self.outbound.told(message.headers.get(carried.TAKES_FILES))
                     self.to_offer.set()
                 return
 
@@ -309,6 +314,7 @@ class Counter:
             "version": version(_PACKAGE),
             "adapter": self._adapter,
             "at": self.now().isoformat(),
+            "files": carried.MOST_BYTES,
         }
         await self.pipes.publish(
             topology.office_exchange(self.settings.code),

@@ -1,8 +1,9 @@
 """Document: what a handler is given.
 
 Its fields were read from the bytes that the originator signed. Attachments lie
-at the axis until they are asked for; what is read or saved has been compared
-with the digest that was signed, and a file appears under its name only whole.
+at the axis until they are asked for, but for small ones that came along; what is
+read or saved has been compared with the digest that was signed, and a file appears
+under its name only whole.
 """
 
 import os
@@ -32,6 +33,7 @@ class Attachment:
 
     ref: AttachmentRef
     _gateway: Gateway = field(repr=False, compare=False)
+    _came: bytes | None = field(default=None, repr=False, compare=False)  # With the envelope; it may be damaged.
 
     @property
     def name(self) -> str:
@@ -60,10 +62,17 @@ class Attachment:
             TransientError: It cannot be had now, or what came is not what was signed.
         """
         seen = _Seen()
-        async for chunk in self._gateway.stream(self.sha256, self.size_bytes):
+        async for chunk in self._from(0):
             seen.add(chunk)
             yield chunk
         self._require_whole(seen)
+
+    async def _from(self, start: int) -> AsyncIterator[bytes]:
+        if self._came is not None:
+            yield self._came[start:]
+            return
+        async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=start):
+            yield chunk
 
     def _require_whole(self, seen: "_Seen") -> None:
         if seen.digest.hexdigest() != self.sha256 or seen.size_bytes != self.size_bytes:
@@ -91,7 +100,7 @@ class Attachment:
         is_kept = partial.is_found_again
         try:
             with partial.file:
-                async for chunk in self._gateway.stream(self.sha256, self.size_bytes, start=partial.seen.size_bytes):
+                async for chunk in self._from(partial.seen.size_bytes):
                     await to_its_end(partial.add, chunk)
                 is_kept = False  # Whole, or of no use.
                 self._require_whole(partial.seen)

@@ -45,6 +45,7 @@ class Hearing:
     state: State
     handlers: Handlers
     now: Clock
+    ended: Callable[[str], None] = lambda _submission_id: None  # The axis has answered it.
     _verified: dict[str, SignedReceipt] = field(default_factory=dict, init=False)
     _unwritten: dict[str, Taken | NotTaken] = field(default_factory=dict, init=False)  # By digest; _AT_ONCE at most.
     _offering: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)  # By envelope.
@@ -191,6 +192,7 @@ class Hearing:
             receipt=signed,
         )
         for submission_id in ended:
+            self.ended(submission_id)
             metrics.SUBMISSIONS.labels(state).inc()
             events.submission_ended(submission_id=submission_id, state=state, code=said.code)
 

@@ -1,9 +1,9 @@
 """Outbound: what this office sends reaches the axis, or comes back with a reason.
 
 A submission is on the disk, files and all, before anything leaves. Then its
-files are uploaded, the envelope is published, and it is published again after a
-while until the axis has accepted or rejected it: the axis knows an envelope
-that it has seen, so asking twice changes nothing. What the way to the axis has
+files are uploaded, or go along, the envelope is published, and it is published
+again after a while until the axis has accepted or rejected it: the axis knows an
+envelope that it has seen, so asking twice changes nothing. What the way to the axis has
 held up goes on as soon as something else has got through. What came of a try is
 kept in mind while the state cannot take it: a full disk can be read, and says of
 everything that it is due.
@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from axis import edxml, seal
 from axis.batches import Batches
-from axis.broker import NotPublished, topology
+from axis.broker import NotPublished, carried, topology
 from axis.clock import Clock
 from axis.contents import Content
 from axis.edxml import values
@@ -54,8 +54,9 @@ OUTGOING = "outgoing"
 
 @dataclass(slots=True)
 class _Way:
-    """For which reasons of the way submissions have been put off, and which of these are over."""
+    """What the way takes, for which reasons of its own submissions have been put off, and which of these are over."""
 
+    takes_files: int = 0  # Bytes that may go along with an envelope, as the axis said last.
     held_up: set[str] = field(default_factory=lambda: {_BROKER, _AUTH, _LEDGER})  # By the process before us, perhaps.
     open: set[str] = field(default_factory=set)
     next_s: float = 0.0  # Nothing is hastened before.
@@ -100,6 +101,7 @@ class Outbound:
     gateway: Gateway
     now: Clock
     ring: Callable[[], None]  # Something is due now.
+    line: carried.Window = field(default_factory=carried.Window)  # Hears of every answer.
     _in_thread: Batches[Callable[[], Prepared], Prepared] = field(init=False)
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -211,6 +213,10 @@ class Outbound:
         self._way.passed(with_files=False)
         self.ring()
 
+    def told(self, takes_files: object) -> None:
+        """Take note of what a receipt's message says of files; one that says nothing comes from an axis that takes none."""
+        self._way.takes_files = takes_files if isinstance(takes_files, int) else 0
+
     async def stop(self) -> None:
         """Break off what is being sent; it is in the state, and goes on from there."""
         self._ready.clear()
@@ -243,20 +249,22 @@ class Outbound:
 
     async def _try(self, due: Due) -> _Outcome:
         pause = _PAUSES[min(due.failures, len(_PAUSES) - 1)]
+        along = await self._along(due)
         try:
-            brought = [file for file in due.files if await self._bring(due.id, file)]
+            brought = [] if along else [file for file in due.files if await self._bring(due.id, file)]
             if due.is_anew:
                 await self.state.goes(due.id)
             await self.pipes.publish(
                 topology.office_exchange(self.office),
                 "express" if due.urgent else "submit",
-                due.sealed,
+                carried.load(due.sealed, along) if along else due.sealed,
                 type="envelope",
                 user_id=self.office,
             )
         except (TransientError, OSError) as error:
             code = error.code if isinstance(error, TransientError) else "SYS.STATE"
             self._way.failed(code)
+            (self.line.failed if code == _BROKER else self.line.withdrawn)(due.id)
             events.submission_put_off(submission_id=due.id, tries=due.failures + 1, code=code)
             stayed = due.is_anew and isinstance(error, NotPublished)
             at = self.now() + pause
@@ -271,6 +279,19 @@ class Outbound:
         at = self.now() + _ANSWER_WITHIN[min(due.publishes, len(_ANSWER_WITHIN) - 1)]
         write = partial(self.state.tried, due.id, published=True, next_at=at, uploaded=small)
         return _Outcome(write=write, not_before=at, publishes=due.publishes + 1)
+
+    async def _along(self, due: Due) -> dict[str, bytes]:
+        """Return the files that go along with their envelope: all, or none.
+
+        With what is asked again none: the broker may be where it has stayed.
+        """
+        files = {file.sha256: file.content for file in due.files if file.content is not None}
+        sizes = [len(content) for content in files.values()]
+        if due.publishes or len(files) < len(due.files) or sum(sizes) > self._way.takes_files:
+            return {}
+        if not carried.may_go_along(due.sealed, sizes) or not await self.line.enter_soon(due.id, sum(sizes)):
+            return {}
+        return files
 
     async def _fail(self, submission_id: str, code: str, reason: str) -> None:
         """End what can never be sent."""

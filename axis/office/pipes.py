@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from axis.broker import Incoming
+from axis.broker import Incoming, Packed
 
 
 class Consumer(Protocol):
@@ -25,7 +25,7 @@ class Pipes(Protocol):
         self,
         exchange: str,
         routing_key: str,
-        body: bytes,
+        body: bytes | Packed,
         *,
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: dict[str, Any] | None = None,

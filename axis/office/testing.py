@@ -24,7 +24,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from axis import clock, edxml, receipts, seal
-from axis.broker import Incoming, NotPublished
+from axis.broker import Incoming, NotPublished, Packed, carried
 from axis.contents import KINDS, Content, render, root_of, violations_of
 from axis.edxml import AttachmentRef, BusinessType, Organization, values
 from axis.errors import PermanentError, Refusal, TransientError, Violation
@@ -40,6 +40,7 @@ from axis.seal import pki
 AXIS = "H56.TRUC"
 SENDER = "H56.VP"
 OFFICE = "H56.112"
+_SAID = {carried.TAKES_FILES: carried.MOST_BYTES}
 _CHUNK_BYTES = 64 * 1024
 _SOON_S = 30.0
 
@@ -80,6 +81,7 @@ class _Pipes:
     """The broker, in memory."""
 
     publish_to: Callable[[str, bytes, dict[str, Any]], Awaitable[None]]
+    files: dict[str, bytes]  # Where those go that come along.
     inbox: Callable[[Incoming], Awaitable[None]] | None = None
     down: bool = False
 
@@ -87,7 +89,7 @@ class _Pipes:
         self,
         exchange: str,
         routing_key: str,
-        body: bytes,
+        body: bytes | Packed,
         *,
         type: str,  # noqa: A002 - AMQP's own name for it.
         headers: dict[str, Any] | None = None,
@@ -95,6 +97,9 @@ class _Pipes:
     ) -> None:
         if self.down:
             raise NotPublished(was_answered=False)
+        if isinstance(body, Packed):
+            body, files = carried.unload(body.body, body.files)
+            self.files.update(files)
         await self.publish_to(type, body, headers or {})
 
     async def consume_each(
@@ -154,7 +159,7 @@ class TestAxis:
         self.sent: list[Sent] = []
         self.heartbeats: list[bytes] = []
         self.gateway = _Gateway()
-        self.pipes = _Pipes(self._published)
+        self.pipes = _Pipes(self._published, self.gateway.files)
         self._office = office
         self._settings = settings
         self._said: list[bytes] = []
@@ -350,7 +355,7 @@ class TestAxis:
         )
         voice = Voice(addressee, self.key(addressee))
         for one in say(report, about, voice=voice, previous=sent.answer.digest, attempt=1, at=clock.now()):
-            await self._bring("receipt", one.xml, {"envelope-id": sent.envelope_id})
+            await self._bring("receipt", one.xml, {"envelope-id": sent.envelope_id, **_SAID})
 
     async def next_sent(self, count: int = 1) -> Sent:
         """Wait until the office has sent so much in all, and return the last of it."""
@@ -418,7 +423,7 @@ class TestAxis:
                 status="2.0.0",
             )
             sent = Sent(sealed=sealed, envelope_id=envelope_id, message=verified.message, answer=accepted)
-        await self._bring("receipt", sent.answer.xml, {"envelope-id": sent.envelope_id})
+        await self._bring("receipt", sent.answer.xml, {"envelope-id": sent.envelope_id, **_SAID})
         self.sent.append(sent)
         self._arrived.set()
 

@@ -120,6 +120,11 @@ def delivery_unpublished(*, envelope_id: str, addressee: str, attempt: int, code
     _log.warning("delivery.unpublished", envelope_id=envelope_id, addressee=addressee, attempt=attempt, code=code)
 
 
+def delivery_gave_up_files(*, envelope_id: str, addressee: str) -> None:
+    """The broker has given up a message that brought its files; the delivery is due again without them."""
+    _log.warning("delivery.gave_up_files", envelope_id=envelope_id, addressee=addressee)
+
+
 def delivery_changed(
     *, envelope_id: str, addressee: str, level: str, state: str, attempt: int, next_at: datetime | None
 ) -> None:

@@ -37,7 +37,8 @@ from tests.fault.reckoning import Call
 _AT_ONCE = int(os.environ.get("TRIAL_RATE", "10"))  # Documents in each second.
 _SLOWLY = 3  # The same, while the trial wants it to last.
 _WORK_S = float(os.environ.get("TRIAL_WORK_S", "0"))  # That the office's system needs for a document.
-_LARGE = bool(os.environ.get("TRIAL_LARGE"))  # Whether every third file is above 1 MiB: it comes in pieces.
+# Whether every third document has a file above 1 MiB, which comes in pieces, so that the small one beside it does not go along.
+_LARGE = bool(os.environ.get("TRIAL_LARGE"))
 POISON_EVERY = 40
 POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose number, of each so many, is this.
 _MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
@@ -97,15 +98,17 @@ def send(office: Office, count: int, addressees: tuple[str, ...]) -> None:
         for number in range(done, min(done + some, count)):
             draft = letter(office.settings.code, addressees, number)
             try:
-                await office.send(draft, [File("125.pdf", content(number))])
+                await office.send(draft, files(number))
             except TransientError:
                 return
             note(FOLDER / "sent", draft.document_id)
 
 
-def content(number: int) -> bytes:
-    """Return the file of a letter."""
-    return f"%PDF-1.7 {number}".encode() * (100_000 if _LARGE and number % 3 == 0 else 500)
+def files(number: int) -> list[File]:
+    """Return the files of a letter."""
+    page = f"%PDF-1.7 {number}".encode()
+    large = [File("scan.pdf", page * 100_000)] if _LARGE and number % 3 == 0 else []
+    return [File("125.pdf", page * 500), *large]
 
 
 def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:

@@ -14,22 +14,26 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from axis import audit, edxml
-from axis.broker import Broker, Incoming, NotPublished, Packed, pack, topology
+from axis.broker import Broker, Incoming, NotPublished, Packed, carried, pack, topology
 from axis.broker.packing import unpack
+from axis.dispatch.carriage import Carriage
 from axis.dispatch.clock import Bell, Dispatch
 from axis.dispatch.outbound import Outbound
 from axis.edxml import Priority
 from axis.errors import TransientError
 from axis.intake import Allowance
+from axis.ledger import tables as t
 from axis.office.answers import Agreed, Answer, Declined, Delivered, Refused, Registered, Unavailable
 from axis.office.attempt import Attempts
 from axis.office.compare import Compare
@@ -87,10 +91,15 @@ class Carrier:
             self.says_no -= 1
             raise NotPublished(was_answered=self.says_no % 2 == 0)
         packed = body if isinstance(body, Packed) else await pack(body)
+        plain = unpack(packed.body, packed.encoding, topology.MOST_BYTES)
+        files: dict[str, bytes] = {}
+        if packed.files:
+            plain, files = carried.unload(plain, packed.files)
         queue = _INBOX_OF[routing_key] if exchange == topology.DELIVER else topology.OFFICE_KEYS[routing_key]
         self.queues[queue].append(
             Incoming(
-                body=unpack(packed.body, packed.encoding, topology.MOST_BYTES),
+                body=plain,
+                files=files,
                 type=type,
                 headers=headers or {},
                 exchange=exchange,
@@ -141,6 +150,10 @@ class _Gateway:
     async def receipts_of(self, envelope_id: str) -> list[bytes]:
         return [row.xml for row in await self.home.ledger.receipts_of(envelope_id)]
 
+    async def stream(self, sha256: str, size_bytes: int, *, start: int = 0) -> AsyncIterator[bytes]:
+        async for chunk in self.home.spool.stream(sha256, start, size=size_bytes):
+            yield chunk
+
 
 @dataclass(frozen=True)
 class _Believed:
@@ -185,6 +198,13 @@ class System:
             self.excuses[doc.envelope_id] += 1
         if dies == "before":
             raise _Died
+        try:
+            for file in doc.attachments:
+                await file.read()
+        except TransientError:
+            assert doc.attempt == 1  # Only with the first attempt files come along, and may be damaged.
+            self.excuses[doc.envelope_id] += 1
+            raise
         answer = self._act(doc.envelope_id)
         if dies == "after":
             raise _Died
@@ -246,8 +266,16 @@ class Machine:
         self.recalled: dict[str, str] = {}  # Id of a recall, and of the envelope that it is about.
         self.heard: dict[str, set[str]] = defaultdict(set)  # Levels of receipts that came home.
         pipes: Any = self.carrier
+        carriage = Carriage()
+        self.intake = replace(home.intake, carriage=carriage)
         outbound = Outbound(
-            ledger=home.ledger, broker=pipes, answer_within=_ANSWER_WITHIN, batch=50, ring=lambda: None, now=home.now
+            ledger=home.ledger,
+            broker=pipes,
+            answer_within=_ANSWER_WITHIN,
+            batch=50,
+            ring=lambda: None,
+            now=home.now,
+            carriage=carriage,
         )
         self.orders = home.orders(pipes)
         self.dispatch = Dispatch(
@@ -267,6 +295,7 @@ class Machine:
             intake=home.intake,
             answers=home.answers,
             allowance=Allowance(burst=1000, per_second=1000.0),
+            carriage=carriage,
             batch=64,
             prefetch=128,
             ring=lambda: None,
@@ -277,6 +306,7 @@ class Machine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Machine"]:
         """Open the office, and close it in the end."""
+        await self.home.ledger.heartbeat(COMMUNE, self.home.at, "1", takes_files=carried.MOST_BYTES)
         await self._start_office()
         try:
             yield self
@@ -321,8 +351,11 @@ class Machine:
             assert (answer.duplicate, answer.envelope_id) == (True, envelope_id)
             return
         document = self.home.document(priority=Priority(number % 4))  # Some by the urgent inbox.
-        envelope = self.home.seal(document)
-        answer = await self.home.accept(envelope)
+        page = b"%%PDF-1.7 %d" % len(self.accepted)
+        envelope = self.home.seal(document, {"1.pdf": page} if number else None)  # Most with a file, which comes along.
+        answer = await self.intake.accept(
+            envelope, submitter=SENDER, via="amqp", carried={sha256(page).hexdigest(): page}
+        )
         assert not answer.duplicate
         self.accepted[answer.envelope_id] = envelope
         self.documents[answer.envelope_id] = document
@@ -349,12 +382,18 @@ class Machine:
     async def pass_time(self, span: timedelta) -> None:
         """Let it be later, and let the loops of both sides do what they do then."""
         self.home.pass_time(span)
+        await self._beat()
         await self.dispatch._tend()
         await self.dispatch._look_after()
         await self.orders.go_round()
         await self._send()
         await self.courier.send_again()
         await self.compare.look()
+
+    async def _beat(self) -> None:
+        """The office has been there all the time."""
+        beat = sa.update(t.lanes).values(heartbeat_at=self.home.at)
+        await self.home.ledger._database.write(lambda c: c.execute(beat))
 
     async def _send(self) -> None:
         """What the loop of dispatch does until it finds nothing, or the broker takes nothing."""
@@ -371,6 +410,13 @@ class Machine:
 
     async def purge(self, queue: str) -> None:
         self.carrier.queues[queue].clear()
+
+    async def damage(self, queue: str) -> None:
+        """What goes along in a queue arrives as something else."""
+        self.carrier.queues[queue] = [
+            replace(one, files={name: content[::-1] for name, content in one.files.items()})
+            for one in self.carrier.queues[queue]
+        ]
 
     async def double(self, queue: str, number: int) -> None:
         """The broker hands a message out twice."""
@@ -515,6 +561,7 @@ _EVENTS = st.one_of(
     ),
     st.tuples(st.just("double"), _QUEUES, _NUMBERS),
     st.tuples(st.just("purge"), _QUEUES),
+    st.tuples(st.just("damage"), _QUEUES),
     st.tuples(st.just("say_no"), st.integers(1, 3), st.booleans()),
 )
 

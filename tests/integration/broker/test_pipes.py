@@ -7,6 +7,7 @@ import os
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 from aiormq import spec
 
-from axis.broker import Broker, Incoming, NotPublished, PrivateNode, private_node, topology
+from axis.broker import Broker, Incoming, NotPublished, PrivateNode, carried, private_node, topology
 from axis.broker import pipes as broker_pipes
 from axis.broker.packing import GZIP, Packed
 from axis.edxml.limits import MAX_ENVELOPE_BYTES
@@ -398,6 +399,55 @@ async def test_body_that_is_not_packed_as_it_says_arrives_as_it_is(
         for body, encoding in sent:
             await exchange.publish(aio_pika.Message(body, content_encoding=encoding), topology.deliver_key(office))
     assert [one.body for one in await _all_of(pipes, office, len(sent))] == [b"<x/>", too_large, br, two]
+
+
+async def test_files_travel_with_their_envelope(pipes: Broker, office: str) -> None:
+    files = {sha256(content).hexdigest(): content for content in (os.urandom(100_000), b"x")}
+    await pipes.publish(
+        topology.DELIVER, office, carried.load(b"<x/>", files), type="envelope", headers={"envelope-id": "e1"}
+    )
+    (arrived,) = await _all_of(pipes, office, 1)
+    assert (arrived.body, arrived.files) == (b"<x/>", files)
+    assert carried.FILES not in arrived.headers
+
+
+async def test_what_is_led_round_keeps_what_came_along(pipes: Broker, office: str) -> None:
+    files = {"a" * 64: b"abc"}
+    for name in ("e1", "e2"):
+        message = carried.load(b"<x/>", files)
+        await pipes.publish(topology.DELIVER, office, message, type="envelope", headers={"envelope-id": name})
+    taken = await pipes.take_out(
+        topology.inbox(office),
+        lambda one: one.headers["envelope-id"] == "e1",
+        exchange=topology.DELIVER,
+        routing_key=topology.deliver_key(office),
+        most=10,
+    )
+    (left,) = await _all_of(pipes, office, 1)
+    assert ([one.files for one in taken], left.files, left.body) == ([files], files, b"<x/>")
+
+
+async def test_body_that_is_not_as_its_files_say_arrives_as_it_is(
+    rabbitmq: PrivateNode, pipes: Broker, office: str
+) -> None:
+    said: list[Any] = ["", f"{'a' * 64} 4", f"{'a' * 64} 5", 7, ["a"], None]
+    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
+        exchange = await channel.get_exchange(topology.DELIVER)
+        for one in said:
+            message = aio_pika.Message(b"<x/>", headers={carried.FILES: one}, type="envelope")
+            await exchange.publish(message, topology.deliver_key(office))
+    found = await _all_of(pipes, office, len(said))
+    assert [(one.body, one.files) for one in found] == [(b"<x/>", {})] * len(said)
+
+
+async def test_packed_body_carries_no_files(rabbitmq: PrivateNode, pipes: Broker, office: str) -> None:
+    said: dict[str, Any] = {carried.FILES: f"{'a' * 64} 2"}
+    async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
+        exchange = await channel.get_exchange(topology.DELIVER)
+        message = aio_pika.Message(gzip.compress(b"<x/>ab"), headers=said, content_encoding="gzip", type="envelope")
+        await exchange.publish(message, topology.deliver_key(office))
+    (found,) = await _all_of(pipes, office, 1)
+    assert (found.body, found.files) == (b"<x/>ab", {})
 
 
 class _Raw(spec.Basic.Properties):

@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from axis.broker import Broker, Incoming, PrivateNode, topology
+from axis.broker import Broker, Incoming, PrivateNode, carried, topology
+from axis.dispatch.carriage import Carriage
 from axis.errors import TransientError
 from axis.intake import Allowance
 from axis.office.answers import Registered
@@ -19,7 +20,7 @@ from axis.office.speech import About, say
 from axis.receipts import bundle
 from axis.receipts.voice import Voice
 from axis.router import Router
-from tests.house import COMMUNE, OTHER, House
+from tests.house import COMMUNE, OTHER, SENDER, House
 
 _SOON_S = 10.0
 _BURST = 5
@@ -32,6 +33,7 @@ def _router(home: House, pipes: Broker | None = None) -> Router:
         intake=home.intake,
         answers=home.answers,
         allowance=Allowance(burst=_BURST, per_second=0.001),
+        carriage=Carriage(),
         batch=64,
         prefetch=128,
         ring=lambda: None,
@@ -76,6 +78,34 @@ async def test_odd_heartbeat_counts_as_one_and_holds_up_nobody(home: House, said
 
 
 @pytest.mark.parametrize(
+    ("said", "takes"),
+    [
+        ({"files": 1000}, 1000),
+        ({"files": 10**30}, carried.MOST_BYTES),
+        ({"files": -1}, 0),
+        ({"files": True}, 0),
+        ({"files": "1000"}, 0),
+        ({}, 0),
+    ],
+)
+async def test_heartbeat_says_how_many_bytes_of_files_an_office_takes(
+    home: House, said: Mapping[str, Any], takes: int
+) -> None:
+    await home.accept(home.seal(home.document()))
+    await _router(home)._beaten(_beat(COMMUNE, json.dumps({"version": "1", **said}).encode()))
+    (attempt,) = await home.attempt()
+    assert attempt.takes_files == takes
+
+
+@pytest.mark.parametrize("said", [b"[]", b"1", b"null", b'"version"'])
+async def test_heartbeat_that_is_none_takes_no_files(home: House, said: bytes) -> None:
+    await home.accept(home.seal(home.document()))
+    await _router(home)._beaten(_beat(COMMUNE, said))
+    (attempt,) = await home.attempt()
+    assert attempt.takes_files == 0
+
+
+@pytest.mark.parametrize(
     ("kind", "headers"),
     [("heart\0beat", {}), ("envelope", {"x": float("nan")}), ("envelope", {"x\0": "y\ud800"})],
     ids=["nul", "not a number", "half a character"],
@@ -87,6 +117,52 @@ async def test_odd_dead_letter_is_kept_and_holds_up_nobody(home: House, kind: st
     async with asyncio.timeout(_SOON_S):
         await router._batch_for(topology.DEAD, router._buried)([odd])
     assert not odd.returned
+
+
+async def test_delivery_whose_message_brought_files_goes_once_more_without_them(home: House) -> None:
+    """Over a line that is cut again and again a long message is handed out until the broker gives it up."""
+    envelope_id = (await home.accept(home.seal(home.document()))).envelope_id
+    (attempt,) = await home.attempt()
+    given_up = _beat(COMMUNE, attempt.sealed)
+    given_up.type, given_up.died_in = "envelope", topology.inbox(COMMUNE)
+    given_up.headers = {"envelope-id": envelope_id, "attempt": 1}
+    given_up.files = {"a" * 64: b"abc"}
+    await _router(home)._buried(given_up)
+    assert (await home.row(envelope_id)).state == "queued"
+    (again,) = await home.attempt()
+    assert again.attempt_no == 2
+    await _router(home)._buried(given_up)  # The broker may hand it in twice.
+    assert (await home.row(envelope_id)).state == "sent"
+    given_up.headers["attempt"], given_up.files = 2, {}
+    await _router(home)._buried(given_up)
+    row = await home.row(envelope_id)
+    assert (row.state, row.code) == ("dead", "DLV.POISON")
+
+
+async def test_what_brings_files_waits_behind_while_they_cannot_be_kept(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[str] = []
+
+    async def no_room(*_: Any) -> None:
+        raise TransientError("SYS.SPOOL")
+
+    async def note(_self: Router, queue: str, _message: Incoming) -> bool:
+        put.append(queue)
+        return True
+
+    page = b"%PDF-1.7"
+    monkeypatch.setattr(home.spool, "put", no_room)
+    monkeypatch.setattr(Router, "_put", note)
+    handed_in = _beat(SENDER, home.seal(home.document(), {"1.pdf": page}))
+    handed_in.files = {sha256(page).hexdigest(): page}
+    other = _beat(SENDER, home.seal(home.document()))
+    router = _router(home)
+    async with asyncio.timeout(_SOON_S):
+        await router._batch_for(topology.SUBMIT, router._submitted_in_turn)([handed_in, other])
+    assert put == [topology.SUBMIT_LATER]
+    (row,) = await home.ledger.deliveries_in()
+    assert row.state == "queued"
 
 
 async def test_data_that_the_database_refuses_is_no_outage(home: House) -> None:
@@ -189,10 +265,11 @@ class _Intake:
 
     def __init__(self, loud: str, modest: str) -> None:
         self.handed_in: list[bytes] = []
+        self.came_along: list[dict[str, bytes]] = []
         self._loud, self._modest = loud, modest
         self._modest_came = asyncio.Event()
 
-    async def accept(self, sealed: bytes, *, submitter: str, via: str) -> None:
+    async def accept(self, sealed: bytes, *, submitter: str, via: str, carried: Mapping[str, bytes]) -> None:
         if submitter not in (self._loud, self._modest):  # Others' are left by another test.
             return
         if submitter == self._modest:
@@ -200,6 +277,7 @@ class _Intake:
         elif len(self.handed_in) >= _BURST:
             await self._modest_came.wait()
         self.handed_in.append(sealed)
+        self.came_along.append(dict(carried))
 
 
 async def test_office_that_hands_in_too_much_makes_nobody_wait_but_itself(home: House, rabbitmq: PrivateNode) -> None:
@@ -209,7 +287,8 @@ async def test_office_that_hands_in_too_much_makes_nobody_wait_but_itself(home: 
     async with Broker.connect(rabbitmq.url, name="test") as pipes:
         await pipes.declare(topology.province([loud, modest]))
         for body in envelopes:
-            await pipes.publish(topology.office_exchange(loud), "submit", body, type="envelope")
+            message = carried.load(body, {sha256(body).hexdigest(): body})
+            await pipes.publish(topology.office_exchange(loud), "submit", message, type="envelope")
         await pipes.publish(topology.office_exchange(modest), "submit", b"modest", type="envelope")
         router = replace(_router(home, pipes), intake=intake, batch=1, prefetch=1)
         async with router.running():
@@ -218,6 +297,9 @@ async def test_office_that_hands_in_too_much_makes_nobody_wait_but_itself(home: 
                     await asyncio.sleep(0.05)
         assert await pipes.depth(topology.SUBMIT) == await pipes.depth(topology.SUBMIT_LATER) == 0
     assert sorted(intake.handed_in) == sorted([*envelopes, b"modest"])
+    # What is put behind takes along what came along with it.
+    expected = [{} if one == b"modest" else {sha256(one).hexdigest(): one} for one in intake.handed_in]
+    assert intake.came_along == expected
     # However slow the broker is: what stood behind waited, and the other did not wait for it.
     assert intake.handed_in.index(b"modest") < len(envelopes) / 2
 

@@ -319,7 +319,7 @@ async def test_letter_with_a_file_that_the_gateway_will_never_take_is_in_rejecte
         raise PermanentError("ATT.SIZE", "2 > 1 bytes")
 
     monkeypatch.setattr(by_clerk.gateway, "upload", refuses)
-    _drop(tmp_path, "qua-lon", {"letter.toml": _LETTER, "qua-lon.pdf": "%PDF-1.7"})
+    _drop(tmp_path, "qua-lon", {"letter.toml": _LETTER, "qua-lon.pdf": "%PDF-1.7" * 50_000})
     why = tmp_path / "rejected" / "qua-lon" / "why.txt"
     await _until(why.exists)
     assert "ATT.SIZE: Tệp đính kèm quá lớn: 2 > 1 bytes" in why.read_text()

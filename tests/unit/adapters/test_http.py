@@ -426,7 +426,7 @@ async def test_letter_with_a_file_that_the_gateway_will_never_take_is_shown_as_f
         raise PermanentError("ATT.SIZE", "2 > 1 bytes")
 
     monkeypatch.setattr(axis.gateway, "upload", refuses)
-    files = [("file", ("a.pdf", b"%PDF", "application/pdf"))]
+    files = [("file", ("a.pdf", b"%PDF" * 100_000, "application/pdf"))]
     answer = await interface.post("/documents", data={"letter": json.dumps(_LETTER)}, files=files)
     path = f"/submissions/{answer.json()['submission_id']}"
     async with asyncio.timeout(_SOON_S):

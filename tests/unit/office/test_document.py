@@ -115,3 +115,23 @@ async def test_save_that_is_ended_puts_nothing_else_in_its_place(
         await file.save(tmp_path / "a.pdf")
     await asyncio.sleep(0.5)
     assert (tmp_path / "a.pdf").read_bytes() == thin.content
+
+
+async def test_file_that_came_along_is_not_fetched(tmp_path: Path) -> None:
+    far, thin = _file(1000)
+    near = Attachment(far.ref, thin, thin.content)  # type: ignore[arg-type]
+    assert await near.read() == thin.content
+    assert (await near.save(tmp_path / "a.pdf")).read_bytes() == thin.content
+    assert thin.asked_from == []
+
+
+async def test_file_that_came_along_damaged_is_not_believed(tmp_path: Path) -> None:
+    """The attempt is deferred, and the next one brings no files."""
+    far, thin = _file(1000)
+    for came in (thin.content[:-1], b"x" + thin.content[1:]):
+        near = Attachment(far.ref, thin, came)  # type: ignore[arg-type]
+        with pytest.raises(TransientError, match=r"ATT\.DIGEST"):
+            await near.read()
+        with pytest.raises(TransientError, match=r"ATT\.DIGEST"):
+            await near.save(tmp_path / "a.pdf")
+    assert list(tmp_path.iterdir()) == []

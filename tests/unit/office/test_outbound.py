@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from axis.broker import Packed, carried
 from axis.errors import PermanentError, TransientError
 from axis.office import outbound
 from axis.office.outbound import Outbound
@@ -32,19 +33,24 @@ class _World:
     refusal: str | None = None  # The gateway's last word.
     bug: Exception | None = None
     published: list[bytes] = field(default_factory=list)
+    along: list[set[str]] = field(default_factory=list)  # The files that each brought.
+    uploaded: list[str] = field(default_factory=list)
 
-    async def publish(self, _exchange: str, _key: str, body: bytes, **_: Any) -> None:
+    async def publish(self, _exchange: str, _key: str, body: bytes | Packed, **_: Any) -> None:
         if self.bug is not None:
             raise self.bug
         if self.broker is not None:
             raise TransientError(self.broker)
-        self.published.append(body)
+        envelope, files = carried.unload(body.body, body.files) if isinstance(body, Packed) else (body, {})
+        self.published.append(envelope)
+        self.along.append(set(files))
 
-    async def upload(self, *_: Any) -> None:
+    async def upload(self, _source: Any, sha256: str, _size_bytes: int) -> None:
         if self.gateway is not None:
             raise TransientError(self.gateway)
         if self.refusal is not None:
             raise PermanentError(self.refusal, "ví dụ")
+        self.uploaded.append(sha256)
 
 
 @dataclass(slots=True)
@@ -299,3 +305,101 @@ async def test_what_the_axis_is_not_asked_about_ends_with_its_reason(office: _Of
     await office.keep("only", FILE)
     assert await office.look() == []
     assert await office.stands("only") == ("failed", "ATT.SIZE")
+
+
+# --- files that go along --------------------------------------------------------------------
+
+
+def _small(content: bytes) -> FileRow:
+    return FileRow(sha256=sha256(content).hexdigest(), size_bytes=len(content), content=content)
+
+
+async def test_small_files_go_along_with_their_envelope(office: _Office) -> None:
+    office.out.told(carried.MOST_BYTES)
+    one, two = _small(b"one"), _small(b"two")
+    await office.keep("both", one, two)
+    assert await office.look() == [b"both"]
+    assert office.world.along == [{one.sha256, two.sha256}]
+    assert office.world.uploaded == []
+    assert await office.stands("both") == ("published", None)
+
+
+async def test_what_the_axis_has_not_answered_is_brought_over_http(office: _Office) -> None:
+    """The broker may have lost it, and the file with it: until it is answered it is here."""
+    office.out.told(carried.MOST_BYTES)
+    await office.keep("old", FILE)
+    assert await office.look() == [b"old"]
+    office.now += timedelta(seconds=30)
+    assert await office.look() == [b"old"]
+    assert office.world.uploaded == [FILE.sha256]
+    assert office.world.along == [{FILE.sha256}, set()]
+
+
+@pytest.mark.parametrize("said", [None, 0, "much", FILE.size_bytes - 1])
+async def test_files_go_along_to_an_axis_that_says_it_takes_them(office: _Office, said: object) -> None:
+    await office.keep("first", FILE)
+    assert await office.look() == [b"first"]
+    office.out.told(carried.MOST_BYTES)
+    office.out.told(said)  # An older one is at work again.
+    await office.keep("second", FILE)
+    assert await office.look() == [b"second"]
+    assert office.world.along == [set(), set()]
+    assert office.world.uploaded == [FILE.sha256] * 2
+
+
+async def test_all_files_go_along_or_none(office: _Office) -> None:
+    office.out.told(carried.MOST_BYTES)
+    office.place(LARGE).write_bytes(b"abc")
+    await office.keep("mixed", LARGE, _small(b"new"))
+    assert await office.look() == [b"mixed"]
+    assert office.world.along == [set()]
+    assert office.world.uploaded == [LARGE.sha256, _small(b"new").sha256]
+
+
+async def test_broker_that_did_not_take_them_gets_none_for_a_while(office: _Office) -> None:
+    office.out.told(carried.MOST_BYTES)
+    office.world.broker = "SYS.BROKER"
+    await office.keep("only", FILE)
+    assert await office.look() == []
+    assert office.world.uploaded == []
+    assert not office.out.line.enter("other", 1)
+    office.world.broker = None
+    office.now += timedelta(seconds=2)
+    assert await office.look() == [b"only"]
+    assert office.world.along == [set()]
+    assert office.world.uploaded == [FILE.sha256]
+
+
+async def test_no_more_goes_along_than_the_line_has_shown_to_carry(
+    office: _Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.out.told(carried.MOST_BYTES)
+    monkeypatch.setattr(carried, "_SOON_S", 0.05)
+    most = [_small(bytes([number]) * carried.MOST_BYTES) for number in range(3)]
+    for number, file in enumerate(most):
+        await office.keep(str(number), file)
+    assert sorted(await office.look()) == [b"0", b"1", b"2"]
+    assert sum(map(bool, office.world.along)) == 1
+    assert len(office.world.uploaded) == 2
+    (gone,) = (name for name, along in zip(office.world.published, office.world.along, strict=True) if along)
+    office.out.line.answered(gone.decode())
+    for number, file in enumerate(most):
+        await office.keep(f"more {number}", file)
+    await office.look()
+    assert sum(map(bool, office.world.along)) == 3
+
+
+async def test_state_that_fails_says_nothing_of_the_line(office: _Office) -> None:
+    office.out.told(carried.MOST_BYTES)
+    await office.keep("only", FILE)
+    office.world.broker = "SYS.STATE"
+    assert await office.look() == []
+    assert office.out.line.enter("other", carried.MOST_BYTES)
+
+
+async def test_file_whose_copy_is_lost_does_not_go_along(office: _Office) -> None:
+    office.out.told(carried.MOST_BYTES)
+    await office.keep("only", FILE)
+    (office.state.folder / "small" / "1").unlink()
+    assert await office.look() == [b"only"]
+    assert office.world.along == [set()]
