@@ -32,6 +32,8 @@ _LIVES = '["P5D", "PT60S", "P5D", "PT20S", "P5D"]'
 _PG = Conditions(on_postgresql=True)
 _THREE = Conditions(on_postgresql=True, routers=3, documents=200)
 _CLUSTER = Conditions(cluster=True, restarted=True)
+_PAGES = {"TRIAL_PAGES": "8000"}  # Files of 100 KB, which go along where a line allows it,
+_FETCHED = {"TRIAL_PAGES": "20000"}  # and such as are too large for that.
 
 FAULTS = {
     "F01": Fault(
@@ -86,9 +88,11 @@ FAULTS = {
     "F13": Fault("cluster: all three: kill -9", broker.kill_all, 1, _CLUSTER),
     "F14": Fault("cluster: a leader cut off from the others", broker.part, 1, _CLUSTER, needs=can_cut),
     "F15": Fault("cluster: a leader that one cannot hear", broker.part_in_half, 1, _CLUSTER, needs=can_cut),
-    "F16": Fault("lines: cut at any byte", lines.cut_anywhere, 1, Conditions(lines=True, documents=200), seeds=2),
+    "F16": Fault(
+        "lines: cut at any byte", lines.cut_anywhere, 1, Conditions(lines=True, documents=200, office=_PAGES), seeds=2
+    ),
     "F17": Fault("lines: a black hole", lines.go_dead, 1, Conditions(lines=True)),
-    "F18": Fault("lines: thin and slow", lines.grow_thin, 1, Conditions(lines=True)),
+    "F18": Fault("lines: thin and slow", lines.grow_thin, 1, Conditions(lines=True, office=_PAGES)),
     "F19": Fault("broker: memory alarm", broker.alarm_memory, 2),
     "F20": Fault("broker: disk alarm", broker.alarm_disk, 1),
     "F22": Fault(
@@ -101,7 +105,7 @@ FAULTS = {
     "F23": Fault("ledger: writes and syncs fail", ledger.fail_to_write, 3, needs=can_trace),
     "F24": Fault("ledger: PostgreSQL killed with kill -9", ledger.kill, 3, _PG),
     "F25": Fault("ledger: a table locked for 40 seconds", ledger.lock, 1, _PG),
-    "F26": Fault("spool: files gone, cut short, altered", spool.harm_files, 1),
+    "F26": Fault("spool: files gone, cut short, altered", spool.harm_files, 1, Conditions(office=_FETCHED)),
     "F27": Fault("clocks a day wrong, either way", time.jump, 3, Conditions(clocks=True, documents=300)),
     "F28": Fault(
         "certificates end while their offices work",

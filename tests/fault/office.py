@@ -39,6 +39,7 @@ _SLOWLY = 3  # The same, while the trial wants it to last.
 _WORK_S = float(os.environ.get("TRIAL_WORK_S", "0"))  # That the office's system needs for a document.
 # Whether every third document has a file above 1 MiB, which comes in pieces, so that the small one beside it does not go along.
 _LARGE = bool(os.environ.get("TRIAL_LARGE"))
+_PAGES = int(os.environ.get("TRIAL_PAGES", "500"))
 POISON_EVERY = 40
 POISON = {5: "crash", 15: "hang", 25: "eat"}  # What a document does whose number, of each so many, is this.
 _MORE_BYTES = 512 * 1024 * 1024  # That a poisonous document may eat, beyond what the process has.
@@ -108,7 +109,7 @@ def files(number: int) -> list[File]:
     """Return the files of a letter."""
     page = f"%PDF-1.7 {number}".encode()
     large = [File("scan.pdf", page * 100_000)] if _LARGE and number % 3 == 0 else []
-    return [File("125.pdf", page * 500), *large]
+    return [File("125.pdf", page * _PAGES), *large]
 
 
 def letter(originator: str, addressees: tuple[str, ...], number: int) -> Draft:
