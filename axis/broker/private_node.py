@@ -39,6 +39,7 @@ _HANDLES, _TICK_MS = 1_000_000, 60_000  # See `_environment`.
 _LOG_BYTES = (64 * 1024 * 1024, 256 * 1024 * 1024)  # Of the log that all queues share: least and most.
 _LOG_OF_MEMORY = 1 / 32
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
+_CLAIMED: list[socket.socket] = []  # One for each port that this process has drawn.
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,7 @@ def require_descriptors(offices: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now, and that the system gives to no connection later.
+    """Return ports that nobody listens on now, that the system gives to no connection later, and that no other process draws.
 
     A node keeps its ports. While it is away, one from the range of outgoing connections may go to anybody: to an office
     that asks for the node, too, and so speaks to itself, and holds the port against the node.
@@ -304,8 +305,26 @@ def free_ports(count: int) -> list[int]:
             port = _FIRST_PORT + secrets.randbelow(first_given - _FIRST_PORT)
             with contextlib.suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
+                _claim(port)
                 ports.append(port)
         return ports
+
+
+def _claim(port: int) -> None:
+    """Let no other process draw a port while this one lives, which may take a while to listen on it.
+
+    By a name of the kernel's own (unix(7), abstract sockets): it ends with the process, and leaves nothing on a disk.
+
+    Raises:
+        OSError: Somebody has it.
+    """
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0document-axis port {port}")
+    except OSError:
+        claim.close()
+        raise
+    _CLAIMED.append(claim)
 
 
 def _first_given() -> int:

@@ -1,6 +1,9 @@
 """A private node's ports are its own, also while it is away; its log fits the machine."""
 
 import os
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,22 @@ def test_ports_are_none_that_the_system_gives_away(tmp_path: Path, monkeypatch: 
     assert len(set(ports)) == 50
     assert min(ports) >= 10_240
     assert max(ports) < 20_480
+
+
+def test_port_is_drawn_by_one_process_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has drawn it does not listen on it yet."""
+    draw = "import time; from axis.broker.private_node import free_ports; print(free_ports(1)[0], flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", draw], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            drawn = int(other.stdout.readline())
+            draws = iter([drawn, drawn, drawn + 1])
+            monkeypatch.setattr(secrets, "randbelow", lambda _most: next(draws) - 10_240)
+            assert free_ports(1) == [drawn + 1]
+        finally:
+            other.kill()
+    monkeypatch.setattr(secrets, "randbelow", lambda _most: drawn - 10_240)
+    assert free_ports(1) == [drawn]
 
 
 @pytest.mark.parametrize("told", [None, "", "1024 65535"])
