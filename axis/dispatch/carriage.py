@@ -15,6 +15,7 @@ from functools import partial
 
 from axis.broker import Packed, carried
 from axis.ledger import Attempt
+from axis.telemetry import metrics
 
 _MOST_BYTES = 32 * 1024 * 1024  # What is older gives way,
 _KEPT_S = 30.0  # and what nothing has come of: no custody, or no attempt yet.
@@ -60,6 +61,7 @@ class Carriage:
             return body
         if not self._lines[attempt.addressee].enter(attempt.envelope_id, size_bytes):
             return body
+        metrics.FILES_ALONG.labels("out").inc(len(files))
         return carried.load(body.body, files)
 
     def unmade(self, attempt: Attempt) -> None:

@@ -355,6 +355,7 @@ class Intake:
         wrong = {digest for digest, one in zip(brought, kept, strict=True) if isinstance(one, Refusal)}
         if wrong:
             raise Refusal([_not_as_sealed(examined, ref) for ref in examined.attachments if ref.sha256 in wrong])
+        metrics.FILES_ALONG.labels("in").inc(len(brought))
 
     async def _require_contents(self, examined: Examined, carried: Files) -> tuple[Content, ...]:
         return await require_contents(

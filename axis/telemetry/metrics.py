@@ -30,6 +30,12 @@ ENVELOPES_PUT_BEHIND = Counter(
 ATTEMPTS = Counter(
     "axis_attempts_total", "Attempts to deliver, by what came of them.", ["result"], registry=REGISTRY
 )  # result: receipts.Level or unpublished, unanswered
+FILES_ALONG = Counter(
+    "axis_files_along_total",
+    "Small files that went along in the message of their envelope.",
+    ["way"],
+    registry=REGISTRY,
+)  # way: in, out
 RECEIPTS_REFUSED = Counter(
     "axis_receipts_refused_total", "Receipts that were not accepted, by code.", ["code"], registry=REGISTRY
 )
