@@ -109,5 +109,6 @@ async def test_office_says_which_file_it_cannot_use() -> None:
         _cut(axis._folder / "trust" / "crl.pem")
         with capture_logs() as said:
             await office._open._once("trust", office._open._follow_trust)
-    assert [(one["event"], one["name"]) for one in said] == [("configuration.unusable", "office trust")]
+    # Once or twice: the office may just be looking by itself.
+    assert {(one["event"], one["name"]) for one in said} == {("configuration.unusable", "office trust")}
     assert "crl.pem: not whole" in said[0]["detail"]
