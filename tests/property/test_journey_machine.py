@@ -490,7 +490,9 @@ class Machine:
         assert not any(rows[order].state == "refused" for order in self.recalled)
         # The system is asked again only after it could not answer, or died on it.
         assert all(number <= 1 + system.excuses[envelope_id] for envelope_id, number in system.asked.items())
-        assert (await ledger.audit(self.home.at)).findings == ()
+        # What a purge took the office says again, which may be late here: hours pass in one step. In the end it must be there.
+        findings = (await ledger.audit(self.home.at)).findings
+        assert [one for one in findings if not one.text.endswith("follows one that is not here")] == []
         assert (await audit.walk(ledger, [audit.History()])).findings == []
 
     async def settle(self) -> None:
@@ -512,9 +514,10 @@ class Machine:
             await self.check()
             if all(row.state in _ENDED for row in rows):
                 break
-        await self.pass_time(timedelta(minutes=6))  # What a purge took the office finds when it compares.
-        while self.carrier.queues[topology.RECEIPTS]:
-            await self.carry(0, False)
+        for _ in range(2):  # What a purge took the office finds when it compares, and says again when it looks next.
+            await self.pass_time(timedelta(minutes=6))
+            while self.carrier.queues[topology.RECEIPTS]:
+                await self.carry(0, False)
         await self._send()
         await self.hear()
         for row in await self.home.ledger.deliveries_in():
@@ -595,6 +598,18 @@ _FORGOTTEN: list[tuple[Any, ...]] = [
     ("double", _INBOXES[0], 0),
     ("purge", topology.RECEIPTS),
 ]
+# The same, where the office has compared just before it says the last of it.
+_COMPARED: list[tuple[Any, ...]] = [
+    ("recall", 0),
+    ("hand_in", False, 0),
+    ("take", 0, ""),
+    ("pass_time", timedelta(0)),
+    ("purge", topology.RECEIPTS),
+    ("hand_in", False, 0),
+    ("take", 0, ""),
+    ("carry", 0, False),
+    ("pass_time", timedelta(hours=2)),
+]
 _JOURNEYS = st.lists(_EVENTS, min_size=10, max_size=50)
 
 
@@ -604,6 +619,7 @@ _JOURNEYS = st.lists(_EVENTS, min_size=10, max_size=50)
 @example([("change_mind", False), *_NO_WORD])
 @example(_OVERTAKEN)
 @example(_FORGOTTEN)
+@example(_COMPARED)
 def test_document_arrives_once_whatever_happens(events: list[tuple[Any, ...]]) -> None:
     _play(events)
 
