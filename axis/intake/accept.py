@@ -328,7 +328,8 @@ class Intake:
             Refusal: ATT.SIZE; ATT.DIGEST: a content, which is about to be read, is not as sealed.
         """
         other = {ref.sha256 for ref in examined.attachments if len(carried.get(ref.sha256, b"")) != ref.size_bytes}
-        named = [ref for ref in examined.attachments if ref.sha256 in carried.keys() - other and ref.size_bytes > 0]
+        came = carried.keys() - other
+        named = [ref for ref in examined.attachments if ref.sha256 in came and ref.size_bytes > 0]
         large = [ref for ref in named if ref.size_bytes > self.attachment_bytes]
         if large:
             raise Refusal([_about(examined, ref, "ATT.SIZE", rule="attachment:most") for ref in large])

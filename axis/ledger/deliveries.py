@@ -36,7 +36,7 @@ from axis.routing import JUDGED
 
 CLAIM = timedelta(seconds=30)  # For how long a notice belongs to the process that publishes it.
 PUT_OFF = timedelta(minutes=5)  # For so long, at most, a notice is put off; longer than a claim.
-_ANSWERS_WITHIN = timedelta(seconds=5)  # Who takes longer gets no files along.
+_ANSWERS_WITHIN = timedelta(seconds=5)  # Who takes longer gets no files along; carried.QUICK_S of the broker room.
 _SILENT = timedelta(seconds=75)  # Two heartbeats and a half: the office was away.
 
 UNJUDGED = "ORD.WAITS"  # Code of a delivery that waits until what it speaks of is known.
