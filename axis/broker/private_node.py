@@ -39,7 +39,6 @@ _HANDLES, _TICK_MS = 1_000_000, 60_000  # See `_environment`.
 _LOG_BYTES = (64 * 1024 * 1024, 256 * 1024 * 1024)  # Of the log that all queues share: least and most.
 _LOG_OF_MEMORY = 1 / 32
 _FIRST_PORT, _USUALLY_GIVEN = 10_240, 32_768  # Below the first are the ports by which services are known.
-_CLAIMED: list[socket.socket] = []  # One for each port that this process has drawn.
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +323,7 @@ def _claim(port: int) -> None:
     except OSError:
         claim.close()
         raise
-    _CLAIMED.append(claim)
+    claim.detach()  # Open until the process ends.
 
 
 def _first_given() -> int:
