@@ -9,6 +9,7 @@ Spec: schemas/receipt-1.xsd; Exclusive XML Canonicalization 1.0;
 docs/protocol/receipts.md.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
@@ -26,6 +27,7 @@ _OPEN_CANONICAL = f'<Statement xmlns="{NAMESPACE}" Id="{STATEMENT}">'
 
 # Canonical XML 1.0 §1.1: what is written as a reference in text and in attributes.
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
+_IN_TEXT = re.compile("[&<>\r]")  # Nearly no text has any of them, and to look takes less than to translate.
 _ATTRIBUTE = str.maketrans(
     {
         "&": "&amp;",
@@ -107,7 +109,8 @@ def _violation(found: Violation) -> Iterator[str]:
 
 
 def _element(name: str, text: str, **attributes: str) -> str:
-    return f"{_start(name, attributes)}{text.translate(_TEXT)}</{name}>"
+    written = text if _IN_TEXT.search(text) is None else text.translate(_TEXT)
+    return f"{_start(name, attributes) if attributes else f'<{name}>'}{written}</{name}>"
 
 
 def _start(name: str, attributes: dict[str, str]) -> str:

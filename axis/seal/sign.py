@@ -36,6 +36,7 @@ from axis.errors import PermanentError, Refusal, TransientError, refuse
 from axis.seal.profile import DSIG, Method, canonical, digest_of, signed_info
 from axis.seal.trust import fingerprint_of, require_strong
 
+_ECDSA = ec.ECDSA(hashes.SHA256())
 _END_OF_HEADER = b"</edXML:edXMLHeader>"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -111,7 +112,7 @@ class SigningKey:
         """Return the signature over octets in the form that XMLDSig has for it."""
         if isinstance(self.key, rsa.RSAPrivateKey):
             return self.key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
-        r, s = decode_dss_signature(self.key.sign(octets, ec.ECDSA(hashes.SHA256())))
+        r, s = decode_dss_signature(self.key.sign(octets, _ECDSA))
         # XMLDSig 1.1 §6.4.3: r and s at the full width of the field, one after the other; not DER.
         width = (self.key.curve.key_size + 7) // 8
         return r.to_bytes(width, "big") + s.to_bytes(width, "big")
