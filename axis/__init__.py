@@ -23,7 +23,8 @@
     audit/      the book held against itself, the offices, the broker and the spool
     backup.py   ledger and spool, as they were together
     batches.py  what is ready together is done together
-    garbage.py  how often a process looks for it
+    brief.py    what only computes, and not for long, is done where it stands
+    garbage.py  how often a process looks for what holds itself
 
 What an integrator imports stands below, and nothing else of the axis is for
 adapters: `from axis import Office, Document, Registered, Refused`. The names

@@ -35,7 +35,7 @@ from axis.telemetry import events, metrics
 # Where an addressee says with this code that it has put a document off, or given it up, its system has not taken it. Any other
 # code leaves that open, as does a dead letter that is the axis's own word.
 _NOT_TAKEN = {State.DEFERRED: "DLV.OFFICE_UNAVAILABLE", State.DEAD: "DLV.FAILED"}
-_TOGETHER = 100  # Receipts that are read in one thread, and recorded in one commit.
+_TOGETHER = 100  # Receipts that are recorded in one commit.
 _WHO_NEXT = {  # Who must act on a delivery in this state, if the receipt does not say.
     State.QUEUED: "nobody",
     State.SENT: "addressee",
@@ -100,8 +100,8 @@ class Answers:
         return recorded
 
     async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
-        """Verify receipts in one thread; what is wrong with one is its own answer."""
-        return await by_newest(self._read_one, came, self.roll, self.renew)
+        """Verify receipts; what is wrong with one is its own answer."""
+        return await by_newest(self._read_one, came, self.roll, self.renew, lambda one: len(one.xml))
 
     def _read_one(self, came: _Came, roll: Roll) -> SignedReceipt | Exception:
         offices, trust = roll

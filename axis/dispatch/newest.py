@@ -8,11 +8,10 @@ changed, and what would be refused is judged again by the new one.
 Spec: docs/protocol/intake.md 4; docs/protocol/receipts.md.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from axis import seal
+from axis import brief, seal
 from axis.errors import PermanentError, Refusal
 from axis.registry import Registry
 
@@ -28,15 +27,26 @@ async def as_it_is() -> None:
 
 
 async def by_newest(
-    judge: Callable[[T, Roll], R | Exception], came: Sequence[T], roll: Callable[[], Roll], renew: Renew
+    judge: Callable[[T, Roll], R | Exception],
+    came: Sequence[T],
+    roll: Callable[[], Roll],
+    renew: Renew,
+    size_of: Callable[[T], int],
 ) -> list[R | Exception]:
-    """Judge in one thread what came together; what would be refused, by the roll of this moment.
+    """Judge what came together; what would be refused, by the roll of this moment.
+
+    Args:
+        judge: Says what one is, or why it is refused.
+        came: All of them.
+        roll: The roll as it is known.
+        renew: Has it known as it is.
+        size_of: How many bytes one has.
 
     Raises:
         TransientError: Whether the roll has changed cannot be known now.
     """
     known = roll()
-    judged = await asyncio.to_thread(lambda: [judge(one, known) for one in came])
+    judged = await brief.each(lambda one: judge(one, known), came, size_of)
     refused = [number for number, one in enumerate(judged) if isinstance(one, Refusal)]
     if not refused:
         return judged
@@ -47,7 +57,7 @@ async def by_newest(
     newest = roll()
     if newest is known:
         return judged
-    again = await asyncio.to_thread(lambda: [judge(came[number], newest) for number in refused])
+    again = await brief.each(lambda one: judge(one, newest), [came[number] for number in refused], size_of)
     for number, one in zip(refused, again, strict=True):
         judged[number] = one
     return judged

@@ -17,7 +17,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from uuid import uuid4
 
-from axis import clock, contents, edxml, seal
+from axis import brief, clock, contents, edxml, seal
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
@@ -233,8 +233,8 @@ class Intake:
         return Foreseen(violations=refusal.violations)
 
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
-        """Examine envelopes in one thread; what is wrong with one is its own answer."""
-        return await by_newest(self._judged, came, self.roll, self.renew)
+        """Examine envelopes; what is wrong with one is its own answer."""
+        return await by_newest(self._judged, came, self.roll, self.renew, lambda one: len(one.sealed))
 
     def _judged(self, came: _Came, roll: Roll) -> Examined | Exception:
         offices, trust = roll
@@ -393,7 +393,7 @@ class Intake:
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
-        decided = await asyncio.to_thread(lambda: [self._custody(one) for one in examined])
+        decided = await brief.each(self._custody, examined, lambda one: len(one.examined.verified.received.sealed))
         custodies = [one for one in decided if isinstance(one, Custody)]
         if not custodies:
             return [one for one in decided if isinstance(one, Refusal)]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
-from axis import receipts
+from axis import brief, receipts
 from axis.broker import Incoming
 from axis.clock import Clock
 from axis.errors import AxisError, TransientError
@@ -57,7 +57,7 @@ class Hearing:
             TransientError: SYS.STATE
         """
         said = bundle.unpack(message.type, message.body)
-        signed = self._read_all(said) if len(said) == 1 else await asyncio.to_thread(self._read_all, said)
+        signed = await brief.each(self._read_or_why_not, said, len)
         claimed = str(message.headers.get("envelope-id") or "")
         await asyncio.gather(*(self._keep(xml, one, claimed) for xml, one in zip(said, signed, strict=True)))
 
@@ -71,8 +71,7 @@ class Hearing:
         Raises:
             TransientError: SYS.STATE
         """
-        (signed,) = self._read_all([xml])
-        await self._keep(xml, signed, envelope_id)
+        await self._keep(xml, self._read_or_why_not(xml), envelope_id)
 
     async def _keep(self, xml: bytes, signed: SignedReceipt | AxisError, claimed: str) -> None:
         digest = sha256(xml).hexdigest()
@@ -162,8 +161,11 @@ class Hearing:
         events.receipt_heard(envelope_id=said.envelope_id, issuer=said.issuer, level=said.level)
         return Taken(heard.digest)
 
-    def _read_all(self, said: Sequence[bytes]) -> list[SignedReceipt | AxisError]:
-        return [_or_why_not(self._read, xml) for xml in said]
+    def _read_or_why_not(self, xml: bytes) -> SignedReceipt | AxisError:
+        try:
+            return self._read(xml)
+        except AxisError as error:
+            return error
 
     def _read(self, xml: bytes) -> SignedReceipt:
         return receipts.read_receipt(xml, self.trust.trust, at=self.now(), axis=self.axis)
@@ -195,10 +197,3 @@ class Hearing:
             self.ended(submission_id)
             metrics.SUBMISSIONS.labels(state).inc()
             events.submission_ended(submission_id=submission_id, state=state, code=said.code)
-
-
-def _or_why_not(read: Callable[[bytes], SignedReceipt], xml: bytes) -> SignedReceipt | AxisError:
-    try:
-        return read(xml)
-    except AxisError as error:
-        return error

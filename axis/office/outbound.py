@@ -26,12 +26,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from axis import edxml, seal
-from axis.batches import Batches
 from axis.broker import NotPublished, carried, topology
 from axis.clock import Clock
 from axis.contents import Content
 from axis.edxml import values
-from axis.errors import AxisError, PermanentError, TransientError
+from axis.errors import PermanentError, TransientError
 from axis.office import drafts, metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
@@ -102,15 +101,11 @@ class Outbound:
     now: Clock
     ring: Callable[[], None]  # Something is due now.
     line: carried.Window = field(default_factory=carried.Window)  # Hears of every answer.
-    _in_thread: Batches[Callable[[], Prepared], Prepared] = field(init=False)
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
     _unwritten: dict[str, _Outcome] = field(default_factory=dict, init=False)  # The state could not take them yet.
     _way: _Way = field(default_factory=_Way, init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_in_thread", Batches(_prepare_all, most=_AT_ONCE))
 
     @cached_property
     def folder(self) -> Path:
@@ -122,17 +117,20 @@ class Outbound:
     ) -> str:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
-            return await self._keep(partial(prepare.of_status, document, signer=self.key))
+            return await self._keep(prepare.of_status(document, signer=self.key))
+        work = partial(
+            prepare.of_document, document, files, enclosed, signer=self.key, today=values.local_date(self.now())
+        )
+        if prepare.is_brief(document, files, enclosed):
+            return await self._keep(work(folder=self.folder))
         with self._own_folder() as folder:
-            today = values.local_date(self.now())
-            return await self._keep(
-                partial(prepare.of_document, document, files, enclosed, signer=self.key, folder=folder, today=today)
-            )
+            return await self._keep(await asyncio.to_thread(work, folder=folder))
 
     async def submit(self, envelope: Path | bytes, files: Sequence[File]) -> str:
         """Keep an edXML message to be sent; see `Office.submit`."""
         with self._own_folder() as folder:
-            return await self._keep(partial(prepare.of_envelope, envelope, files, signer=self.key, folder=folder))
+            work = partial(prepare.of_envelope, envelope, files, signer=self.key, folder=folder)
+            return await self._keep(await asyncio.to_thread(work))
 
     async def sent(self, key: str) -> edxml.Document:
         """Return the newest document that was sent under a key; see `State.sent`.
@@ -156,8 +154,7 @@ class Outbound:
         finally:
             self._preparing.discard(name)
 
-    async def _keep(self, prepare_it: Callable[[], Prepared]) -> str:
-        prepared = await self._in_thread.add(prepare_it)
+    async def _keep(self, prepared: Prepared) -> str:
         submission_id = await self.state.submit(
             uuid4().hex,
             sealed=prepared.sealed,
@@ -362,15 +359,3 @@ def _digest_of(source: Path | bytes) -> str:
     """Raises: OSError"""
     with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-async def _prepare_all(works: Sequence[Callable[[], Prepared]]) -> list[Prepared | Exception]:
-    """Prepare what is to be sent, in one thread; what is wrong with one is its own answer."""
-    return await asyncio.to_thread(lambda: [_or_why_not(work) for work in works])
-
-
-def _or_why_not(work: Callable[[], Prepared]) -> Prepared | Exception:
-    try:
-        return work()
-    except (AxisError, OSError) as error:
-        return error

@@ -37,6 +37,7 @@ MOST_WITHIN_BYTES = (
 )  # Of a file that is kept with its submission: a file of its own costs two syncs of the disk.
 
 _CHUNK_BYTES = 1024 * 1024
+_FEW = 100  # Addressees.
 _SHA256, _BYTES = f"{{{PROFILE}}}sha256", f"{{{PROFILE}}}bytes"
 
 etree.register_namespace("axp", PROFILE)
@@ -62,6 +63,13 @@ class Prepared:
     document_id: str
     urgent: bool
     files: tuple[FileRow, ...]
+
+
+def is_brief(document: edxml.Document, files: Sequence[File], enclosed: Sequence[Content]) -> bool:
+    """Whether a document is written in a moment, and without the disk: it is no circular, and its files are at hand and small."""
+    at_hand = [len(file.content) for file in files if isinstance(file.content, bytes)]
+    is_small = len(at_hand) == len(files) and sum(at_hand) <= MOST_WITHIN_BYTES
+    return is_small and not enclosed and len(document.addressees) <= _FEW
 
 
 def of_document(

@@ -17,7 +17,7 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,8 +31,9 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from axis import private
+from axis.batches import Batches
 from axis.cancelling import to_its_end
-from axis.errors import PermanentError, Refusal, TransientError, refuse
+from axis.errors import AxisError, PermanentError, Refusal, TransientError, refuse
 from axis.spool.room import Room
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ _PIECE_BYTES = 256 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 ABANDONED = timedelta(days=7)
+# Small files that get their places together. Each waits twice for the disk: where that is slow, threads wait side by side.
+_AT_ONCE, _IN_A_THREAD = 64, 8
 _PART_BYTES = 16 * 1024 * 1024  # Of a multipart upload to a bucket.
 
 
@@ -118,6 +121,7 @@ class Spool:
         self._staging = staging
         self._room = Room(staging, keep_free)
         self._growing: set[_Part] = set()  # Uploads that are being written now.
+        self._putting: Batches[_Small, None] = Batches(_put_all, most=_AT_ONCE)
 
     @classmethod
     @asynccontextmanager
@@ -174,7 +178,7 @@ class Spool:
         return blob
 
     async def put(self, digest: str, content: bytes) -> Blob:
-        """Give a small file that is here as a whole its place in the spool, in one change of threads; as `commit` does.
+        """Give a small file that is here as a whole its place in the spool, as `commit` does; several share a change of threads.
 
         Raises:
             Refusal: ATT.DIGEST
@@ -185,7 +189,7 @@ class Spool:
         blob = Blob(digest, len(content))
         if self._root is not None:
             beside = f"{self._staging}/new-{secrets.token_hex(12)}"
-            await asyncio.to_thread(_put_durably, content, digest, beside, f"{self._root}/{_key(digest)}")
+            await self._putting.add(_Small(content, digest, beside, f"{self._root}/{_key(digest)}"))
             return blob
         found = await asyncio.to_thread(lambda: sha256(content).hexdigest())
         _require_same(found, digest)
@@ -391,6 +395,31 @@ def _move(source: str, target: str) -> None:
             raise
         _copy_durably(Path(source), Path(target))
         os.unlink(source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Small:
+    """A small file that is here as a whole."""
+
+    content: bytes
+    digest: str
+    beside: str  # Where it is written,
+    target: str  # and where it is put then.
+
+
+async def _put_all(files: Sequence[_Small]) -> list[Exception | None]:
+    """Give small files their places, a few in each thread."""
+    some = [files[start : start + _IN_A_THREAD] for start in range(0, len(files), _IN_A_THREAD)]
+    done = await asyncio.gather(*(asyncio.to_thread(lambda few: list(map(_put_one, few)), few) for few in some))
+    return [one for few in done for one in few]
+
+
+def _put_one(file: _Small) -> Exception | None:
+    try:
+        _put_durably(file.content, file.digest, file.beside, file.target)
+    except AxisError as error:
+        return error
+    return None
 
 
 def _put_durably(content: bytes, digest: str, beside: str, target: str) -> None:

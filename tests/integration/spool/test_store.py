@@ -325,6 +325,24 @@ async def test_small_file_is_put_under_its_digest_at_once(store: Spool, tmp_path
     assert list((tmp_path / "staging").iterdir()) == []
 
 
+async def test_small_files_that_come_together_get_each_its_own_answer(store: Spool, tmp_path: Path) -> None:
+    small = {sha256(CONTENT[:size]).hexdigest(): CONTENT[:size] for size in range(1000, 1100)}
+    bad = "0" * 64
+    done = await asyncio.gather(
+        *(store.put(digest, content) for digest, content in small.items()),
+        store.put(bad, b"other"),
+        return_exceptions=True,
+    )
+
+    *good, refusal = done
+    assert good == [Blob(digest, len(content)) for digest, content in small.items()]
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "ATT.DIGEST"
+    assert [await _read(store, digest) for digest in small] == list(small.values())
+    assert await store.exists(bad) is None
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
 @pytest.mark.parametrize("room", [0, 10, 4999])
 async def test_small_file_that_fills_the_disk_is_transient_and_leaves_nothing(
     store: Spool, tmp_path: Path, room: int

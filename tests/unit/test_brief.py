@@ -1,0 +1,58 @@
+"""Brief: what computes is done here, in order; what is large goes to a thread, and others have their turn."""
+
+import asyncio
+import threading
+
+import pytest
+
+from axis import brief
+
+
+async def test_small_items_are_done_here_and_large_ones_in_a_thread() -> None:
+    def where(item: bytes) -> tuple[int, bool]:
+        return len(item), threading.current_thread() is threading.main_thread()
+
+    sizes = [1, brief.MOST_BYTES, brief.MOST_BYTES + 1, 2]
+    made = await brief.each(where, [bytes(size) for size in sizes], len)
+
+    assert made == [(1, True), (brief.MOST_BYTES, True), (brief.MOST_BYTES + 1, False), (2, True)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "turns"),
+    [
+        ([10] * 50, 0),
+        ([brief.MOST_BYTES // 2] * 2, 0),
+        ([brief.MOST_BYTES // 2] * 3, 1),
+        ([brief.MOST_BYTES] * 4, 3),
+    ],
+)
+async def test_others_have_their_turn_after_so_many_bytes(sizes: list[int], turns: int) -> None:
+    had = 0
+
+    async def other() -> None:
+        nonlocal had
+        while True:
+            await asyncio.sleep(0)
+            had += 1
+
+    running = asyncio.create_task(other())
+    await asyncio.sleep(0)  # It has begun.
+    await brief.each(len, [bytes(size) for size in sizes], len)
+    running.cancel()
+
+    assert had == turns
+
+
+async def test_what_is_raised_reaches_the_caller() -> None:
+    def fail(item: int) -> None:
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="7"):
+        await brief.each(fail, [7], lambda _: 1)
+    with pytest.raises(ValueError, match="8"):
+        await brief.each(fail, [8], lambda _: brief.MOST_BYTES + 1)
+
+
+async def test_nothing_makes_nothing() -> None:
+    assert await brief.each(len, [], len) == []
