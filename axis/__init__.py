@@ -25,6 +25,7 @@
     batches.py  what is ready together is done together
     brief.py    what only computes, and not for long, is done where it stands
     garbage.py  how often a process looks for what holds itself
+    turns.py    how long it keeps a processor that others wait for
 
 What an integrator imports stands below, and nothing else of the axis is for
 adapters: `from axis import Office, Document, Registered, Refused`. The names

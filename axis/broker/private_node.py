@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from axis import private
+from axis import private, turns
 from axis.broker import topology
 from axis.broker.definitions import definitions
 from axis.broker.pipes import Broker
@@ -233,6 +233,7 @@ class PrivateNode:
                 [str(_BIN / "rabbitmq-server")],
                 env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
             )  # fmt: skip
+        turns.interrupt_nobody(node.pid)
         node.returncode = 0  # It may outlive us; whoever stops it goes by its pid file, not by this object.
         return node.pid
 

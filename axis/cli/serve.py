@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from axis import app as processes
-from axis import garbage
+from axis import garbage, turns
 from axis.cli import options, output
 from axis.settings import Settings
 from axis.telemetry import events
@@ -65,6 +65,7 @@ def _serve(
         as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
         events.configure(level=settings.log_level, json=as_json, service=name)
         garbage.look_seldom()
+        turns.interrupt_nobody()
         await process(settings, lambda text: output.console.print(text, markup=False))
 
     output.run(work(), loop_factory=uvloop.new_event_loop)

@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 import uvloop
 
-from axis import clock, edxml, garbage, seal
+from axis import clock, edxml, garbage, seal, turns
 from axis.broker import Broker
 from axis.clock import Clock
 from axis.contents import Content
@@ -282,6 +282,7 @@ class Office:
         as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
         events.configure(level=settings.log_level, json=as_json, service=f"office {settings.code}")
         garbage.look_seldom()
+        turns.interrupt_nobody()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,43 @@
+"""Turns: our processes, and what they start, ask for batch scheduling; nothing fails where they may not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from axis import turns
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has it")
+
+_ASKED = "import os; from axis import turns; turns.interrupt_nobody(); print(os.sched_getscheduler(0))"
+_THREAD = (
+    _ASKED
+    + "; import threading; t = threading.Thread(target=lambda: print(os.sched_getscheduler(0))); t.start(); t.join()"
+)
+
+
+def test_process_asks_for_it_and_its_threads_take_after_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _THREAD], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == [str(os.SCHED_BATCH)] * 2
+
+
+def test_what_was_just_started_is_asked_for_with_what_it_starts() -> None:
+    waits = "import sys, subprocess; sys.stdin.readline(); subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    shows = "import os; print(os.sched_getscheduler(0))"
+    with subprocess.Popen(
+        [sys.executable, "-c", waits, shows], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        turns.interrupt_nobody(process.pid)
+        said, _ = process.communicate("go\n", timeout=30)
+
+    assert said.strip() == str(os.SCHED_BATCH)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER, "it was another process that was meant"
+
+
+def test_process_that_has_ended_is_let_be() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+
+    turns.interrupt_nobody(ended.pid)
