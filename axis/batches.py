@@ -31,11 +31,15 @@ class Batches(Generic[T, R]):
 
     async def add(self, item: T) -> R:
         """Return what `do` answered for this item; raise what it raised."""
+        return await self.put(item)
+
+    def put(self, item: T) -> asyncio.Future[R]:
+        """Add an item; what `do` answers for it is to be awaited. For many at once this takes less than a task for each."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
-        return await future
+        return future
 
     async def finish(self) -> None:
         """Wait until everything that was added has been answered."""

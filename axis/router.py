@@ -165,16 +165,11 @@ class Router:
         except Refusal as error:
             await self._refuse_receipt(error, message.body, submitter)
             return
-        await asyncio.gather(*(self._answered_one(xml, submitter) for xml in said))
-
-    async def _answered_one(self, xml: bytes, submitter: str) -> None:
-        try:
-            recorded = await self.answers.take(xml, submitter=submitter, now=self.now())
-        except PermanentError as error:
-            await self._refuse_receipt(error, xml, submitter)
-            return
-        if recorded.row is not None:
-            self.carriage.answered(submitter, recorded.row.envelope_id)
+        for xml, one in zip(said, await self.answers.take_all(said, submitter=submitter, now=self.now()), strict=True):
+            if isinstance(one, PermanentError):
+                await self._refuse_receipt(one, xml, submitter)
+            elif one.row is not None:
+                self.carriage.answered(submitter, one.row.envelope_id)
 
     async def _refuse_receipt(self, error: PermanentError, body: bytes, submitter: str) -> None:
         await self.answers.refuse_receipt(error, digest=sha256(body).hexdigest(), submitter=submitter, now=self.now())

@@ -10,6 +10,7 @@ recorded, and the state table settles the rest.
 Spec: docs/protocol/receipts.md; docs/adr/0026; design laws 3 and 5.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,37 @@ class Answers:
             TransientError: It could not be checked or kept now.
         """
         signed = await self._reading.add(_Came(xml, submitter, now))
+        recorded = await self._recording.add(self._asked(signed, submitter, now, about))
+        self._heard(recorded, signed, now)
+        return recorded
+
+    async def take_all(
+        self, xmls: Sequence[bytes], *, submitter: str, now: datetime
+    ) -> list[Recorded | PermanentError]:
+        """Take receipts that an office published together, each as `take` does; what is wrong with one is its own answer.
+
+        Raises:
+            TransientError: One of them could not be checked or kept now; others may be on record.
+        """
+        read = await asyncio.gather(
+            *(self._reading.put(_Came(xml, submitter, now)) for xml in xmls), return_exceptions=True
+        )
+        signed = [one for one in read if isinstance(one, SignedReceipt)]
+        recorded = await asyncio.gather(
+            *(self._recording.put(self._asked(one, submitter, now)) for one in signed), return_exceptions=True
+        )
+        for one, said in zip(recorded, signed, strict=True):
+            if isinstance(one, Recorded):
+                self._heard(one, said, now)
+        kept = iter(recorded)
+        return [_or_raised(next(kept) if isinstance(one, SignedReceipt) else one) for one in read]
+
+    def _heard(self, recorded: Recorded, signed: SignedReceipt, now: datetime) -> None:
+        self._tell(recorded)
+        metrics.RECEIPT_SECONDS.observe(max(0.0, (now - signed.receipt.at).total_seconds()))
+
+    def _asked(self, signed: SignedReceipt, submitter: str, now: datetime, about: str | None = None) -> Asked:
+        """Return what an office's receipt asks of the ledger."""
         said = signed.receipt
         roll, _ = self.roll()
 
@@ -93,11 +125,7 @@ class Answers:
             _require_same(said, row, roll)
             return self._entry(signed, row, now)
 
-        asked = Asked(envelope_id=said.envelope_id, addressee=submitter, decide=decide, digest=signed.digest)
-        recorded = await self._recording.add(asked)
-        self._tell(recorded)
-        metrics.RECEIPT_SECONDS.observe(max(0.0, (now - said.at).total_seconds()))
-        return recorded
+        return Asked(envelope_id=said.envelope_id, addressee=submitter, decide=decide, digest=signed.digest)
 
     async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
         """Verify receipts; what is wrong with one is its own answer."""
@@ -468,6 +496,12 @@ class Answers:
         metrics.RECEIPTS_REFUSED.labels(error.code).inc()
         events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
         await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code, at=now)
+
+
+def _or_raised(answer: Recorded | BaseException) -> Recorded | PermanentError:
+    if isinstance(answer, Recorded | PermanentError):
+        return answer
+    raise answer
 
 
 def _about(row: DeliveryRow) -> dict[str, Any]:

@@ -215,7 +215,8 @@ def _walk(root: etree._Element) -> None:
 
 
 _ID_NAMES = ("id", "Id", "ID", "iD")
-_IDENTIFIED = etree.XPath(f"//*[@*[{' or '.join(f'local-name()={name!r}' for name in _ID_NAMES)}]]")
+# From the attributes, of which there are few, to what has them: from every element to its attributes takes twice as long.
+_IDENTIFIED = etree.XPath("//@*[translate(local-name(), 'ID', 'id') = 'id']/..")
 
 
 def _check_ids(element: etree._Element, seen: set[str]) -> None:

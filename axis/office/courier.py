@@ -40,7 +40,7 @@ class Courier:
 
     async def send(self, receipts: Iterable[bytes]) -> bool:
         """Publish kept receipts in order; False if some of them must wait for `send_again`."""
-        return all(await asyncio.gather(*map(self._publishing.add, receipts)))
+        return all(await asyncio.gather(*map(self._publishing.put, receipts)))
 
     async def send_again(self, *, grace: timedelta = _GRACE) -> None:
         """Publish what was kept some time ago and may not have reached the axis."""

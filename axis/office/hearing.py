@@ -84,6 +84,9 @@ class Hearing:
         self._remember(signed)
         metrics.RECEIPTS_HEARD.labels(said.level).inc()
         kept = self.state.hear(digest, said.envelope_id or digest, xml, self.now(), about=said.envelope_digest)
+        if said.addressee is not None or said.level not in _ENDS:
+            await kept
+            return
         # At the same moment, so that they share a commit. That it is known ends nothing less: a crash may have come between them,
         # and the same refusal is the answer to the same bytes, however often they are submitted.
         await asyncio.gather(kept, self._end_submission(signed))

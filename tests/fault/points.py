@@ -155,7 +155,7 @@ RECEIPT = (
     Point("router", "before", "axis.ledger.book:Ledger.record", "the same, with what has come beside it", _FEW),
     Point("router", "after", "axis.ledger.deliveries:record", "written in a transaction that is not committed", _FEW),
     Point("router", "after", "axis.ledger.book:Ledger.record", "on record with its notice; not acked", _FEW),
-    Point("router", "after", "axis.dispatch.answers:Answers.take", "the same, and told to those who watch"),
+    Point("router", "after", "axis.dispatch.answers:Answers.take_all", "the same, and told to those who watch"),
     Point("router", "after", "axis.router:Router._answered", "on record; its batch is not acked", _FEW),
     # Heard by the originator.
     Point(SENDER, "before", "axis.office.hearing:Hearing.take", "handed out; not in the state"),
