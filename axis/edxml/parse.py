@@ -167,6 +167,7 @@ def _check_tree(root: etree._Element, xml: bytes) -> None:
         _check_ids(element, seen)
 
 
+_MARKUP = re.compile(b"<[?!]")  # A declaration, if there is one, is the first thing in the bytes.
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (limits.MAX_DEPTH + 1)})")
 _TOO_WIDE = etree.XPath(f"boolean(//*/@*[{limits.MAX_ATTRIBUTES + 1}])")
 
@@ -179,8 +180,7 @@ def _is_within(root: etree._Element, xml: bytes) -> bool:
     return (
         xml.count(b"<") <= limits.MAX_ELEMENTS
         and xml.count(b"xmlns") <= limits.MAX_NAMESPACES
-        and xml.count(b"<?") <= 1  # The declaration.
-        and b"<!" not in xml
+        and _MARKUP.search(xml, 1) is None
         and not _TOO_DEEP(root)
         and not _TOO_WIDE(root)
     )

@@ -533,6 +533,8 @@ BYTES = tuple(
         ("X19", "JSON", b'{"edXML": {}}', "ENV.NOT_WELL_FORMED"),
         ("X20", "a comment in a text", DOCUMENT.replace("H56.112", "H56.1<!---->12").encode(), "ENV.COMMENT_OR_PI"),
         ("X21", "an instruction in a text", DOCUMENT.replace("H56.112", "H56.1<?x?>12").encode(), "ENV.COMMENT_OR_PI"),
+        ("X21", "an instruction in a text, and no declaration", _BARE.replace("H56.112", "H56.1<?x?>12").encode(), "ENV.COMMENT_OR_PI"),
+        ("X21", "an instruction for a declaration", b"<?x?>" + _BARE.encode(), "ENV.COMMENT_OR_PI"),
         ("X21", "a comment before the root", (_DECLARATION + "<!-- x -->" + _BARE).encode(), "ENV.COMMENT_OR_PI"),
         ("X21", "an instruction behind the root", DOCUMENT.encode() + b"<?x y?>", "ENV.COMMENT_OR_PI"),
         ("X21", "a stylesheet", (_DECLARATION + '<?xml-stylesheet href="http://127.0.0.1:9/s"?>' + _BARE).encode(), "ENV.COMMENT_OR_PI"),
