@@ -11,6 +11,7 @@ Spec: schemas/document-1.xsd, schemas/status-1.xsd; docs/protocol/envelope.md.
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import islice
 from typing import Any, cast
 
@@ -27,6 +28,10 @@ from axis.errors import Refusal, Violation, violation
 _SCHEMA = {Kind.DOCUMENT: "document-1", Kind.STATUS: "status-1"}
 _DATES = {q("PromulgationDate"): parse_date, q("DueDate"): parse_date, q("Timestamp"): parse_timestamp}
 _MOST = 200  # Violations listed; beyond that the file is not what it claims to be.
+_CROWD = (
+    5000  # Children of one element that are explained: a circular to every commune of the country has 3,321 addressees.
+)
+_CROWDED = etree.XPath(f"//*[count(*) > {_CROWD}]")
 
 
 def gate(received: Received) -> None:
@@ -77,12 +82,25 @@ def _schema_violations(root: etree._Element, name: str) -> Iterator[Violation]:
 def _explain(root: etree._Element, name: str) -> Iterator[Violation]:
     try:
         # It takes lxml trees; its types do not say so.
-        for error in schemas.explainer(name).iter_errors(cast("Any", root)):
+        for error in schemas.explainer(name).iter_errors(cast("Any", _cut(root))):
             place: object = error.elem
             yield _violation_of(error, place if isinstance(place, etree._Element) else root)
     except (xmlschema.XMLSchemaException, ValueError, LookupError, TypeError):
         # It stumbles over some xsi:type; libxml2 has said no already, and what was found until here stands.
         return
+
+
+def _cut(root: etree._Element) -> etree._Element:
+    """Return a message without the children of one element beyond so many.
+
+    For each child that should not be there `xmlschema` counts all of them, and only then says a first word.
+    """
+    if not _CROWDED(root):
+        return root
+    cut = deepcopy(root)
+    for crowd in cast("list[etree._Element]", _CROWDED(cut)):
+        del crowd[_CROWD:]
+    return cut
 
 
 def _violation_of(error: xmlschema.XMLSchemaValidationError, element: etree._Element) -> Violation:
