@@ -201,6 +201,13 @@ class Trial:
         except TimeoutError as error:
             raise AssertionError(f"not ready in {_READY_S:.0f} s; ports {self._ports}\n{self.told()}") from error
 
+    async def until_heeds(self, name: str) -> None:
+        """Wait until a process that may just have been started ends in order when it is told to; before, it simply ends."""
+        pid = self.laboratory.running[name].process.pid
+        async with asyncio.timeout(_READY_S):
+            while not _catches(pid, signal.SIGTERM):  # noqa: ASYNC110 - Another process comes up.
+                await asyncio.sleep(0.05)
+
     async def is_ready(self) -> bool:
         """Whether the axis of now answers."""
         ports = self._ports if self.conditions.routers == 1 else self._ports[:1]
@@ -537,3 +544,10 @@ async def _restarting(made: Trial) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal. Spec: proc(5), `SigCgt`."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)

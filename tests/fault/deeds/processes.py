@@ -55,6 +55,7 @@ async def stop_in_order(trial: Trial, draw: random.Random) -> None:
     addressee = draw.choice(ADDRESSEES)
     for name in (addressee, "axis"):
         trial.done["SIGTERM"] += 1
+        await trial.until_heeds(name)
         assert await trial.laboratory.stop(name) == 0
     await trial.start_axis()
     await trial.start_office(addressee)
