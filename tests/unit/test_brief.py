@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -18,17 +20,16 @@ async def test_small_items_are_done_here_and_large_ones_in_a_thread() -> None:
     assert made == [(1, True), (brief.MOST_BYTES, True), (brief.MOST_BYTES + 1, False), (2, True)]
 
 
-@pytest.mark.parametrize(
-    ("sizes", "turns"),
-    [
-        ([10] * 50, 0),
-        ([brief.MOST_BYTES // 2] * 2, 0),
-        ([brief.MOST_BYTES // 2] * 3, 1),
-        ([brief.MOST_BYTES] * 4, 3),
-    ],
-)
-async def test_others_have_their_turn_after_so_many_bytes(sizes: list[int], turns: int) -> None:
-    had = 0
+@pytest.mark.parametrize(("each_ms", "items", "turns"), [(0.1, 50, 0), (4, 3, 0), (4, 4, 1), (25, 4, 3)])
+async def test_others_have_their_turn_after_ten_milliseconds(
+    monkeypatch: pytest.MonkeyPatch, each_ms: float, items: int, turns: int
+) -> None:
+    now, had = 100.0, 0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    def compute(_item: int) -> None:
+        nonlocal now
+        now += each_ms / 1000
 
     async def other() -> None:
         nonlocal had
@@ -38,20 +39,19 @@ async def test_others_have_their_turn_after_so_many_bytes(sizes: list[int], turn
 
     running = asyncio.create_task(other())
     await asyncio.sleep(0)  # It has begun.
-    await brief.each(len, [bytes(size) for size in sizes], len)
+    await brief.each(compute, range(items), lambda _: 1)
     running.cancel()
 
     assert had == turns
 
 
-async def test_what_is_raised_reaches_the_caller() -> None:
+@pytest.mark.parametrize("size_of", [lambda _: 1, lambda _: brief.MOST_BYTES + 1])
+async def test_what_is_raised_reaches_the_caller(size_of: Callable[[int], int]) -> None:
     def fail(item: int) -> None:
         raise ValueError(item)
 
     with pytest.raises(ValueError, match="7"):
-        await brief.each(fail, [7], lambda _: 1)
-    with pytest.raises(ValueError, match="8"):
-        await brief.each(fail, [8], lambda _: brief.MOST_BYTES + 1)
+        await brief.each(fail, [7], size_of)
 
 
 async def test_nothing_makes_nothing() -> None:
