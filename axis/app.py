@@ -23,7 +23,7 @@ from pathlib import Path
 
 import uvicorn
 
-from axis import children, clock, deadlines, gateway, intake, ledger, private, registry, seal, spool, webhooks
+from axis import children, clock, deadlines, edxml, gateway, intake, ledger, private, registry, seal, spool, webhooks
 from axis.broker import Broker, PrivateNode, require_descriptors, topology
 from axis.dispatch.along import Along, alone
 from axis.dispatch.answers import Answers
@@ -225,6 +225,7 @@ async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     bell = Bell()
     async with Broker.connect(broker_url, name="axis-router") as pipes:
         declared = rooms.roll()
+        await asyncio.to_thread(edxml.compile_explainers)
         await declare(pipes, declared[0])
         carriage = Carriage()
         outbound = Outbound(

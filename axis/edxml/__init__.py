@@ -32,6 +32,7 @@ from axis.edxml.parse import PARTS, Received, parse, part
 from axis.edxml.read import read, read_manifest, read_traces, read_trees
 from axis.edxml.render import build, render, write
 from axis.edxml.rules import check, path_to_entry, path_to_id
+from axis.edxml.schemas import compile_explainers
 from axis.edxml.split import Inline, Split, Splitter
 from axis.edxml.values import q
 
@@ -56,6 +57,7 @@ __all__ = [
     "Status",
     "build",
     "check",
+    "compile_explainers",
     "faults",
     "gate",
     "misshapes",

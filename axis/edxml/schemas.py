@@ -46,3 +46,9 @@ _GATEKEEPERS = {name: fresh_gatekeeper(name) for name in _NAMES}
 def explainer(name: str) -> xmlschema.XMLSchema10:
     """Return xmlschema's compiled schema."""
     return xmlschema.XMLSchema10(str(path(name)), allow="local", defuse="never")
+
+
+def compile_explainers() -> None:
+    """Compile what explains the refusal of a message: it takes a tenth of a second, in which nobody may be waiting."""
+    for name in _NAMES:
+        explainer(name)
