@@ -26,7 +26,7 @@ from axis.dispatch.answers import Answers
 from axis.dispatch.carriage import Carriage
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.intake import Allowance, Intake, Rejected
-from axis.ledger import Ledger
+from axis.ledger import Ledger, Recorded
 from axis.receipts import bundle
 from axis.telemetry import events, metrics
 
@@ -165,11 +165,15 @@ class Router:
         except Refusal as error:
             await self._refuse_receipt(error, message.body, submitter)
             return
-        for xml, one in zip(said, await self.answers.take_all(said, submitter=submitter, now=self.now()), strict=True):
-            if isinstance(one, PermanentError):
-                await self._refuse_receipt(one, xml, submitter)
-            elif one.row is not None:
+        taken = await self.answers.take_all(said, submitter=submitter, now=self.now())
+        for one in taken:
+            if isinstance(one, Recorded) and one.row is not None:
                 self.carriage.answered(submitter, one.row.envelope_id)
+        refused = [(one, xml) for one, xml in zip(taken, said, strict=True) if isinstance(one, PermanentError)]
+        await asyncio.gather(*(self._refuse_receipt(error, xml, submitter) for error, xml in refused))
+        for one in taken:
+            if isinstance(one, BaseException) and not isinstance(one, PermanentError):
+                raise one
 
     async def _refuse_receipt(self, error: PermanentError, body: bytes, submitter: str) -> None:
         await self.answers.refuse_receipt(error, digest=sha256(body).hexdigest(), submitter=submitter, now=self.now())

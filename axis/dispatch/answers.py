@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from axis import receipts
+from axis import brief, receipts
 from axis.batches import Batches
 from axis.deadlines import Clocks, Deadlines
 from axis.dispatch import business
@@ -87,14 +87,8 @@ class Answers:
         self._heard(recorded, signed, now)
         return recorded
 
-    async def take_all(
-        self, xmls: Sequence[bytes], *, submitter: str, now: datetime
-    ) -> list[Recorded | PermanentError]:
-        """Take receipts that an office published together, each as `take` does; what is wrong with one is its own answer.
-
-        Raises:
-            TransientError: One of them could not be checked or kept now; others may be on record.
-        """
+    async def take_all(self, xmls: Sequence[bytes], *, submitter: str, now: datetime) -> list[Recorded | BaseException]:
+        """Take receipts that an office published together; what `take` would raise for one of them is its answer."""
         read = await asyncio.gather(
             *(self._reading.put(_Came(xml, submitter, now)) for xml in xmls), return_exceptions=True
         )
@@ -106,7 +100,7 @@ class Answers:
             if isinstance(one, Recorded):
                 self._heard(one, said, now)
         kept = iter(recorded)
-        return [_or_raised(next(kept) if isinstance(one, SignedReceipt) else one) for one in read]
+        return [next(kept) if isinstance(one, SignedReceipt) else one for one in read]
 
     def _heard(self, recorded: Recorded, signed: SignedReceipt, now: datetime) -> None:
         self._tell(recorded)
@@ -129,7 +123,7 @@ class Answers:
 
     async def _read(self, came: Sequence[_Came]) -> list[SignedReceipt | Exception]:
         """Verify receipts; what is wrong with one is its own answer."""
-        return await by_newest(self._read_one, came, self.roll, self.renew, lambda one: len(one.xml))
+        return await by_newest(self._read_one, came, self.roll, self.renew, lambda one: brief.weight(one.xml))
 
     def _read_one(self, came: _Came, roll: Roll) -> SignedReceipt | Exception:
         offices, trust = roll
@@ -496,12 +490,6 @@ class Answers:
         metrics.RECEIPTS_REFUSED.labels(error.code).inc()
         events.receipt_refused(submitter=submitter, digest=digest, code=error.code)
         await self.ledger.note_refused_receipt(submitter=submitter, digest=digest, code=error.code, at=now)
-
-
-def _or_raised(answer: Recorded | BaseException) -> Recorded | PermanentError:
-    if isinstance(answer, Recorded | PermanentError):
-        return answer
-    raise answer
 
 
 def _about(row: DeliveryRow) -> dict[str, Any]:

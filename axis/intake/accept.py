@@ -39,6 +39,8 @@ from axis.routing import Link
 from axis.spool import Spool
 from axis.telemetry import events, metrics
 
+_ROUTE_BYTES = 250  # An addressee has so many in an envelope that names it.
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
@@ -234,7 +236,7 @@ class Intake:
 
     async def _examine(self, came: Sequence[_Came]) -> list[Examined | Exception]:
         """Examine envelopes; what is wrong with one is its own answer."""
-        return await by_newest(self._judged, came, self.roll, self.renew, lambda one: len(one.sealed))
+        return await by_newest(self._judged, came, self.roll, self.renew, lambda one: brief.weight(one.sealed))
 
     def _judged(self, came: _Came, roll: Roll) -> Examined | Exception:
         offices, trust = roll
@@ -393,7 +395,7 @@ class Intake:
 
     async def _commit(self, examined: Sequence[_Examined]) -> list[tuple[Custody, CustodyAnswer] | Exception]:
         """Sign the acceptance of envelopes, and take custody of them in one commit."""
-        decided = await brief.each(self._custody, examined, lambda one: len(one.examined.verified.received.sealed))
+        decided = await brief.each(self._custody, examined, _weight)
         custodies = [one for one in decided if isinstance(one, Custody)]
         if not custodies:
             return [one for one in decided if isinstance(one, Refusal)]
@@ -494,6 +496,11 @@ class Intake:
             via=via,
             duration_s=duration_s,
         )
+
+
+def _weight(one: _Examined) -> int:
+    """Return for how many bytes it counts to decide on custody: a small envelope may name a group of thousands."""
+    return max(len(one.examined.verified.received.sealed), _ROUTE_BYTES * len(one.examined.resolution.routes))
 
 
 def _not_as_sealed(examined: Examined, ref: AttachmentRef) -> Violation:

@@ -57,7 +57,7 @@ class Hearing:
             TransientError: SYS.STATE
         """
         said = bundle.unpack(message.type, message.body)
-        signed = await brief.each(self._read_or_why_not, said, len)
+        signed = await brief.each(self._read_or_why_not, said, brief.weight)
         claimed = str(message.headers.get("envelope-id") or "")
         await asyncio.gather(*(self._keep(xml, one, claimed) for xml, one in zip(said, signed, strict=True)))
 

@@ -25,12 +25,13 @@ from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
-from axis import edxml, seal
+from axis import brief, edxml, seal
+from axis.batches import Batches
 from axis.broker import NotPublished, carried, topology
 from axis.clock import Clock
 from axis.contents import Content
 from axis.edxml import values
-from axis.errors import PermanentError, TransientError
+from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import drafts, metrics, prepare
 from axis.office.pipes import Gateway, Pipes
 from axis.office.prepare import File, Prepared
@@ -101,11 +102,15 @@ class Outbound:
     now: Clock
     ring: Callable[[], None]  # Something is due now.
     line: carried.Window = field(default_factory=carried.Window)  # Hears of every answer.
+    _at_hand: Batches[Callable[[], Prepared], Prepared] = field(init=False)  # What is written in a moment.
     _preparing: set[str] = field(default_factory=set, init=False)
     _sending: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _ready: deque[Due] = field(default_factory=deque, init=False)  # Due, and not begun.
     _unwritten: dict[str, _Outcome] = field(default_factory=dict, init=False)  # The state could not take them yet.
     _way: _Way = field(default_factory=_Way, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_at_hand", Batches(_prepare_each, most=_AHEAD))
 
     @cached_property
     def folder(self) -> Path:
@@ -117,12 +122,12 @@ class Outbound:
     ) -> str:
         """Seal and keep a document to be sent; see `Office.send`."""
         if isinstance(document, edxml.Status):
-            return await self._keep(prepare.of_status(document, signer=self.key))
+            return await self._keep(await self._at_hand.add(partial(prepare.of_status, document, signer=self.key)))
         work = partial(
             prepare.of_document, document, files, enclosed, signer=self.key, today=values.local_date(self.now())
         )
         if prepare.is_brief(document, files, enclosed):
-            return await self._keep(work(folder=self.folder))
+            return await self._keep(await self._at_hand.add(partial(work, folder=self.folder)))
         with self._own_folder() as folder:
             return await self._keep(await asyncio.to_thread(work, folder=folder))
 
@@ -359,3 +364,15 @@ def _digest_of(source: Path | bytes) -> str:
     """Raises: OSError"""
     with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+async def _prepare_each(works: Sequence[Callable[[], Prepared]]) -> list[Prepared | Exception]:
+    """Prepare what is to be sent, and let others have their turn; what is wrong with one is its own answer."""
+    return await brief.each(_or_why_not, works, lambda _: 0)
+
+
+def _or_why_not(work: Callable[[], Prepared]) -> Prepared | Exception:
+    try:
+        return work()
+    except (AxisError, OSError) as error:
+        return error

@@ -37,10 +37,11 @@ MOST_WITHIN_BYTES = (
 )  # Of a file that is kept with its submission: a file of its own costs two syncs of the disk.
 
 _CHUNK_BYTES = 1024 * 1024
-_FEW = 100  # Addressees.
+_FEW = 100  # Files, and entries of lists.
 _SHA256, _BYTES = f"{{{PROFILE}}}sha256", f"{{{PROFILE}}}bytes"
 
 etree.register_namespace("axp", PROFILE)
+mimetypes.init()  # It reads a file of the system: not with the first document.
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,26 @@ class Prepared:
 def is_brief(document: edxml.Document, files: Sequence[File], enclosed: Sequence[Content]) -> bool:
     """Whether a document is written in a moment, and without the disk: it is no circular, and its files are at hand and small."""
     at_hand = [len(file.content) for file in files if isinstance(file.content, bytes)]
-    is_small = len(at_hand) == len(files) and sum(at_hand) <= MOST_WITHIN_BYTES
-    return is_small and not enclosed and len(document.addressees) <= _FEW
+    is_small = len(at_hand) == len(files) <= _FEW and sum(at_hand) <= MOST_WITHIN_BYTES
+    return is_small and not enclosed and _entries(document) <= _FEW
+
+
+def _entries(document: edxml.Document) -> int:
+    """Return how many entries there are in the lists of a document."""
+    order = document.business
+    lists = (
+        *(
+            document.addressees,
+            document.to_places,
+            document.responses,
+            document.tasks,
+            document.appendixes,
+            document.traces,
+        ),
+        *(order.replacements, *(one.organ_ids for one in order.replacements)),
+        () if order.update is None else order.update.receivers,
+    )
+    return sum(map(len, lists))
 
 
 def of_document(

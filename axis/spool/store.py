@@ -410,8 +410,13 @@ class _Small:
 async def _put_all(files: Sequence[_Small]) -> list[Exception | None]:
     """Give small files their places, a few in each thread."""
     some = [files[start : start + _IN_A_THREAD] for start in range(0, len(files), _IN_A_THREAD)]
-    done = await asyncio.gather(*(asyncio.to_thread(lambda few: list(map(_put_one, few)), few) for few in some))
-    return [one for few in done for one in few]
+    done = await asyncio.gather(
+        *(asyncio.to_thread(lambda few: list(map(_put_one, few)), few) for few in some), return_exceptions=True
+    )
+    for one in done:  # When nobody writes any more: whoever is asked again begins where nothing is.
+        if isinstance(one, BaseException):
+            raise one
+    return [one for few in done if not isinstance(few, BaseException) for one in few]
 
 
 def _put_one(file: _Small) -> Exception | None:

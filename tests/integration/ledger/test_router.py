@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from axis import receipts
 from axis.broker import Broker, Incoming, PrivateNode, carried, topology
 from axis.dispatch.carriage import Carriage
 from axis.errors import TransientError
@@ -334,6 +335,29 @@ async def test_forged_receipt_in_a_bundle_keeps_the_others_from_nothing(home: Ho
     row = await home.row(envelope_id)
     assert (row.state, row.chain_head) == ("delivered", sha256(registered).hexdigest())
     assert sha256(forged).hexdigest() not in {one.digest for one in await home.ledger.receipts_of(envelope_id)}
+
+
+async def test_receipt_that_cannot_be_judged_now_keeps_the_others_of_its_bundle_from_nothing(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    envelope_id, (delivered, registered) = await _answered(home)
+    forged, read, tried = registered.replace(b"417", b"418"), receipts.read_receipt, 0
+
+    def read_but_one(xml: bytes, *given: Any, **named: Any) -> receipts.SignedReceipt:
+        nonlocal tried
+        if xml == b"later" and (tried := tried + 1):
+            raise TransientError("KEY.REVOCATION_UNKNOWN")
+        return read(xml, *given, **named)
+
+    monkeypatch.setattr(receipts, "read_receipt", read_but_one)
+    kind, body = bundle.pack([delivered, b"later", forged, registered])
+    router, message = _router(home), _of_office(COMMUNE, kind, body)
+    with pytest.raises(TransientError), capture_logs() as logged:
+        await router._answered(message)
+
+    assert tried == 1
+    assert (await home.row(envelope_id)).chain_head == sha256(registered).hexdigest()
+    assert [one["digest"] for one in logged if one["event"] == "receipt.refused"] == [sha256(forged).hexdigest()]
 
 
 async def test_broken_bundle_moves_nothing(home: House) -> None:
