@@ -2,12 +2,16 @@
 
 One commit, one change of threads, one message serve many items. A lone item
 never waits: the first one is begun at once, and those that become ready while it
-runs form the next batch. Each caller gets its own answer, after the batch that
-holds its item. An item that spoils a batch spoils only its own: the others are
-done without it.
+runs form the next batch. Where turn after turn of the event loop makes more of
+them ready, they join, for some milliseconds. Each caller gets its own answer,
+after the batch that holds its item. An item that spoils a batch spoils only its
+own: the others are done without it.
+
+Spec: docs/adr/0011, 0013, 0038.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -15,6 +19,8 @@ from axis.errors import TransientError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_JOIN_S = 0.005
 
 
 class Batches(Generic[T, R]):
@@ -49,10 +55,18 @@ class Batches(Generic[T, R]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
+                await self._join()
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._one(batch)
         finally:
             self._running = None
+
+    async def _join(self) -> None:
+        """Let those join that become ready in these moments: what comes in comes a few at a time."""
+        began, seen = time.perf_counter(), 0
+        while seen < len(self._waiting) < self._most and time.perf_counter() - began < _JOIN_S:
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _one(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:

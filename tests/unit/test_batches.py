@@ -1,6 +1,7 @@
 """Batches: together when together, alone at once, each its own answer."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -106,3 +107,50 @@ async def test_finish_waits_for_what_was_added() -> None:
     await batches.finish()
     assert done == [0, 1, 2]
     await asyncio.gather(*tasks)
+
+
+async def test_what_becomes_ready_turn_after_turn_joins_the_first() -> None:
+    seen: list[int] = []
+
+    async def commit(items: Sequence[int]) -> Sequence[int]:
+        seen.append(len(items))
+        return items
+
+    async def come(batches: Batches[int, int]) -> None:
+        for number in range(5):
+            batches.put(number)
+            await asyncio.sleep(0)
+
+    batches = Batches(commit, most=10)
+    await come(batches)
+    await batches.finish()
+    assert seen == [5]
+
+    few = Batches(commit, most=3)
+    await come(few)
+    await few.finish()
+    assert seen == [5, 3, 2]
+
+
+async def test_lone_item_waits_for_one_turn_and_none_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, turns, begun = 100.0, 0, list[int]()
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    async def commit(items: Sequence[int]) -> Sequence[int]:
+        begun.append(turns)
+        return items
+
+    batches = Batches(commit, most=1000)
+    batches.put(0)
+    while not begun:
+        await asyncio.sleep(0)
+        turns += 1
+    assert begun.pop() <= 2
+
+    turns = 0
+    while not begun:  # One comes with each turn, of a millisecond, for ever.
+        batches.put(turns)
+        await asyncio.sleep(0)
+        turns, now = turns + 1, now + 0.001
+    await batches.finish()
+    assert 5 <= begun[0] <= 8
