@@ -20,7 +20,7 @@ from axis.errors import TransientError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_JOIN_S = 0.005
+JOIN_S = 0.005  # So long, at the most, what becomes ready may join.
 
 
 class Batches(Generic[T, R]):
@@ -64,7 +64,7 @@ class Batches(Generic[T, R]):
     async def _join(self) -> None:
         """Let those join that become ready in these moments: what comes in comes a few at a time."""
         began, seen = time.perf_counter(), 0
-        while seen < len(self._waiting) < self._most and time.perf_counter() - began < _JOIN_S:
+        while seen < len(self._waiting) < self._most and time.perf_counter() - began < JOIN_S:
             seen = len(self._waiting)
             await asyncio.sleep(0)
 

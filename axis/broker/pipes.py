@@ -19,6 +19,7 @@ Spec: AMQP 0-9-1; RabbitMQ "Publisher Confirms", "Quorum Queues", "Sender-select
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +41,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as Line
 from yarl import URL
 
+from axis.batches import JOIN_S
 from axis.broker import carried, topology
 from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
@@ -714,11 +716,20 @@ class _Arrivals:
         self.has_ended = True
         self._put(_END, None)
 
-    async def next(self, most: int = 1) -> list[DeliveredMessage]:
-        """Return what is there, at least one message, and no more than may be unpacked together; [] at the end."""
+    async def next(self, most: int = 1, *, not_before: float = 0.0) -> list[DeliveredMessage]:
+        """Return what is there, at least one message, and no more than may be unpacked together; [] at the end.
+
+        Until a moment of `time.perf_counter` more may join, if there is room for more.
+        """
         taken: list[DeliveredMessage] = []
         size_bytes = 0
-        while not taken or (len(taken) < most and size_bytes < _TOGETHER_BYTES and not self._arrived.empty()):
+        while not taken or (len(taken) < most and size_bytes < _TOGETHER_BYTES):
+            if taken and self._arrived.empty():
+                pause_s = not_before - time.perf_counter()
+                if pause_s <= 0:
+                    break
+                await asyncio.sleep(pause_s)
+                continue
             _, _, message = await self._arrived.get()
             if message is None:
                 self._put(_END, None)  # For the next who asks.
@@ -749,7 +760,8 @@ class _Arrivals:
 
 
 async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arrivals) -> None:
-    while messages := await arrivals.next(max_batch):
+    not_before = 0.0
+    while messages := await arrivals.next(max_batch, not_before=not_before):
         incoming = await _unpacked(messages)
         try:
             await callback(incoming)
@@ -759,6 +771,8 @@ async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arriva
                 one.give_back()
             await asyncio.sleep(_PAUSE_FIRST_S)
         await arrivals.settle(messages, incoming)
+        # What comes so soon after others waits a little for those behind it: a commit for each would leave less for the others.
+        not_before = time.perf_counter() + JOIN_S
 
 
 async def _each_alone(callback: Callback, at_once: int, arrivals: _Arrivals) -> None:

@@ -3,14 +3,16 @@
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from axis.broker import Broker
-from axis.broker.pipes import Consumer
+from axis.broker.pipes import Consumer, _Arrivals
 from axis.errors import PermanentError, TransientError
 
 
@@ -98,3 +100,37 @@ async def test_cancellation_that_was_asked_for_stays_one() -> None:
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+def _came(number: int) -> Any:
+    """Return a message as far as a reader of batches looks at it."""
+    properties = SimpleNamespace(content_encoding=None)
+    return SimpleNamespace(body=b"%d" % number, header=SimpleNamespace(properties=properties))
+
+
+async def test_what_comes_soon_after_others_waits_for_those_behind_it() -> None:
+    arrivals = _Arrivals("queue", cast("Any", None))
+
+    async def come() -> None:
+        for number in range(4):
+            await arrivals.put(0, _came(number))
+            await asyncio.sleep(0.01)
+
+    coming = asyncio.create_task(come())
+    first = await arrivals.next(10)
+    rest = await arrivals.next(10, not_before=time.perf_counter() + 0.2)
+    await coming
+    assert [one.body for one in (*first, *rest)] == [b"0", b"1", b"2", b"3"]
+    assert len(first) == 1
+
+
+async def test_full_batch_waits_for_nothing() -> None:
+    arrivals = _Arrivals("queue", cast("Any", None))
+    for number in range(3):
+        await arrivals.put(0, _came(number))
+    async with asyncio.timeout(5):
+        taken = await arrivals.next(2, not_before=time.perf_counter() + 60)
+        arrivals.end()
+        last = await arrivals.next(2, not_before=time.perf_counter() + 60)
+    assert [one.body for one in (*taken, *last)] == [b"0", b"1", b"2"]
+    assert await arrivals.next(2) == []
