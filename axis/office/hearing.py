@@ -85,7 +85,7 @@ class Hearing:
         metrics.RECEIPTS_HEARD.labels(said.level).inc()
         kept = self.state.hear(digest, said.envelope_id or digest, xml, self.now(), about=said.envelope_digest)
         if said.addressee is not None or said.level not in _ENDS:
-            await kept
+            await asyncio.gather(kept)  # As below: what came first in a message goes first into the state.
             return
         # At the same moment, so that they share a commit. That it is known ends nothing less: a crash may have come between them,
         # and the same refusal is the answer to the same bytes, however often they are submitted.
