@@ -23,6 +23,7 @@ from axis.broker.packing import FROM_BYTES, Packed
 FILES = "files"  # The header: what follows the envelope.
 TAKES_FILES = "takes-files"  # The header in which the axis says how many bytes it takes.
 MOST_BYTES = 128 * 1024  # Of all files of one message.
+TAKEN = {TAKES_FILES: MOST_BYTES}  # To an office, with its receipts.
 _MOST_FILES = 16
 _FILE = re.compile(r"([0-9a-f]{64}) ([1-9][0-9]{0,5})")
 

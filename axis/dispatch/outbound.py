@@ -48,7 +48,6 @@ _BROKER = ""  # Among the offices to which nothing gets through: to all of them.
 # so the next attempts are made each for itself.
 _CIRCULAR = 16
 _Leaving = tuple[tuple[Attempt, ...], Packed]  # Attempts, and the message that makes all of them.
-_SAID = {carried.TAKES_FILES: carried.MOST_BYTES}  # To an office, with its receipts.
 _MOST_ROUNDS = 4  # Beside each other; what is due then waits for one of them to end.
 _LOOK_AGAIN = timedelta(seconds=10)  # For an inbox that is missing: longer than it takes to make one again.
 
@@ -327,7 +326,9 @@ class Outbound:
         """Publish receipts; return the ids of their notices if that worked. Otherwise they are due again once their claim has run out."""
         kind, body = bundle.pack([xml for xml, _ in portion])
         try:
-            await self.broker.publish(topology.DELIVER, topology.deliver_key(office), body, type=kind, headers=_SAID)
+            await self.broker.publish(
+                topology.DELIVER, topology.deliver_key(office), body, type=kind, headers=carried.TAKEN
+            )
         except TransientError as error:
             self._note(error, () if _never_left(error) else (office,))
             return []

@@ -28,9 +28,8 @@ from axis.errors import Refusal, Violation, violation
 _SCHEMA = {Kind.DOCUMENT: "document-1", Kind.STATUS: "status-1"}
 _DATES = {q("PromulgationDate"): parse_date, q("DueDate"): parse_date, q("Timestamp"): parse_timestamp}
 _MOST = 200  # Violations listed; beyond that the file is not what it claims to be.
-_CROWD = (
-    6000  # Children of one element that are explained: the schema takes 5,000 addressees, and what stands beside them.
-)
+# Children of one element that are explained: the schema takes 5,000 addressees, and what stands beside them.
+_CROWD = 6000
 _CROWDED = etree.XPath(f"//*[count(*) > {_CROWD}]")
 
 

@@ -25,7 +25,7 @@ from axis.office import metrics
 from axis.office.handlers import Handlers, Notice
 from axis.office.state import Heard, NotTaken, State, Taken
 from axis.office.trust import LiveTrust
-from axis.receipts import Level, SignedReceipt, bundle
+from axis.receipts import Level, Receipt, SignedReceipt, bundle
 from axis.telemetry import events
 
 _AT_ONCE = 100
@@ -84,12 +84,11 @@ class Hearing:
         self._remember(signed)
         metrics.RECEIPTS_HEARD.labels(said.level).inc()
         kept = self.state.hear(digest, said.envelope_id or digest, xml, self.now(), about=said.envelope_digest)
-        if said.addressee is not None or said.level not in _ENDS:
-            await asyncio.gather(kept)  # As below: what came first in a message goes first into the state.
-            return
         # At the same moment, so that they share a commit. That it is known ends nothing less: a crash may have come between them,
-        # and the same refusal is the answer to the same bytes, however often they are submitted.
-        await asyncio.gather(kept, self._end_submission(signed))
+        # and the same refusal is the answer to the same bytes, however often they are submitted. And each by a task, also what
+        # ends nothing: so what came first in a message goes first into the state.
+        ends = [self._end_submission(signed)] if _end_in(said) else []
+        await asyncio.gather(kept, *ends)
 
     async def offer(self) -> int:
         """Offer what is due to the handler; return how many receipts were looked at.
@@ -181,8 +180,8 @@ class Hearing:
     async def _end_submission(self, signed: SignedReceipt) -> None:
         """Note that the axis has answered what we submitted."""
         said = signed.receipt
-        state = _ENDS.get(said.level)
-        if state is None or said.addressee is not None:
+        state = _end_in(said)
+        if state is None:
             return
         # An acceptance names the signed content; a rejection names the file, which may hold no such thing.
         by_content = said.level is Level.ACCEPTED
@@ -200,3 +199,8 @@ class Hearing:
             self.ended(submission_id)
             metrics.SUBMISSIONS.labels(state).inc()
             events.submission_ended(submission_id=submission_id, state=state, code=said.code)
+
+
+def _end_in(said: Receipt) -> str | None:
+    """Return how a receipt ends what was submitted; None if it does not."""
+    return _ENDS.get(said.level) if said.addressee is None else None

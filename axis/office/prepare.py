@@ -76,19 +76,11 @@ def is_brief(document: edxml.Document, files: Sequence[File], enclosed: Sequence
 def _entries(document: edxml.Document) -> int:
     """Return how many entries there are in the lists of a document."""
     order = document.business
-    lists = (
-        *(
-            document.addressees,
-            document.to_places,
-            document.responses,
-            document.tasks,
-            document.appendixes,
-            document.traces,
-        ),
-        *(order.replacements, *(one.organ_ids for one in order.replacements)),
-        () if order.update is None else order.update.receivers,
-    )
-    return sum(map(len, lists))
+    own = (document.addressees, document.to_places, document.responses)
+    told = (document.tasks, document.appendixes, document.traces)
+    replaced = (order.replacements, *(one.organ_ids for one in order.replacements))
+    receivers = () if order.update is None else order.update.receivers
+    return sum(map(len, (*own, *told, *replaced, receivers)))
 
 
 def of_document(

@@ -40,7 +40,6 @@ from axis.seal import pki
 AXIS = "H56.TRUC"
 SENDER = "H56.VP"
 OFFICE = "H56.112"
-_SAID = {carried.TAKES_FILES: carried.MOST_BYTES}
 _CHUNK_BYTES = 64 * 1024
 _SOON_S = 30.0
 
@@ -355,7 +354,7 @@ class TestAxis:
         )
         voice = Voice(addressee, self.key(addressee))
         for one in say(report, about, voice=voice, previous=sent.answer.digest, attempt=1, at=clock.now()):
-            await self._bring("receipt", one.xml, {"envelope-id": sent.envelope_id, **_SAID})
+            await self._bring("receipt", one.xml, {"envelope-id": sent.envelope_id, **carried.TAKEN})
 
     async def next_sent(self, count: int = 1) -> Sent:
         """Wait until the office has sent so much in all, and return the last of it."""
@@ -423,7 +422,7 @@ class TestAxis:
                 status="2.0.0",
             )
             sent = Sent(sealed=sealed, envelope_id=envelope_id, message=verified.message, answer=accepted)
-        await self._bring("receipt", sent.answer.xml, {"envelope-id": sent.envelope_id, **_SAID})
+        await self._bring("receipt", sent.answer.xml, {"envelope-id": sent.envelope_id, **carried.TAKEN})
         self.sent.append(sent)
         self._arrived.set()
 
