@@ -190,6 +190,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.spool_url, settings.data / "staging", keep_free=settings.limits.keep_free_bytes
         ) as store,
     ):
+        await store.lay_out()
         await _load_first_roll(book, settings)
         roll = LiveRoll(book, settings)
         await roll.refresh()

@@ -43,6 +43,7 @@ _CHUNK_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_TWO_DIGITS = re.compile(r"[0-9a-f]{2}")
 ABANDONED = timedelta(days=7)
 # Small files that get their places together. Each waits twice for the disk: where that is slow, threads wait side by side.
 _AT_ONCE, _IN_A_THREAD = 64, 8
@@ -148,6 +149,15 @@ class Spool:
         except OSError as error:
             raise TransientError("SYS.SPOOL") from error
         yield cls(store, root, staging, keep_free)
+
+    async def lay_out(self) -> None:
+        """Make the folders that files stand in: for whoever fills the spool, not for whoever looks into it.
+
+        The first file in a folder makes it, if it must; that waits for the disk once more, and for the first hundreds of
+        documents it would be nearly every one. So what cannot be made now, on a full disk, is nobody's failure.
+        """
+        if self._root is not None:
+            await asyncio.to_thread(_lay_out, f"{self._root}/{_PREFIX}")
 
     async def ping(self) -> None:
         """Raise TransientError if the store cannot be asked."""
@@ -358,6 +368,18 @@ async def _told(call: Callable[[], Awaitable[T]]) -> T:
 
 def _key(digest: str) -> str:
     return f"{_PREFIX}/{digest[:2]}/{digest}"
+
+
+def _lay_out(folder: str) -> None:
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        for number in set(range(256)) - {int(name, 16) for name in os.listdir(folder) if _TWO_DIGITS.fullmatch(name)}:
+            os.makedirs(f"{folder}/{number:02x}", exist_ok=True)  # Routers begin together.
+        for one in (
+            folder,
+            os.path.dirname(folder),
+        ):  # Also where all are there: another process may have just made them.
+            private.sync_folder(one)
 
 
 def _require_digest(digest: str) -> None:

@@ -53,6 +53,30 @@ async def test_staged_file_becomes_a_blob_under_its_digest(store: Spool, tmp_pat
     assert list((tmp_path / "staging").iterdir()) == []
 
 
+async def test_whoever_fills_a_spool_makes_its_folders_first(store: Spool, tmp_path: Path) -> None:
+    root = tmp_path / "spool" / "sha256"
+    assert not root.exists(), "who only looks makes nothing"
+    root.mkdir()
+    (root / DIGEST[:2]).mkdir()
+    (root / "lost+found").touch()
+    await asyncio.gather(store.lay_out(), store.lay_out())
+    assert {one.name for one in root.iterdir()} == {f"{number:02x}" for number in range(256)} | {"lost+found"}
+
+
+async def test_spool_without_room_for_folders_is_as_good_as_before(store: Spool, tmp_path: Path) -> None:
+    (tmp_path / "spool" / "sha256").touch()  # No folder can be made below it.
+    await store.lay_out()
+    (tmp_path / "spool" / "sha256").unlink()
+    assert await store.put(DIGEST, CONTENT) == Blob(DIGEST, len(CONTENT))
+
+
+async def test_folder_that_has_gone_is_made_by_its_next_file(store: Spool, tmp_path: Path) -> None:
+    await store.lay_out()
+    shutil.rmtree(tmp_path / "spool" / "sha256" / DIGEST[:2])
+    await store.put(DIGEST, CONTENT)
+    assert await _read(store, DIGEST) == CONTENT
+
+
 async def test_discarded_file_leaves_nothing(store: Spool, tmp_path: Path) -> None:
     staged = store.stage()
     staged.write(CONTENT)
