@@ -28,9 +28,9 @@ from axis.edxml.model import (
     Staff,
     Status,
 )
-from axis.edxml.parse import PARTS, Received, parse, part
+from axis.edxml.parse import PARTS, Received, parse
 from axis.edxml.read import read, read_manifest, read_traces, read_trees
-from axis.edxml.render import build, render, write
+from axis.edxml.render import Written, render, write
 from axis.edxml.rules import check, path_to_entry, path_to_id
 from axis.edxml.schemas import compile_explainers
 from axis.edxml.split import Inline, Split, Splitter
@@ -55,14 +55,13 @@ __all__ = [
     "Splitter",
     "Staff",
     "Status",
-    "build",
+    "Written",
     "check",
     "compile_explainers",
     "faults",
     "gate",
     "misshapes",
     "parse",
-    "part",
     "path_to_entry",
     "path_to_id",
     "q",

@@ -49,8 +49,12 @@ class Received:
     notary: Notary | None = None  # Who sealed it in the originator's place, as claimed.
 
     def part(self, name: str) -> etree._Element | None:
-        """Return a part at its fixed place, or None; two of them are refused while parsing."""
-        return part(self.root, name)
+        """Return a part at its fixed place, or None.
+
+        Raises:
+            Refusal: SIG.POSITION; there are two on the way.
+        """
+        return _at(self.root, _PLACES[name])
 
     @property
     def header(self) -> etree._Element | None:
@@ -65,15 +69,6 @@ class Received:
             return None
         last = header[-1]
         return last if last.tag == f"{{{DSIG}}}Signature" else None
-
-
-def part(root: etree._Element, name: str) -> etree._Element | None:
-    """Return a part of a message at its fixed place, or None.
-
-    Raises:
-        Refusal: SIG.POSITION; there are two on the way.
-    """
-    return _at(root, _PLACES[name])
 
 
 def parse(sealed: bytes) -> Received:

@@ -9,11 +9,11 @@ Spec: schemas/receipt-1.xsd; Exclusive XML Canonicalization 1.0;
 docs/protocol/receipts.md.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 
+from axis.edxml.characters import in_attribute, in_text
 from axis.errors import Violation
 from axis.receipts.model import Receipt, SignedReceipt
 from axis.seal.sign import SigningKey, signature
@@ -24,20 +24,6 @@ STATEMENT = "statement"  # The Id that the seal refers to.
 OPEN = f'<?xml version="1.0" encoding="UTF-8"?>\n<Receipt xmlns="{NAMESPACE}"><Statement Id="{STATEMENT}">'
 CLOSE = "</Receipt>\n"
 _OPEN_CANONICAL = f'<Statement xmlns="{NAMESPACE}" Id="{STATEMENT}">'
-
-# Canonical XML 1.0 §1.1: what is written as a reference in text and in attributes.
-_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
-_IN_TEXT = re.compile("[&<>\r]")  # Nearly no text has any of them, and to look takes less than to translate.
-_ATTRIBUTE = str.maketrans(
-    {
-        "&": "&amp;",
-        "<": "&lt;",
-        '"': "&quot;",
-        "\t": "&#x9;",
-        "\n": "&#xA;",
-        "\r": "&#xD;",
-    }
-)
 
 
 def issue(receipt: Receipt, signer: SigningKey) -> SignedReceipt:
@@ -109,13 +95,12 @@ def _violation(found: Violation) -> Iterator[str]:
 
 
 def _element(name: str, text: str, **attributes: str) -> str:
-    written = text if _IN_TEXT.search(text) is None else text.translate(_TEXT)
-    return f"{_start(name, attributes) if attributes else f'<{name}>'}{written}</{name}>"
+    return f"{_start(name, attributes) if attributes else f'<{name}>'}{in_text(text)}</{name}>"
 
 
 def _start(name: str, attributes: dict[str, str]) -> str:
     # Canonical XML 1.0 §2.2: attributes without a namespace stand in the order of their names.
-    written = "".join(f' {key}="{attributes[key].translate(_ATTRIBUTE)}"' for key in sorted(attributes))
+    written = "".join(f' {key}="{in_attribute(attributes[key])}"' for key in sorted(attributes))
     return f"<{name}{written}>"
 
 

@@ -129,8 +129,6 @@ class Sealed:
 def seal_message(message: edxml.Message, signer: SigningKey, notary: edxml.Notary | None = None) -> Sealed:
     """Write and seal a message.
 
-    What is signed is the canonical form of the tree that is written, which is that of what is written.
-
     Args:
         message: What it says.
         signer: The originator's key, or the notary's.
@@ -139,17 +137,14 @@ def seal_message(message: edxml.Message, signer: SigningKey, notary: edxml.Notar
     Raises:
         Refusal: ENV.NOT_WELL_FORMED, ENV.TOO_LARGE, ENV.TOO_COMPLEX; it cannot be written as a message that is taken.
     """
-    root = edxml.build(message, notary)
-    kind = edxml.Kind.STATUS if isinstance(message, edxml.Status) else edxml.Kind.DOCUMENT
-    parts = _canonical_parts({name: edxml.part(root, name) for name in edxml.PARTS[kind]})
-    unsealed = edxml.write(root)
-    end = unsealed.rindex(_END_OF_HEADER)  # The tag alone is written so: in a text it would be `&lt;`.
-    sealed = unsealed[:end] + _over(parts, signer) + unsealed[end:]
+    written = edxml.write(message, notary)
+    end = written.octets.rindex(_END_OF_HEADER)  # The tag alone is written so: in a text it would be `&lt;`.
+    sealed = written.octets[:end] + _over(written.parts, signer) + written.octets[end:]
     if sealed.count(b"<") - sealed.count(b"</") - 1 > limits.MAX_ELEMENTS:  # One is the declaration.
         raise refuse("ENV.TOO_COMPLEX", f"more than {limits.MAX_ELEMENTS} elements")
     if len(sealed) > limits.MAX_ENVELOPE_BYTES:
         raise refuse("ENV.TOO_LARGE", f"{len(sealed)} > {limits.MAX_ENVELOPE_BYTES} bytes")
-    return Sealed(sealed, digest_of(parts))
+    return Sealed(sealed, digest_of(written.parts))
 
 
 def seal(unsealed: bytes, signer: SigningKey) -> bytes:

@@ -5,14 +5,17 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from axis import edxml
-from axis.edxml import AttachmentRef, Business, BusinessType, Document, Organization, Priority, Splitter, Staff
+from axis.edxml import AttachmentRef, Business, BusinessType, Document, Notary, Organization, Priority, Splitter, Staff
 from axis.edxml.inline import inline
-from axis.edxml.model import Kind, Message, ResponseFor, Status
+from axis.edxml.model import Kind, Message, Replacement, ResponseFor, Status, Update
 from axis.edxml.split import unwrap
+from axis.errors import Refusal
 
 # Letters of the country and characters that XML must write as references; no blank at the ends, none twice.
 _LETTERS = st.characters(codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters="\ufffe\uffff")
@@ -110,6 +113,103 @@ def test_status_fits_the_schema_and_reads_back_equal(status: Status) -> None:
     message = edxml.render(status)
     assert edxml.parse(message).kind is Kind.STATUS
     assert _read(message) == status
+
+
+# What may mislead whoever writes XML as text; blanks at the ends, too.
+_WILD = st.lists(
+    st.sampled_from(
+        [
+            "<edXML:OtherInfo axp:",
+            "<edXML:Email/>",
+            "/>",
+            "]]>",
+            "&amp;",
+            "&",
+            '"',
+            "'",
+            "\r\n",
+            "\t",
+            "\n",
+            " ",
+            "ễ",
+            "𠀋",
+            "\x7f\x85",
+        ]
+    )
+    | st.text(_LETTERS, max_size=5),
+    max_size=6,
+).map("".join)
+_WILD_STAFF = st.builds(Staff, _WILD, _WILD, _WILD, _WILD)
+_WILD_ORGANS = st.builds(Organization, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD)
+_WILD_DOCUMENTS = st.builds(
+    Document,
+    originator=_WILD_ORGANS,
+    addressees=st.lists(_WILD_ORGANS, max_size=2).map(tuple),
+    document_id=_WILD,
+    code_number=_WILD,
+    code_notation=_WILD,
+    place=_WILD,
+    promulgated_on=_DAYS,
+    subject=_WILD,
+    content=_WILD,
+    signer_name=_WILD,
+    release_at=st.none() | _MOMENTS,
+    appendixes=st.lists(_WILD, max_size=2).map(tuple),
+    tasks=st.lists(_WILD, max_size=2).map(tuple),
+    to_places=st.lists(_WILD, max_size=2).map(tuple),
+    business=st.builds(
+        Business,
+        type=st.sampled_from(BusinessType),
+        reason=_WILD,
+        document_id=_WILD,
+        update=st.none()
+        | st.builds(
+            Update, st.booleans(), st.booleans(), st.lists(st.tuples(_WILD, st.integers(0, 1)), max_size=2).map(tuple)
+        ),
+        replacements=st.lists(st.builds(Replacement, _WILD, st.lists(_WILD, max_size=2).map(tuple)), max_size=2).map(
+            tuple
+        ),
+        staff=st.none() | _WILD_STAFF,
+    ),
+    attachments=st.lists(
+        st.builds(AttachmentRef, _WILD, _WILD, _WILD, sha256=_WILD, size_bytes=st.integers(0, 9), description=_WILD),
+        max_size=2,
+    ).map(tuple),
+)
+_WILD_STATUSES = st.builds(
+    Status,
+    originator=_WILD_ORGANS,
+    response_for=st.builds(ResponseFor, _WILD, code=_WILD, document_id=_WILD, promulgated_on=st.none() | _DAYS),
+    status_code=_WILD,
+    description=_WILD,
+    at=_MOMENTS,
+    staff=st.none() | _WILD_STAFF,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_WILD_DOCUMENTS | _WILD_STATUSES, st.none() | st.builds(Notary, _WILD, _WILD))
+def test_parts_are_written_as_libxml2_makes_them_canonical(message: Message, notary: Notary | None) -> None:
+    written = edxml.write(message, notary)
+    received = edxml.parse(written.octets)
+    parts = {name: received.part(name) for name in edxml.PARTS[received.kind]}
+    assert written.parts == {
+        name: etree.tostring(part, method="c14n", exclusive=True) for name, part in parts.items() if part is not None
+    }
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x0b", "\x1f", "\ud800", "\ufffe", "\uffff"])
+def test_what_xml_cannot_carry_is_refused_wherever_it_stands(character: str) -> None:
+    bad = f"a{character}b"
+    for message, notary in (
+        (replace(_PLAIN, subject=bad), None),
+        (replace(_PLAIN, to_places=("", bad)), None),
+        (replace(_PLAIN, attachments=(AttachmentRef("a", "a.pdf", "application/pdf", bad, 1),)), None),
+        (_PLAIN, Notary("H56.TRUC", bad)),
+    ):
+        with pytest.raises(Refusal) as refused:
+            edxml.render(message, notary)
+        assert refused.value.violations[0].code == "ENV.NOT_WELL_FORMED"
 
 
 @settings(max_examples=60, deadline=None)
