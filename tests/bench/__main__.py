@@ -106,6 +106,11 @@ async def _everyday(made: Stand, wish: Wish) -> Measured:
     if "chain" in wish.wanted:
         made.said(f"chain: {wish.documents} documents, as fast as they can be carried")
         yield "chain", await rows.chain(made, wish.documents)
+    if (
+        "as2" in wish.wanted
+    ):  # In the same minute as what it is compared with: a host is quicker in one than in another.
+        made.said("as2: the same bytes by pyas2lib, in one process")
+        yield "as2", await peers.by_as2(made, wish.chain())
     if "relay" in wish.wanted:
         made.said("relay: the same bytes by a bare client, with the file and without")
         for name, with_file in (("relay", True), ("relay, no file", False)):
@@ -145,13 +150,8 @@ async def _postgresql(made: Stand, wish: Wish) -> Measured:
     yield f"chain, {what}", await rows.chain(made, wish.documents)
 
 
-async def _peers(made: Stand, wish: Wish) -> Measured:
-    """Others, on a stand of their own, where no axis runs."""
-    if "as2" in wish.wanted:
-        made.said("as2: the same bytes by pyas2lib, in one process")
-        yield "as2", await peers.by_as2(made, wish.chain())
-    if "usual" not in wish.wanted:
-        return
+async def _usual(made: Stand, wish: Wish) -> Measured:
+    """What a team would write instead, on a stand of its own, where no axis runs."""
     await made.make_keys()
     await made.start_postgres()
     for name, on_postgresql in (("usual", False), ("usual, PostgreSQL", True)):
@@ -199,10 +199,10 @@ _NEED_AXIS = {"chain", "lone", "paced", "size", "largest", "several", "cut"}
 
 # Which rows, on which stand, measured how.
 _STANDS: tuple[tuple[tuple[str, ...], OnStand, Do], ...] = (
-    (("relay", *_NEED_AXIS), stand, _everyday),
+    (("relay", "as2", *_NEED_AXIS), stand, _everyday),
     (("steps",), stand, _steps),
     (("postgresql",), partial(stand, on_postgresql=True), _postgresql),
-    (PEERS, partial(stand, on_postgresql=True), _peers),
+    (("usual",), partial(stand, on_postgresql=True), _usual),
     (("routers",), partial(stand, on_postgresql=True, routers=2), _postgresql),
     *(
         (
