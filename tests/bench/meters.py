@@ -1,16 +1,19 @@
 """Meters: what a process has used, what a machine is, and how figures are put together."""
 
 import math
+import mmap
 import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 MIB = 1024 * 1024
+_TOUCHED_BYTES = 64 * MIB
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -72,6 +75,19 @@ def machine_s() -> float:
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     )
     return (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+
+
+def page_us() -> float:
+    """Return the processor time that a page of memory takes which was free: a quarter of a microsecond where memory is our own.
+
+    A virtual machine may hand what is free back to its host, and has to ask for it again.
+    """
+    with mmap.mmap(-1, _TOUCHED_BYTES) as memory:
+        began = time.thread_time()
+        for at in range(0, _TOUCHED_BYTES, mmap.PAGESIZE):
+            memory[at] = 1
+        used = time.thread_time() - began
+    return round(used * 1_000_000 * mmap.PAGESIZE / _TOUCHED_BYTES, 1)
 
 
 def memory_bytes(pid: int, field: str) -> int:

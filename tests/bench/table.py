@@ -74,6 +74,7 @@ def _chain(row: Chain, rows: Rows) -> Lines:
         *_cpu(row.cpu_ms),
         ("accepted to registered, waiting included", _spread(row.registered), ""),
         ("processors that others used meanwhile", f"{row.others_cores}", ""),
+        ("a page of memory that was free", f"{row.page_us} µs", ""),
     ]
 
 

@@ -22,6 +22,7 @@ from axis import clock, edxml, receipts, seal
 from tests.bench.journal import Journal, Seen
 from tests.bench.meters import Spread, command, cpu_s, each_ms, family_cpu_s, less, machine_s
 from tests.bench.order import Order
+from tests.bench.rows import OFFERED_PER_S
 from tests.bench.stand import Stand
 from tests.bench.usual import ledger
 from tests.bench.usual.row import Usual
@@ -29,7 +30,6 @@ from tests.bench.usual.told import ADDRESSEE, AXIS, ORIGINATOR, Told
 
 FILE_BYTES = 100 * 1024
 _ROLES = ("gateway", "router", "addressee", "originator")
-_OFFERED_PER_S = 400.0
 _WARMING = 10
 _WITHIN_S = 180.0
 
@@ -69,7 +69,7 @@ async def measure(stand: Stand, documents: int, *, on_postgresql: bool) -> Usual
 
 
 def _order(name: str, documents: int) -> Order:
-    return Order(name=name, addressees=(ADDRESSEE,), documents=documents, file_bytes=FILE_BYTES, per_s=_OFFERED_PER_S)
+    return Order(name=name, addressees=(ADDRESSEE,), documents=documents, file_bytes=FILE_BYTES, per_s=OFFERED_PER_S)
 
 
 async def _told(stand: Stand, *, on_postgresql: bool) -> dict[str, Told]:
