@@ -35,7 +35,7 @@ def issue(receipt: Receipt, signer: SigningKey) -> SignedReceipt:
 
 def written(receipt: Receipt) -> str:
     """Write the Statement behind its start tag, as it stands in the file and in its canonical form."""
-    return "".join((*_said(receipt), "</Statement>"))
+    return f"{''.join(_said(receipt))}</Statement>"
 
 
 def digest_of(body: str) -> bytes:
@@ -44,37 +44,44 @@ def digest_of(body: str) -> bytes:
 
 
 def _said(receipt: Receipt) -> Iterator[str]:
-    """Write the content of the Statement, in the order of the schema."""
-    yield _element("Level", receipt.level)
+    """Write the content of the Statement, in the order of the schema.
+
+    It is written to be signed, and again each time that it is read: nobody looks here for what a `Receipt` cannot hold, in a
+    digest, a status, a code.
+    """
+    yield f"<Level>{receipt.level.value}</Level>"
     yield _element("Issuer", receipt.issuer)
-    yield _element("At", _moment(receipt.at))
-    yield "<Envelope>"
+    yield f"<At>{_moment(receipt.at)}</At><Envelope>"
     yield _element("Originator", receipt.originator)
     yield _element("DocumentId", receipt.document_id)
     if receipt.envelope_id:
         yield _element("EnvelopeId", receipt.envelope_id)
-    yield _element("Digest", receipt.envelope_digest)
-    yield "</Envelope>"
-    optional = (
-        ("Addressee", receipt.addressee),
-        ("Previous", receipt.previous),
-        ("Status", receipt.status),
-        ("StatusCode", receipt.status_code),
-        ("Number", receipt.number),
-        ("Code", receipt.code),
-        ("Reason", receipt.reason or None),
-        ("WhoMustAct", receipt.who_must_act or None),
-        ("Attempt", None if receipt.attempt is None else str(receipt.attempt)),
-        ("NextAt", None if receipt.next_at is None else _moment(receipt.next_at)),
-    )
-    for name, text in optional:
-        if text is not None:
-            yield _element(name, text)
+    yield f"<Digest>{receipt.envelope_digest}</Digest></Envelope>"
+    if receipt.addressee is not None:
+        yield _element("Addressee", receipt.addressee)
+    if receipt.previous is not None:
+        yield f"<Previous>{receipt.previous}</Previous>"
+    yield f"<Status>{receipt.status}</Status>"
+    if receipt.status_code is not None:
+        yield f"<StatusCode>{receipt.status_code}</StatusCode>"
+    if receipt.number is not None:
+        yield _element("Number", receipt.number)
+    if receipt.code is not None:
+        yield f"<Code>{receipt.code}</Code>"
+    if receipt.reason:
+        yield _element("Reason", receipt.reason)
+    if receipt.who_must_act:
+        yield _element("WhoMustAct", receipt.who_must_act)
+    if receipt.attempt is not None:
+        yield f"<Attempt>{receipt.attempt}</Attempt>"
+    if receipt.next_at is not None:
+        yield f"<NextAt>{_moment(receipt.next_at)}</NextAt>"
     if receipt.addressees:
         yield "<Addressees>"
         for one in receipt.addressees:
             more = {"addressed": one.addressed} if one.addressed else {}
-            yield _element("Addressee", one.reason, code=one.code, verdict=one.verdict, **more)
+            attributes = {"code": one.code, "verdict": one.verdict, **more}
+            yield f"{_start('Addressee', attributes)}{in_text(one.reason)}</Addressee>"
         yield "</Addressees>"
     if receipt.violations:
         yield "<Violations>"
@@ -94,8 +101,8 @@ def _violation(found: Violation) -> Iterator[str]:
     yield "</Violation>"
 
 
-def _element(name: str, text: str, **attributes: str) -> str:
-    return f"{_start(name, attributes) if attributes else f'<{name}>'}{in_text(text)}</{name}>"
+def _element(name: str, text: str) -> str:
+    return f"<{name}>{in_text(text)}</{name}>"
 
 
 def _start(name: str, attributes: dict[str, str]) -> str:
