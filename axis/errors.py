@@ -212,7 +212,7 @@ class Violation:
 
 
 MOST_LINE_CHARS = 400
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2, Char.
 _LINE_ENDS = re.compile("[\t\n\r\x85\u2028\u2029]+")
 
 
@@ -220,7 +220,7 @@ def fit(text: str, most: int) -> str:
     """Return text without characters that XML cannot carry, and not longer than `most`."""
     # What Python calls printable holds nothing that XML cannot carry, and is seen at once; most texts are.
     carried = str(text)
-    carried = carried if carried.isprintable() else _NOT_XML.sub("\ufffd", carried)
+    carried = carried if carried.isprintable() else NOT_XML.sub("\ufffd", carried)
     return carried if len(carried) <= most else carried[: most - 1] + "…"
 
 

@@ -7,6 +7,8 @@ Spec: Canonical XML 1.0 §1.1, §2.2; XML 1.0 §2.2.
 
 import re
 
+from axis.errors import NOT_XML
+
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
 _IN_TEXT = re.compile("[&<>\r]")  # Nearly no text has any of them, and to look takes less than to translate.
 _ATTRIBUTE = str.maketrans(
@@ -19,7 +21,6 @@ _ATTRIBUTE = str.maketrans(
         "\r": "&#xD;",
     }
 )
-_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def in_text(text: str) -> str:
@@ -34,4 +35,4 @@ def in_attribute(value: str) -> str:
 
 def is_writable(text: str) -> bool:
     """Whether XML has a way to write it; word processors leave vertical tabs in what is copied out of them."""
-    return _UNWRITABLE.search(text) is None
+    return text.isprintable() or NOT_XML.search(text) is None  # What Python calls printable is, and is seen at once.
