@@ -190,7 +190,6 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.spool_url, settings.data / "staging", keep_free=settings.limits.keep_free_bytes
         ) as store,
     ):
-        await store.lay_out()
         await _load_first_roll(book, settings)
         roll = LiveRoll(book, settings)
         await roll.refresh()
@@ -223,6 +222,7 @@ async def _load_first_roll(book: ledger.Ledger, settings: Settings) -> None:
 async def router(rooms: Rooms, broker_url: str) -> AsyncIterator[Broker]:
     """Run the router's consumers and the clock until the block ends."""
     settings = rooms.settings
+    await rooms.spool.lay_out()
     bell = Bell()
     async with Broker.connect(broker_url, name="axis-router") as pipes:
         declared = rooms.roll()
@@ -335,6 +335,7 @@ async def gauges(rooms: Rooms) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def http(rooms: Rooms, ready: Callable[[], Awaitable[dict[str, str]]]) -> AsyncIterator[int]:
     """Serve the gateway until the block ends; yields the port."""
+    await rooms.spool.lay_out()
     served = gateway.build(
         intake=rooms.intake(),
         answers=rooms.answers(),

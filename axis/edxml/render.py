@@ -63,7 +63,7 @@ def write(message: Message, notary: Notary | None = None) -> Written:
     business = _Part("Bussiness", ' Id="business"', _business(message.business))
     manifest = _Part("edXMLManifest", ' Id="manifest" version="1.0"', _manifest(message))
     traces = "".join(
-        f"<edXML:TraceHeader>{_text('OrganId', organ_id)}{_text('Timestamp', format_timestamp(at))}</edXML:TraceHeader>"
+        _branch("TraceHeader", _text("OrganId", organ_id), _text("Timestamp", format_timestamp(at)))
         for organ_id, at in message.traces
     )
     octets = (
@@ -84,9 +84,7 @@ class _Part:
 
     def __str__(self) -> str:
         """Return it as it stands in the message."""
-        if not self._inside:
-            return f"<edXML:{self._name}{self._attributes}/>"
-        return f"<edXML:{self._name}{self._attributes}>{self._inside}</edXML:{self._name}>"
+        return _branch(self._name, self._inside, attributes=self._attributes)
 
     def canonical(self) -> bytes:
         """Return it by itself, with what it needs of what is declared around it; nothing is declared twice."""
@@ -152,7 +150,7 @@ def _other(document: Document) -> str:
     if document.direction is not None:
         said.append(_text("Direction", "true" if document.direction else "false"))
     said.append(_list("Appendixes", "Appendix", document.appendixes))
-    return f"<edXML:OtherInfo{release}>{''.join(said)}</edXML:OtherInfo>"
+    return _branch("OtherInfo", *said, attributes=release)
 
 
 def _business(order: Business) -> Iterator[str]:
@@ -187,10 +185,13 @@ def _business(order: Business) -> Iterator[str]:
 def _manifest(document: Document) -> Iterator[str]:
     for ref in document.attachments:
         sealed = _attributes(("axp:bytes", str(ref.size_bytes)), ("axp:sha256", ref.sha256))
-        yield (
-            f"<edXML:Reference{sealed}>{_text('ContentId', f'cid:{ref.content_id}')}"
-            f"{_text('ContentType', ref.content_type)}{_text('Description', ref.description)}"
-            f"{_text('AttachmentName', ref.name)}</edXML:Reference>"
+        yield _branch(
+            "Reference",
+            _text("ContentId", f"cid:{ref.content_id}"),
+            _text("ContentType", ref.content_type),
+            _text("Description", ref.description),
+            _text("AttachmentName", ref.name),
+            attributes=sealed,
         )
 
 
@@ -239,9 +240,9 @@ def _response(answered: ResponseFor) -> str:
     )
 
 
-def _branch(name: str, *inside: str) -> str:
+def _branch(name: str, *inside: str, attributes: str = "") -> str:
     said = "".join(inside)
-    return f"<edXML:{name}>{said}</edXML:{name}>" if said else f"<edXML:{name}/>"
+    return f"<edXML:{name}{attributes}>{said}</edXML:{name}>" if said else f"<edXML:{name}{attributes}/>"
 
 
 def _list(name: str, each: str, texts: tuple[str, ...]) -> str:

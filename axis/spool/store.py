@@ -43,7 +43,6 @@ _CHUNK_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 _PREFIX = "sha256"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_TWO_DIGITS = re.compile(r"[0-9a-f]{2}")
 ABANDONED = timedelta(days=7)
 # Small files that get their places together. Each waits twice for the disk: where that is slow, threads wait side by side.
 _AT_ONCE, _IN_A_THREAD = 64, 8
@@ -155,6 +154,9 @@ class Spool:
 
         The first file in a folder makes it, if it must; that waits for the disk once more, and for the first hundreds of
         documents it would be nearly every one. So what cannot be made now, on a full disk, is nobody's failure.
+
+        Raises:
+            TransientError: SYS.SPOOL; what is there cannot be brought to the disk.
         """
         if self._root is not None:
             await asyncio.to_thread(_lay_out, f"{self._root}/{_PREFIX}")
@@ -371,15 +373,17 @@ def _key(digest: str) -> str:
 
 
 def _lay_out(folder: str) -> None:
-    with contextlib.suppress(OSError):
-        os.makedirs(folder, exist_ok=True)
-        for number in set(range(256)) - {int(name, 16) for name in os.listdir(folder) if _TWO_DIGITS.fullmatch(name)}:
-            os.makedirs(f"{folder}/{number:02x}", exist_ok=True)  # Routers begin together.
-        for one in (
-            folder,
-            os.path.dirname(folder),
-        ):  # Also where all are there: another process may have just made them.
-            private.sync_folder(one)
+    try:
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, exist_ok=True)
+            for name in {f"{number:02x}" for number in range(256)} - set(os.listdir(folder)):
+                os.makedirs(f"{folder}/{name}", exist_ok=True)  # Routers begin together.
+        if os.path.isdir(folder):
+            # However many were made, and by whom: the next file in one of them finds it there, and syncs that one alone.
+            private.sync_folder(folder)
+            private.sync_folder(os.path.dirname(folder))
+    except OSError as error:
+        raise TransientError("SYS.SPOOL") from error
 
 
 def _require_digest(digest: str) -> None:

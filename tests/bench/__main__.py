@@ -106,9 +106,8 @@ async def _everyday(made: Stand, wish: Wish) -> Measured:
     if "chain" in wish.wanted:
         made.said(f"chain: {wish.documents} documents, as fast as they can be carried")
         yield "chain", await rows.chain(made, wish.documents)
-    if (
-        "as2" in wish.wanted
-    ):  # In the same minute as what it is compared with: a host is quicker in one than in another.
+    if "as2" in wish.wanted:
+        # In the same minute as what it is compared with: a host is quicker in one than in another.
         made.said("as2: the same bytes by pyas2lib, in one process")
         yield "as2", await peers.by_as2(made, wish.chain())
     if "relay" in wish.wanted:

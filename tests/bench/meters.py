@@ -78,9 +78,9 @@ def machine_s() -> float:
 
 
 def page_us() -> float:
-    """Return the processor time that a page of memory takes which was free: a quarter of a microsecond where memory is our own.
+    """Return the processor time that a page of memory takes which was free.
 
-    A virtual machine may hand what is free back to its host, and has to ask for it again.
+    A virtual machine may hand what is free back to its host, and has to ask for it again, which takes several microseconds.
     """
     with mmap.mmap(-1, _TOUCHED_BYTES) as memory:
         began = time.thread_time()

@@ -45,7 +45,9 @@ class Chain:
     per_second: float
     cpu_ms: dict[str, float]  # For each document, by process.
     others_cores: float  # Processors that others used meanwhile: above a tenth or so, the row says less.
-    page_us: float  # What a page of memory took before: above a microsecond or so, a document takes more than it would elsewhere.
+    page_us: (
+        float  # What a page of memory took before: where it is dear, a document takes more than it would elsewhere.
+    )
     registered: Spread  # From acceptance to the registered receipt, by the ledger.
 
 

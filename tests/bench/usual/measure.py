@@ -22,13 +22,12 @@ from axis import clock, edxml, receipts, seal
 from tests.bench.journal import Journal, Seen
 from tests.bench.meters import Spread, command, cpu_s, each_ms, family_cpu_s, less, machine_s
 from tests.bench.order import Order
-from tests.bench.rows import OFFERED_PER_S
+from tests.bench.rows import FILE_BYTES, OFFERED_PER_S
 from tests.bench.stand import Stand
 from tests.bench.usual import ledger
 from tests.bench.usual.row import Usual
 from tests.bench.usual.told import ADDRESSEE, AXIS, ORIGINATOR, Told
 
-FILE_BYTES = 100 * 1024
 _ROLES = ("gateway", "router", "addressee", "originator")
 _WARMING = 10
 _WITHIN_S = 180.0

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
+from axis import private
 from axis.errors import PermanentError, Refusal, TransientError
 from axis.spool import Blob, Spool
 
@@ -68,6 +69,39 @@ async def test_spool_without_room_for_folders_is_as_good_as_before(store: Spool,
     await store.lay_out()
     (tmp_path / "spool" / "sha256").unlink()
     assert await store.put(DIGEST, CONTENT) == Blob(DIGEST, len(CONTENT))
+
+
+async def test_folders_that_could_be_made_are_on_the_disk_though_others_could_not(
+    store: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, make, sync = tmp_path / "spool" / "sha256", os.makedirs, private.sync_folder
+    synced: dict[str, int] = {}
+
+    def make_some(path: str, *, exist_ok: bool) -> None:
+        if root.exists() and len(list(root.iterdir())) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        make(path, exist_ok=exist_ok)
+
+    def note(folder: str) -> None:
+        synced[folder] = len(os.listdir(folder))
+        sync(folder)
+
+    monkeypatch.setattr(os, "makedirs", make_some)
+    monkeypatch.setattr(private, "sync_folder", note)
+    await store.lay_out()
+    assert synced == {str(root): 3, str(root.parent): 1}
+
+
+async def test_folders_that_cannot_be_brought_to_the_disk_are_nothing_to_rely_on(
+    store: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_folder: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(private, "sync_folder", fail)
+    with pytest.raises(TransientError) as told:
+        await store.lay_out()
+    assert told.value.code == "SYS.SPOOL"
 
 
 async def test_folder_that_has_gone_is_made_by_its_next_file(store: Spool, tmp_path: Path) -> None:
