@@ -58,6 +58,7 @@ _PUBLISH_S = 15.0
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 10.0
 _TOGETHER_BYTES = 32 * 1024 * 1024  # Of a batch: packed, 4 MiB travel as 4 KB.
+_AHEAD = 16  # Of what goes first, so many wait here for those that run: 200 ms of a line, where each runs for some 12.
 _NOWHERE = ""  # A routing key of nobody.
 _MISSING_MOST = 100  # Of queues that are looked for; each costs a channel, and a line in the log of the broker.
 _DIFFERS_MOST = 5  # Of what is there with other arguments, to be told in one line.
@@ -472,10 +473,10 @@ class Broker:
             queue: Must exist.
             callback: A slow one holds up nobody but itself. If it raises, its message goes back to the queue.
             at_once: So many run beside each other.
-            before: A second queue, which must exist; as long as it holds anything, that goes first.
+            before: A second queue, which must exist. What has come of it goes first, and more of it comes than may run:
+                else an ordinary one would slip in while the broker hears of an ack and sends the next.
         """
-        # Of what goes first, the next ones are here already when one has ended: else an ordinary one would slip in.
-        first = {} if before is None else {before: 2 * at_once}
+        first = {} if before is None else {before: at_once + _AHEAD}
         return self._consume({**first, queue: at_once}, partial(_each_alone, callback, at_once))
 
     def _consume(self, queues: Mapping[str, int], work: Callable[["_Arrivals"], Awaitable[None]]) -> "Consumer":
@@ -798,7 +799,7 @@ async def _each_alone(callback: Callback, at_once: int, arrivals: _Arrivals) -> 
 
     try:
         while True:
-            # In this order: of two queues the broker hands out twice as many, and what goes first is chosen when one may begin.
+            # In this order: more has come than may run, and what goes first is chosen when one may begin.
             await free.acquire()
             messages = [] if arrivals.has_ended else await arrivals.next()
             if not messages:

@@ -15,6 +15,7 @@ from axis.broker import Broker, Incoming, Packed, PrivateNode, topology
 from axis.dispatch.outbound import Outbound
 from axis.ledger import Attempt, DeliveryRow, Numbered
 from axis.seal import pki
+from tests.fault.proxy import Pace, Proxy
 from tests.province import AT
 
 SENDER = "H56.05"
@@ -49,6 +50,30 @@ async def test_urgent_queue_goes_first_and_no_more_run_than_may(pipes: Broker, o
     assert order[:3] == [b"urgent 0", b"urgent 1", b"urgent 2"]
     assert order[3:] == [b"ordinary %d" % number for number in range(20)]
     assert most == at_once
+
+
+async def test_urgent_queue_goes_first_over_a_line_that_is_slower_than_the_work(
+    pipes: Broker, rabbitmq: PrivateNode, office: str
+) -> None:
+    for number in range(5):
+        await _publish(pipes, office, b"ordinary %d" % number)
+    for number in range(16):
+        await _publish(pipes, office, b"urgent %d" % number, urgent=True)
+    ordinary, urgent = topology.inboxes(office)
+    order: list[bytes] = []
+
+    async def take(message: Incoming) -> None:
+        order.append(message.body)
+
+    place, _, port = rabbitmq.address.partition(":")
+    async with Proxy.to((place, int(port))) as proxy:
+        far_url = rabbitmq.url.replace(rabbitmq.address, f"127.0.0.1:{proxy.port}")
+        async with Broker.connect(far_url, name="far") as far:
+            proxy.pace = Pace(latency_s=0.1)
+            consumer = await far.consume_each(ordinary, take, at_once=1, before=urgent)
+            await _until(lambda: len(order) == 21)
+            await consumer.stop()
+    assert order[:16] == [b"urgent %d" % number for number in range(16)]
 
 
 async def test_urgent_message_waits_for_one_of_those_at_work_and_for_no_other(pipes: Broker, office: str) -> None:
