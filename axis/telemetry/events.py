@@ -222,7 +222,7 @@ def layout_mended() -> None:
 
 def attempt_answered(*, envelope_id: str, attempt: int, level: str) -> None:
     """An office has answered an envelope, and its receipts are on the disk."""
-    _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, level=level)
+    _log.info("attempt.answered", envelope_id=envelope_id, attempt=attempt, receipt=level)
 
 
 def order_settled(*, envelope_id: str, state: str, withdrawn: int) -> None:
@@ -237,7 +237,7 @@ def attempt_failed(*, envelope_id: str, attempt: int, error: BaseException) -> N
 
 def receipt_heard(*, envelope_id: str, issuer: str, level: str) -> None:
     """An office got a receipt about what it sent."""
-    _log.info("receipt.heard", envelope_id=envelope_id, issuer=issuer, level=level)
+    _log.info("receipt.heard", envelope_id=envelope_id, issuer=issuer, receipt=level)
 
 
 def receipt_not_taken(*, envelope_id: str, digest: str, tries: int, error: BaseException) -> None:
