@@ -16,7 +16,7 @@ import itertools
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -55,10 +55,11 @@ class Router:
     prefetch: int
     ring: Callable[[], None]  # Something may be due now.
     now: Callable[[], datetime] = clock.now
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Consume until the block ends; then finish what has been begun."""
+        """Consume until the block ends; then finish what has been begun, and give back what cannot be settled now."""
         tables: tuple[tuple[str, Callable[[Incoming], Awaitable[None]], int], ...] = (
             (topology.SUBMIT_EXPRESS, self._submitted_in_turn, self.batch),
             (topology.SUBMIT, self._submitted_in_turn, self.batch),
@@ -76,7 +77,10 @@ class Router:
                     prefetch=max(batch, self.prefetch * batch // self.batch),
                 )
                 stack.push_async_callback(consumer.stop)
-            yield
+            try:
+                yield
+            finally:
+                self._stopping.set()
 
     def _batch_for(
         self, queue: str, room: Callable[[Incoming], Awaitable[None]]
@@ -108,7 +112,10 @@ class Router:
                 is_alone = works.is_set() or tries >= _TRIES.get(error.code, math.inf)
                 if is_alone and await self._put_off(queue, message):
                     return
-                await asyncio.sleep(pause_s)
+                if self._stopping.is_set():
+                    message.give_back()  # An outage may last longer than anybody waits for us.
+                    return
+                await self._pause(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
             except Exception as error:
                 events.service_failed(name="router", error=error)
@@ -118,6 +125,12 @@ class Router:
             else:
                 works.set()
                 return
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass, unless the router is being stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _put_off(self, queue: str, message: Incoming) -> bool:
         """Put a message behind the others of its queue."""

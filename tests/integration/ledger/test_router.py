@@ -261,6 +261,31 @@ async def test_message_that_fails_goes_behind_only_if_its_room_works(
     batch.cancel()
 
 
+async def test_router_that_is_stopped_in_an_outage_gives_back_what_it_has(
+    home: House, rabbitmq: PrivateNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, tried = f"H56.{uuid4().hex[:8]}", asyncio.Event()
+
+    async def fail(self: Router, message: Incoming) -> None:
+        tried.set()
+        raise TransientError("SYS.LEDGER")
+
+    async with Broker.connect(rabbitmq.url, name="test") as pipes:
+        await pipes.declare(topology.province([office]))
+        before = await pipes.depth(topology.RECEIPTS)
+        await pipes.publish(topology.office_exchange(office), "receipt", b"not settled", type="receipt")
+        async with asyncio.timeout(_SOON_S):
+            with monkeypatch.context() as outage:
+                outage.setattr(Router, "_answered", fail)
+                async with _router(home, pipes).running():
+                    await tried.wait()
+            while await pipes.depth(topology.RECEIPTS) != before + 1:  # noqa: ASYNC110 - It rings no bell.
+                await asyncio.sleep(0.05)
+            async with _router(home, pipes).running():  # It is no receipt of anybody, and is done with.
+                while await pipes.depth(topology.RECEIPTS):  # noqa: ASYNC110 - It rings no bell.
+                    await asyncio.sleep(0.05)
+
+
 class _Intake:
     """Notes what is handed in; what is beyond an office's turn is judged no sooner than what another has handed in."""
 
