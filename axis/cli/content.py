@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from axis import clock, contents
+from axis import clock, contents, ids
 from axis.cli import ledgers, options, output
 from axis.contents import Content, DossierStatus, DossierStep, Invitation, TaskStatus
 from axis.edxml import values
@@ -148,7 +148,7 @@ def _show_told(one: dict[str, Any]) -> None:
                 step["at"],
                 step.get("due_at") or step.get("due_on"),
                 step["move"],
-                step["envelope_id"][:6],
+                ids.short(step["envelope_id"]),
             )
             for step in one["steps"]
         ],

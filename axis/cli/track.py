@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from axis import clock, ledger
+from axis import clock, ids, ledger
 from axis.cli import ledgers, options, output
 from axis.dispatch.states import WAITING
 
@@ -20,7 +20,7 @@ _MOVES = {
 
 def track(
     document: Annotated[
-        str, typer.Argument(help="Document id, number/notation, or envelope id (six characters are enough).")
+        str, typer.Argument(help="Document id, number/notation, or envelope id (its last six characters are enough).")
     ],
     json: options.Json = False,
     data: options.Data = None,
@@ -138,6 +138,6 @@ def _show(story: dict[str, Any]) -> None:
     for one in story["family"]:
         for_whom = f"  → {', '.join(one['addressees'])}" if one["addressees"] else ""
         output.console.print(
-            f"  {one['code']} ({one['envelope_id'][:6]})  {one['kind']}  {one['about_code']} ({one['about'][:6]}){for_whom}",
+            f"  {one['code']} ({ids.short(one['envelope_id'])})  {one['kind']}  {one['about_code']} ({ids.short(one['about'])}){for_whom}",
             markup=False,
         )

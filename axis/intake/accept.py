@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
-from uuid import uuid4
 
-from axis import brief, clock, contents, edxml, seal
+from axis import brief, clock, contents, edxml, ids, seal
 from axis.batches import Batches
 from axis.contents import Content
 from axis.deadlines import Deadlines
@@ -415,7 +414,7 @@ class Intake:
             return refusal
         return custody_of(
             one.examined,
-            envelope_id=uuid4().hex,
+            envelope_id=ids.new(at),
             voice=self.voice,
             at=at,
             lifetimes=self.lifetimes,

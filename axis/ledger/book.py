@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from axis import ids
 from axis.batches import Batches
 from axis.deadlines import Clocks
 from axis.ledger import (
@@ -538,9 +539,12 @@ class Ledger:
         ]
 
     async def find_envelopes(self, text: str, *, limit: int = 50) -> list[EnvelopeRow]:
-        """Return the envelopes that a person may mean: by envelope id or its beginning, document id, number and notation."""
-        beginning = _e.id.startswith(text, autoescape=True) if len(text) >= 6 else sa.false()
-        where = sa.or_(_e.document_id == text, _e.code == text, beginning)
+        """Return the envelopes that a person may mean: by document id, number and notation, envelope id or its end.
+
+        Its beginning will do as well: ids that were drawn at random used to be shown by that.
+        """
+        ends = (_e.id.endswith(text, autoescape=True), _e.id.startswith(text, autoescape=True))
+        where = sa.or_(_e.document_id == text, _e.code == text, *(ends if len(text) >= ids.SHORT else ()))
         found = await self._select(_ENVELOPE.where(where).order_by(_e.accepted_at).limit(limit))
         return [EnvelopeRow(**row) for row in found]
 

@@ -25,7 +25,7 @@ from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
-from axis import brief, edxml, seal
+from axis import brief, edxml, ids, seal
 from axis.batches import Batches
 from axis.broker import NotPublished, carried, topology
 from axis.clock import Clock
@@ -160,15 +160,16 @@ class Outbound:
             self._preparing.discard(name)
 
     async def _keep(self, prepared: Prepared) -> str:
+        at = self.now()
         submission_id = await self.state.submit(
-            uuid4().hex,
+            ids.new(at),
             sealed=prepared.sealed,
             sealed_digest=prepared.sealed_digest,
             digest=prepared.digest,
             document_id=prepared.document_id,
             urgent=prepared.urgent,
             files=prepared.files,
-            at=self.now(),
+            at=at,
         )
         events.submission_kept(submission_id=submission_id, document_id=prepared.document_id, files=len(prepared.files))
         self.ring()

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from axis import clock, edxml, receipts, seal
+from axis import clock, edxml, ids, receipts, seal
 from axis.broker import Incoming, NotPublished, Packed, carried
 from axis.contents import KINDS, Content, render, root_of, violations_of
 from axis.edxml import AttachmentRef, BusinessType, Organization, values
@@ -302,7 +302,7 @@ class TestAxis:
         sealed = document if isinstance(document, bytes) else self.seal(document, files, contents)
         received = edxml.parse(sealed)
         digest = seal.digest_of(received)
-        envelope_id = uuid4().hex
+        envelope_id = ids.new(clock.now())
         accepted = self._axis.say(
             level=Level.ACCEPTED,
             originator=received.originator,
@@ -408,7 +408,7 @@ class TestAxis:
         else:
             envelope_id = next(
                 (one.envelope_id for one in self.sent if one.answer.receipt.envelope_digest == verified.digest),
-                uuid4().hex,
+                ids.new(at),
             )
             accepted = self._axis.say(
                 level=Level.ACCEPTED,

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from lxml import etree
 
-from axis import garbage, receipts
+from axis import garbage, ids, receipts
 from axis.deadlines import Deadlines
 from axis.edxml import schemas
 from axis.intake.custody import custody_of
@@ -80,7 +80,7 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
     def decide() -> None:
         custody_of(
             examined,
-            envelope_id=uuid4().hex,
+            envelope_id=ids.new(AT),
             voice=home.intake.voice,
             at=AT,
             lifetimes=(LIFETIME,) * 5,
@@ -91,7 +91,7 @@ def _of_the_trade(home: House, folder: Path) -> dict[str, Step]:
         )
 
     about = About(
-        envelope_id=uuid4().hex,
+        envelope_id=ids.new(AT),
         envelope_digest=examined.verified.digest,
         originator=SENDER,
         document_id=document.document_id,

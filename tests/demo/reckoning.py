@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from axis import clock, ledger, receipts, registry, seal
+from axis import clock, ids, ledger, receipts, registry, seal
 from axis.errors import AxisError
 from axis.receipts import SignedReceipt
 from tests.demo.day import Handed
@@ -140,7 +140,7 @@ async def _verify(book: ledger.Ledger, trust: Path, folder: Path, result: Reckon
     """Write every receipt to a file, then believe only the files."""
     places: dict[str, Path] = {}
     for envelope in await book.envelopes():
-        name = f"{envelope.code.replace('/', '-')} {envelope.originator} {envelope.envelope_id[:8]}"
+        name = f"{envelope.code.replace('/', '-')} {envelope.originator} {ids.short(envelope.envelope_id)}"
         places |= {one.digest: folder / name for one in await book.receipts_of(envelope.envelope_id)}
     for one in await book.receipts():
         place = places.get(one.digest, folder / _REJECTED)  # A rejection is about no envelope of the ledger.
