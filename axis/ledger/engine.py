@@ -160,34 +160,54 @@ def keep_others_out(connection: sa.Connection, table: sa.Table) -> None:
 
 
 class _Sqlite:
+    """One connection writes, always the same: what it has read of the file stays good until another process writes.
+
+    To a connection that only reads, each commit of the other is a file of which it knows nothing.
+    """
+
     def __init__(self, path: str) -> None:
-        self._engine = sa.create_engine(
-            f"sqlite://{path}",
-            connect_args={"timeout": _BUSY_S, "check_same_thread": False},
-            hide_parameters=True,  # They are content, and errors are logged.
-            poolclass=sa.QueuePool,
-            pool_size=_READERS + 1,
-            max_overflow=0,
-        )
-        sa.event.listen(self._engine, "do_connect", lambda *_: _make_private(self._engine.url.database))
-        sa.event.listen(self._engine, "connect", _tune_sqlite)
-        sa.event.listen(self._engine, "begin", _begin_sqlite)
+        url = f"sqlite://{path}"
+        self._writing = _sqlite(url, 1, "BEGIN IMMEDIATE", *_OF_THE_WRITER)
+        self._reading = _sqlite(url, _READERS, "BEGIN")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger reader")
 
     async def run(self, works: Sequence[Work[Any]], kind: _Kind) -> list[Any]:
-        reading = kind is not _Kind.WRITES
-        thread = self._readers if reading else self._writer
-        return await asyncio.get_running_loop().run_in_executor(thread, partial(self._transact, works, reading))
-
-    def _transact(self, works: Sequence[Work[Any]], reading: bool) -> list[Any]:
-        with self._engine.connect().execution_options(axis_reading=reading) as connection, connection.begin():
-            return [work(connection) for work in works]
+        writes = kind is _Kind.WRITES
+        thread, engine = (self._writer, self._writing) if writes else (self._readers, self._reading)
+        return await asyncio.get_running_loop().run_in_executor(thread, _transact, engine, works)
 
     async def close(self) -> None:
         for threads in (self._writer, self._readers):
             await asyncio.to_thread(threads.shutdown)
-        self._engine.dispose()
+        for engine in (self._writing, self._reading):
+            engine.dispose()
+
+
+# A page that is written again before it is carried over from the log need not be carried over. And what is known of the
+# file should be all that a batch touches: each row has a place in a dozen indexes.
+_OF_THE_WRITER = ("wal_autocheckpoint=4000", "cache_size=-16000")  # In pages of 4 KiB; in KiB.
+
+
+def _sqlite(url: str, most: int, begin: str, *pragmas: str) -> sa.Engine:
+    """Return a source of so many connections, whose transactions begin in these words."""
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        hide_parameters=True,  # They are content, and errors are logged.
+        poolclass=sa.QueuePool,
+        pool_size=most,
+        max_overflow=0,
+    )
+    sa.event.listen(engine, "do_connect", lambda *_: _make_private(engine.url.database))
+    sa.event.listen(engine, "connect", partial(_tune_sqlite, pragmas))
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _transact(engine: sa.Engine, works: Sequence[Work[Any]]) -> list[Any]:
+    with engine.connect() as connection, connection.begin():
+        return [work(connection) for work in works]
 
 
 def _make_private(path: str | None) -> None:
@@ -199,11 +219,11 @@ def _make_private(path: str | None) -> None:
         os.close(os.open(path or "", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _tune_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # The driver must not begin on its own; _begin_sqlite does.
+def _tune_sqlite(pragmas: Sequence[str], connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # The driver must not begin on its own.
     cursor = connection.cursor()
     _write_ahead(cursor)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_S * 1000}"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_S * 1000}", *pragmas):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -220,11 +240,6 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
             time.sleep(_SOON_S)
         else:
             return
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    reading = connection.get_execution_options().get("axis_reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 # --- PostgreSQL --------------------------------------------------------------------------
