@@ -9,11 +9,13 @@ Spec: RFC 9562 5.7 (UUID version 7), written as 32 hexadecimal digits; docs/adr/
 """
 
 import os
+import re
 from datetime import datetime
 
 SHORT = 6  # So many letters are enough for a person who looks for an id.
 
 _DRAWN_BYTES = 10
+_PART = re.compile(f"[0-9a-f]{{{SHORT},32}}")
 _VERSION, _VERSION_AT, _VERSION_BITS = 0x7, 76, 0xF
 _VARIANT, _VARIANT_AT, _VARIANT_BITS = 0b10, 62, 0b11
 
@@ -33,3 +35,8 @@ def new(at: datetime) -> str:
 def short(made: str) -> str:
     """Return the end of an id, for a person: all that were made within hours begin alike."""
     return made[-SHORT:]
+
+
+def may_be_part(text: str) -> bool:
+    """Whether a person may mean an id by that, and has given enough of it."""
+    return _PART.fullmatch(text) is not None

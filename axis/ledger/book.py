@@ -539,13 +539,16 @@ class Ledger:
         ]
 
     async def find_envelopes(self, text: str, *, limit: int = 50) -> list[EnvelopeRow]:
-        """Return the envelopes that a person may mean: by document id, number and notation, envelope id or its end.
+        """Return the envelopes that a person may mean: by document id, number and notation, envelope id; else by its end.
 
-        Its beginning will do as well: ids that were drawn at random used to be shown by that.
+        The beginning of an id will do as well: ids that were drawn at random used to be shown by that.
         """
-        ends = (_e.id.endswith(text, autoescape=True), _e.id.startswith(text, autoescape=True))
-        where = sa.or_(_e.document_id == text, _e.code == text, *(ends if len(text) >= ids.SHORT else ()))
-        found = await self._select(_ENVELOPE.where(where).order_by(_e.accepted_at).limit(limit))
+        named = sa.or_(_e.document_id == text, _e.code == text, _e.id == text)
+        found = await self._select(_ENVELOPE.where(named).order_by(_e.accepted_at).limit(limit))
+        if not found and ids.may_be_part(text):
+            # Every id is looked at; of their index alone, not of what is kept under them.
+            parts = sa.select(_e.id).where(sa.or_(_e.id.endswith(text), _e.id.startswith(text))).limit(limit)
+            found = await self._select(_ENVELOPE.where(_e.id.in_(parts)).order_by(_e.accepted_at))
         return [EnvelopeRow(**row) for row in found]
 
     async def sealed(self, envelope_id: str) -> bytes | None:
