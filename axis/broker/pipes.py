@@ -691,6 +691,11 @@ class _Arrivals:
         self._line = line
         self._come = 0  # Of one rank, what came first goes first; messages are not compared.
         self._settled = 0
+        # Messages that come over one channel are numbered from 1, whatever their queues.
+        self._settled_to = 0  # Everything up to this number was acked or given back, or is just being acked.
+        self._settled_beyond: set[int] = set()
+        self._to_ack: list[int] = []
+        self._is_acking = False
         self._arrived: asyncio.PriorityQueue[tuple[int, int, DeliveredMessage | None]] = asyncio.PriorityQueue()
 
     async def put(self, rank: int, message: DeliveredMessage) -> None:
@@ -752,12 +757,45 @@ class _Arrivals:
         self._settled += len(messages)
 
     async def settle_one(self, message: DeliveredMessage, seen: Incoming) -> None:
-        """Give back or ack one message, whatever becomes of the others."""
+        """Give back or ack one message, whatever becomes of the others; what is acked at one moment is acked together."""
+        tag = _tag(message)
         if seen.returned:
-            await self._line.basic_reject(_tag(message), requeue=True)
+            await self._line.basic_reject(tag, requeue=True)
+            self._settled_beyond.add(tag)
         else:
-            await self._line.basic_ack(_tag(message))
+            self._to_ack.append(tag)
+            await self._ack_all()
         self._settled += 1
+
+    async def _ack_all(self) -> None:
+        """Ack what there is, one caller for all: a number that was acked must not be acked again."""
+        if self._is_acking:
+            return
+        self._is_acking = True
+        try:
+            await asyncio.sleep(0)  # Who shares a commit comes in the same turn.
+            while self._to_ack:
+                await self._ack(self._taken())
+        finally:
+            self._is_acking = False
+
+    def _taken(self) -> list[int]:
+        """Take what is to be acked, and count it as settled."""
+        tags, self._to_ack = self._to_ack, []
+        self._settled_beyond.update(tags)
+        while self._settled_to + 1 in self._settled_beyond:
+            self._settled_to += 1
+            self._settled_beyond.remove(self._settled_to)
+        return tags
+
+    async def _ack(self, tags: Sequence[int]) -> None:
+        """Ack these: by one word where nothing before them is left."""
+        together = [tag for tag in tags if tag <= self._settled_to]
+        if together:
+            await self._line.basic_ack(max(together), multiple=len(together) > 1)
+        for tag in tags:
+            if tag > self._settled_to:
+                await self._line.basic_ack(tag)
 
 
 async def _in_batches(callback: BatchCallback, max_batch: int, arrivals: _Arrivals) -> None:

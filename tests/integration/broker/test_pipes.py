@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
 
 import aio_pika
 import pytest
 from aio_pika.exceptions import AMQPError
-from aiormq import spec
+from aiormq import Channel, spec
 
 from axis.broker import Broker, Incoming, NotPublished, PrivateNode, carried, private_node, topology
 from axis.broker import pipes as broker_pipes
@@ -711,6 +712,70 @@ async def test_consumer_that_is_not_given_the_time_ends_what_runs_before_it_is_s
             await consumer.stop()
     assert len(ended) == 3
     await _until_depth(pipes, office, 5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_is_not_settled_is_never_acked_with_what_is(pipes: Broker, office: str, seed: int) -> None:
+    """They end in any order, some are given back, and some never end: these are in their queues when the reader has gone."""
+    draw = Random(seed)
+    ordinary, urgent = topology.inboxes(office)
+    queues = {b"%d" % number: draw.choice((ordinary, urgent)) for number in range(60)}
+    for body, queue in queues.items():
+        key = topology.deliver_key(office, queue == urgent)
+        await pipes.publish(topology.DELIVER, key, body, type="envelope")
+    stays = set(draw.sample(sorted(queues), 6))
+    done = set[bytes]()
+    begun = set[bytes]()
+
+    async def take(message: Incoming) -> None:
+        begun.add(message.body)
+        if message.body in stays:
+            await asyncio.Event().wait()
+        await asyncio.sleep(draw.choice((0, 0, 0.001, 0.02)))
+        if draw.random() < 0.1:
+            message.give_back()
+        else:
+            done.add(message.body)
+
+    consumer = await pipes.consume_each(ordinary, take, at_once=12, before=urgent)
+    await _until(lambda: done == queues.keys() - stays)
+    await asyncio.sleep(0.1)  # What is to be acked has been.
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await consumer.stop()
+    left = [queue for body, queue in queues.items() if body in stays]
+    async with asyncio.timeout(_SOON_S):
+        while [await pipes.depth(queue) for queue in (ordinary, urgent)] != [*map(left.count, (ordinary, urgent))]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_what_ends_together_is_acked_by_one_word(
+    pipes: Broker, office: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[tuple[int, bool]] = []
+    send = Channel.basic_ack
+
+    async def ack(line: Channel, tag: int, multiple: bool = False, wait: bool = True) -> None:
+        words.append((tag, multiple))
+        await send(line, tag, multiple, wait)
+
+    monkeypatch.setattr(Channel, "basic_ack", ack)
+    for _ in range(8):
+        await _deliver(pipes, office, b"<x/>")
+    waiting, together = 0, asyncio.Event()
+
+    async def take(message: Incoming) -> None:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 8:
+            together.set()
+        await together.wait()
+
+    consumer = await pipes.consume_each(topology.inbox(office), take, at_once=8)
+    await _until(lambda: bool(words))
+    await consumer.stop()
+    assert words == [(8, True)]
+    assert await pipes.depth(topology.inbox(office)) == 0
 
 
 async def _until_depth(pipes: Broker, office: str, depth: int) -> None:
