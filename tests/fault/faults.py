@@ -102,7 +102,7 @@ FAULTS = {
         Conditions(small={"book": 64 * 1024 * 1024}, axis={"AXIS_LEDGER_URL": "sqlite:///DATA/book/ledger.sqlite"}),
         needs=can_mount,
     ),
-    "F23": Fault("ledger: writes and syncs fail", ledger.fail_to_write, 3, needs=can_trace),
+    "F23": Fault("ledger: writes and syncs fail", ledger.fail_to_write, 3, Conditions(documents=300), needs=can_trace),
     "F24": Fault("ledger: PostgreSQL killed with kill -9", ledger.kill, 3, _PG),
     "F25": Fault("ledger: a table locked for 40 seconds", ledger.lock, 1, _PG),
     "F26": Fault("spool: files gone, cut short, altered", spool.harm_files, 1, Conditions(office=_FETCHED)),

@@ -89,9 +89,8 @@ async def fail_to_write(trial: Trial, draw: random.Random) -> None:
     finally:
         process.terminate()  # It lets go of what it has attached to.
         await process.wait()
-    failed = seen.read_text(errors="replace").count("(INJECTED)")
-    trial.done["failed writes"] += failed
-    assert failed
+    trial.done["failed writes"] += seen.read_text(errors="replace").count("(INJECTED)")
+    assert trial.done["failed writes"]  # Later on everybody may be pausing between two tries all the while.
 
 
 # --- while the axis is down -------------------------------------------------------------------
