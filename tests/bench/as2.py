@@ -42,6 +42,7 @@ class As2:
     document_bytes: int
     cpu_ms: dict[str, float]  # For each document, by step.
     per_cpu_second: float
+    ratios: tuple[float, ...] = ()  # The chain's documents for each second of processor time, to AS2's; turn by turn.
 
 
 def _library() -> Any:

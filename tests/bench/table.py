@@ -1,5 +1,7 @@
 """Table: the figures of one run, for a person."""
 
+from statistics import median
+
 from rich.console import Console
 from rich.table import Table
 
@@ -54,7 +56,7 @@ def _lines(row: Row, rows: Rows) -> Lines:
         case Usual():
             return _usual(row, rows.get("chain, PostgreSQL" if "ledger" in row.cpu_ms else "chain"))
         case As2():
-            return _as2(row, rows.get("chain"))
+            return _as2(row)
         case Offices():
             return _offices(row, rows)
         case FanOut():
@@ -185,12 +187,12 @@ def _usual(row: Usual, chain: Row | None) -> Lines:
     ]
 
 
-def _as2(row: As2, chain: Row | None) -> Lines:
-    ratio = ""
-    if isinstance(chain, Chain):
-        ratio = f"chain / AS2 {1000 / chain.cpu_ms['all'] / row.per_cpu_second:.2f} (goal {GOAL_AS2})"
+def _as2(row: As2) -> Lines:
+    ratio = f"chain / AS2 {median(row.ratios):.2f} (goal {GOAL_AS2})" if row.ratios else ""
+    turns = [("the same, turn by turn", "  ".join(f"{one:.2f}" for one in row.ratios), "")] if row.ratios else []
     return [
         (f"documents per CPU second: {row.documents} x {row.document_bytes} B", f"{row.per_cpu_second}", ratio),
+        *turns,
         *_cpu(row.cpu_ms),
     ]
 
