@@ -57,7 +57,7 @@ BEGIN;
 CREATE TEMP TABLE old ON COMMIT DROP AS
     SELECT n, at, lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 14) AS id,
         md5('d' || n) || md5('e' || n) AS digest
-    FROM generate_series({first}, {last}) n, LATERAL (SELECT now() - interval '300 days' + n * interval '25 seconds' AS at) then;
+    FROM generate_series({first}, {last}) n, LATERAL (SELECT now() - interval '300 days' + n * interval '25 seconds' AS at) moment;
 INSERT INTO envelopes (id, originator, kind, document_id, business_type, digest, sealed_digest, code, subject,
         priority, via, accepted_at, expires_at, sealed)
     SELECT id, 'H56.05', 'document', 'H56.05,2025/01/02,' || n || '/CU', 0, digest, reverse(digest), n || '/CU',
