@@ -40,7 +40,7 @@ async def measure(stand: Stand) -> Growth:
         await asyncio.to_thread(stand.postgres.run, stand.ledger_url, _FILL.format(first=first, last=first + _STEP - 1))
     await asyncio.to_thread(stand.postgres.run, stand.ledger_url, "VACUUM ANALYZE")
     filling_s = time.monotonic() - began
-    await stand.carry(rows.order("warm-again", 10, 10), within_s=60)
+    await rows.warm(stand, "warm-again")
     full = await rows.chain(stand, _MEASURED, name="full")
     size = await asyncio.to_thread(stand.postgres.run, stand.ledger_url, "SELECT pg_database_size(current_database())")
     return Growth(

@@ -13,6 +13,7 @@ from tests.bench.order import Order
 from tests.bench.stand import ADDRESSEE, Entry, Stand
 
 FILE_BYTES = 100 * 1024
+_WARMING = 500  # Some two seconds.
 OFFERED_PER_S = 1_000.0  # Far more than can be carried: what is measured is how much is.
 PACED_PER_S = (20.0, 50.0)
 _PACED_S = 15
@@ -84,9 +85,9 @@ class Paced:
     others_cores: float
 
 
-async def warm(stand: Stand) -> None:
-    """Let every process load what it loads once."""
-    await stand.carry(order("warm", 10, 10), within_s=_WITHIN_S)
+async def warm(stand: Stand, name: str = "warm") -> None:
+    """Let every process load, and ask the machine for, what it does once: memory, logs, files that are written over again."""
+    await stand.carry(order(name, _WARMING, OFFERED_PER_S), within_s=_WITHIN_S)
 
 
 def order(name: str, documents: int, per_s: float | None) -> Order:

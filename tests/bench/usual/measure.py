@@ -29,7 +29,7 @@ from tests.bench.usual.row import Usual
 from tests.bench.usual.told import ADDRESSEE, AXIS, ORIGINATOR, Told
 
 _ROLES = ("gateway", "router", "addressee", "originator")
-_WARMING = 10
+_WARMING = 100  # Some two seconds.
 _WITHIN_S = 180.0
 
 
