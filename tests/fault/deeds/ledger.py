@@ -16,6 +16,7 @@ from tests.laboratory import axis
 
 _LOCK_S = 40  # Longer than anybody waits for a connection to the database.
 _SOME = 30  # Documents.
+_PAUSES_S = 15  # Longer than anybody pauses between two tries.
 
 
 async def kill(trial: Trial, draw: random.Random) -> None:
@@ -84,13 +85,21 @@ async def fail_to_write(trial: Trial, draw: random.Random) -> None:
         *("-P", str(file), "-P", f"{file}-wal"),
         *(word for pid in trial.axis_pids() for word in ("-p", str(pid))),
     )
+
+    def failed() -> int:
+        return seen.read_text(errors="replace").count("(INJECTED)") if seen.exists() else 0
+
     try:
         await asyncio.sleep(draw.uniform(3, 8))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSES_S):
+                while not failed():  # noqa: ASYNC110 - Another process writes.
+                    await asyncio.sleep(0.1)
     finally:
         process.terminate()  # It lets go of what it has attached to.
         await process.wait()
-    trial.done["failed writes"] += seen.read_text(errors="replace").count("(INJECTED)")
-    assert trial.done["failed writes"]  # Later on everybody may be pausing between two tries all the while.
+    trial.done["failed writes"] += failed()
+    assert failed()
 
 
 # --- while the axis is down -------------------------------------------------------------------
