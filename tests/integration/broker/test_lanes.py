@@ -26,12 +26,16 @@ async def _publish(pipes: Broker, office: str, body: bytes, *, urgent: bool = Fa
     await pipes.publish(topology.DELIVER, topology.deliver_key(office, urgent), body, type="envelope")
 
 
+async def _fill(pipes: Broker, office: str, *, ordinary: int, urgent: int) -> None:
+    for number in range(ordinary):
+        await _publish(pipes, office, b"ordinary %d" % number)
+    for number in range(urgent):
+        await _publish(pipes, office, b"urgent %d" % number, urgent=True)
+
+
 @pytest.mark.parametrize("at_once", [1, 4])
 async def test_urgent_queue_goes_first_and_no_more_run_than_may(pipes: Broker, office: str, at_once: int) -> None:
-    for number in range(20):
-        await _publish(pipes, office, b"ordinary %d" % number)
-    for number in range(3):
-        await _publish(pipes, office, b"urgent %d" % number, urgent=True)
+    await _fill(pipes, office, ordinary=20, urgent=3)
     ordinary, urgent = topology.inboxes(office)
     order: list[bytes] = []
     running = most = 0
@@ -55,10 +59,7 @@ async def test_urgent_queue_goes_first_and_no_more_run_than_may(pipes: Broker, o
 async def test_urgent_queue_goes_first_over_a_line_that_is_slower_than_the_work(
     pipes: Broker, rabbitmq: PrivateNode, office: str
 ) -> None:
-    for number in range(5):
-        await _publish(pipes, office, b"ordinary %d" % number)
-    for number in range(16):
-        await _publish(pipes, office, b"urgent %d" % number, urgent=True)
+    await _fill(pipes, office, ordinary=5, urgent=16)
     ordinary, urgent = topology.inboxes(office)
     order: list[bytes] = []
 

@@ -725,10 +725,8 @@ async def test_what_is_not_settled_is_never_acked_with_what_is(pipes: Broker, of
         await pipes.publish(topology.DELIVER, key, body, type="envelope")
     stays = set(draw.sample(sorted(queues), 6))
     done = set[bytes]()
-    begun = set[bytes]()
 
     async def take(message: Incoming) -> None:
-        begun.add(message.body)
         if message.body in stays:
             await asyncio.Event().wait()
         await asyncio.sleep(draw.choice((0, 0, 0.001, 0.02)))
