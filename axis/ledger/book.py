@@ -546,7 +546,7 @@ class Ledger:
         named = sa.or_(_e.document_id == text, _e.code == text, _e.id == text)
         found = await self._select(_ENVELOPE.where(named).order_by(_e.accepted_at).limit(limit))
         if not found and ids.may_be_part(text):
-            # Every id is looked at; of their index alone, not of what is kept under them.
+            # Every id is looked at, which an index of them is enough for.
             parts = sa.select(_e.id).where(sa.or_(_e.id.endswith(text), _e.id.startswith(text))).limit(limit)
             found = await self._select(_ENVELOPE.where(_e.id.in_(parts)).order_by(_e.accepted_at))
         return [EnvelopeRow(**row) for row in found]
