@@ -4,6 +4,8 @@ A library that catches a cancellation - while it closes something, or because it
 answer came in the same moment - and then returns as if nothing had been, leaves
 a loop that goes on for ever, and whoever waits for its end waits with it.
 
+A pause is no reason to stay: whoever waits for its end waits for the word as well.
+
 What runs in a thread cannot be told to end. Where it has a file in its hands,
 whoever waits for it waits until it has let go, also when told to end.
 
@@ -39,6 +41,13 @@ def ends_when_told() -> Iterator[None]:
         raise
     if is_told():
         raise asyncio.CancelledError
+
+
+async def pause(seconds: float, unless: asyncio.Event) -> None:
+    """Let time pass, or no more of it than until an event is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await unless.wait()
 
 
 async def to_its_end(call: Callable[..., T], *given: Any, undo: Callable[[T], object] | None = None) -> T:

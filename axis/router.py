@@ -22,6 +22,7 @@ from hashlib import sha256
 
 from axis import clock
 from axis.broker import Broker, Incoming, carried, topology
+from axis.cancelling import pause
 from axis.dispatch.answers import Answers
 from axis.dispatch.carriage import Carriage
 from axis.errors import PermanentError, Refusal, TransientError
@@ -115,7 +116,7 @@ class Router:
                 if self._stopping.is_set():
                     message.give_back()  # An outage may last longer than anybody waits for us.
                     return
-                await self._pause(pause_s)
+                await pause(pause_s, unless=self._stopping)
                 pause_s = min(pause_s * 2, _PAUSE_MOST_S)
             except Exception as error:
                 events.service_failed(name="router", error=error)
@@ -125,12 +126,6 @@ class Router:
             else:
                 works.set()
                 return
-
-    async def _pause(self, seconds: float) -> None:
-        """Let time pass, unless the router is being stopped."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
     async def _put_off(self, queue: str, message: Incoming) -> bool:
         """Put a message behind the others of its queue."""

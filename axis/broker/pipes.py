@@ -46,7 +46,7 @@ from axis.broker import carried, topology
 from axis.broker.frames import expect_any_properties
 from axis.broker.packing import Packed, pack, unpack
 from axis.broker.topology import Binding, Queue, Topology
-from axis.cancelling import ends_when_told
+from axis.cancelling import ends_when_told, pause
 from axis.edxml.limits import MAX_ENVELOPE_BYTES
 from axis.errors import PermanentError, TransientError
 from axis.receipts.bundle import RECEIPT, RECEIPTS
@@ -642,9 +642,7 @@ class Consumer:
                 events.room_unavailable(room=f"broker {self._name}", code="SYS.BROKER", retry_s=pause_s)
             except Exception as error:  # A queue that nobody reads any more would be noticed by nobody.
                 events.service_failed(name=f"consumer {self._name}", error=error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
+            await pause(pause_s, unless=self._stopping)
             pause_s = min(pause_s * 2, _PAUSE_MOST_S)
 
     async def _read(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
 from axis import clock, ledger
-from axis.cancelling import ends_when_told
+from axis.cancelling import ends_when_told, pause
 from axis.dispatch.answers import Answers
 from axis.dispatch.orders import Orders
 from axis.dispatch.outbound import Outbound
@@ -38,9 +38,7 @@ class Bell:
 
     async def wait(self, at_most: timedelta) -> None:
         """Sleep until rung, or for `at_most`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(at_most.total_seconds()):
-                await self._event.wait()
+        await pause(at_most.total_seconds(), unless=self._event)
         self._event.clear()
 
 

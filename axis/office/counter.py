@@ -19,6 +19,7 @@ from typing import Any
 
 from axis import seal
 from axis.broker import Incoming, carried, topology
+from axis.cancelling import pause
 from axis.clock import Clock
 from axis.errors import AxisError, PermanentError, TransientError
 from axis.office import answers, metrics
@@ -235,7 +236,8 @@ class Counter:
                 # No answer can be made of it: the broker counts, and the axis makes a dead letter of it. Where it is we who are
                 # broken, and not the message, all of the inbox would go that way: it takes a quarter of an hour.
                 events.service_failed(name="office inbox", error=error)
-                await self._pause(min(_PAUSE_FIRST_S * 2 ** min(message.delivery_count, 10), _GIVEN_BACK_MOST_S))
+                pause_s = min(_PAUSE_FIRST_S * 2 ** min(message.delivery_count, 10), _GIVEN_BACK_MOST_S)
+                await pause(pause_s, unless=self.stopping)
                 message.give_back()
                 return
             else:
@@ -243,12 +245,6 @@ class Counter:
                     self.outbound.told(message.headers.get(carried.TAKES_FILES))
                     self.to_offer.set()
                 return
-
-    async def _pause(self, seconds: float) -> None:
-        """Let time pass, unless the office is being stopped."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
 
     async def _stop(self, consumer: Consumer) -> None:
         """Stop taking; what has not finished in time is broken off, unacknowledged."""
@@ -287,9 +283,7 @@ class Counter:
         wake = bell or self.stopping
         while not self.stopping.is_set():
             await self._once(name, once)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(period.total_seconds()):
-                    await wake.wait()
+            await pause(period.total_seconds(), unless=wake)
             if bell is not None:
                 bell.clear()
 

@@ -26,6 +26,7 @@ import uvloop
 
 from axis import clock, edxml, garbage, seal, turns
 from axis.broker import Broker
+from axis.cancelling import pause
 from axis.clock import Clock
 from axis.contents import Content
 from axis.edxml.values import local_date
@@ -353,9 +354,7 @@ class Office:
 async def _until_stopped(stop: asyncio.Event, key: seal.SigningKey) -> None:
     """Wait for the word to stop, or for the end of the certificate."""
     while not stop.is_set() and clock.now() <= key.certificate.not_valid_after_utc:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CERTIFICATE_EVERY_S):
-                await stop.wait()
+        await pause(_CERTIFICATE_EVERY_S, unless=stop)
 
 
 @contextlib.asynccontextmanager

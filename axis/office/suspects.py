@@ -15,6 +15,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
+from axis.cancelling import pause
+
 _ALONE_S = 30.0
 
 
@@ -43,9 +45,7 @@ class Suspects:
         async with self._one:
             self._free.clear()
             try:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.alone_s):
-                        await self._quiet.wait()
+                await pause(self.alone_s, unless=self._quiet)
                 long_enough = asyncio.get_running_loop().call_later(self.alone_s, self._free.set)
                 try:
                     with self._runs():
