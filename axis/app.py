@@ -488,8 +488,8 @@ async def broker_for(rooms: Rooms, said: Callable[[str], None]) -> AsyncIterator
         return
     require_descriptors(len(rooms.roll()[0].by_code))
     node = PrivateNode(settings.data / "broker", said)
-    await node.start()
     try:
+        await node.start()
         await _admit_offices(node, rooms)
         _leave(settings.data / "broker.address", node.address)
         is_whole = True

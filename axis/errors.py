@@ -261,12 +261,17 @@ def violation(
 
 
 class AxisError(Exception):
-    """Root of what the axis raises. `code` is a key of CATALOGUE."""
+    """Root of what the axis raises. `code` is a key of CATALOGUE.
+
+    Its text is for whoever runs this program: it has the detail also where the catalogue keeps that from others.
+    """
 
     def __init__(self, code: str, detail: str = "") -> None:
         self.code = code
         self.detail = detail
-        super().__init__(f"{code}: {CATALOGUE[code].en.format(detail=detail)}")
+        words = CATALOGUE[code].en
+        kept = f" ({detail})" if detail and "{detail}" not in words else ""
+        super().__init__(f"{code}: {words.format(detail=detail)}{kept}")
 
     @property
     def entry(self) -> Entry:

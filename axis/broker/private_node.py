@@ -31,8 +31,9 @@ from axis.errors import PermanentError, TransientError
 
 _BIN = Path("/usr/lib/rabbitmq/bin")
 _USER = "axis"
-_START_S = 90.0
+_START_S = 180.0
 _STOP_S = 30.0
+_COMMAND_S = 60.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DESCRIPTORS_OF_AN_OFFICE = 3  # Its connection, and a file of each of its two queues while what is in it is read.
 _HANDLES, _TICK_MS = 1_000_000, 60_000  # See `_environment`.
@@ -56,9 +57,10 @@ class PrivateNode:
     """One node under one folder."""
 
     def __init__(self, folder: Path, said: Callable[[str], None] = lambda _: None) -> None:
-        self._folder = folder.absolute()
+        self._folder = folder.resolve()
         self._said = said
         self._place: _Place | None = None
+        self._launched: int | None = None
 
     @property
     def url(self) -> str:
@@ -77,33 +79,43 @@ class PrivateNode:
     @property
     def pid(self) -> int | None:
         """Process id of the node, if it runs."""
+        if self._launched is not None:  # It may not have written its pid file yet.
+            if _runs(self._launched):
+                return self._launched
+            self._launched = None  # Its number may be another's from now on.
         try:
             pid = int((self._folder / "node.pid").read_text())
         except (OSError, ValueError):
             return None
-        return pid if _runs(pid) else None
+        return pid if _runs(pid) and self._is_ours(pid) else None
 
     async def start(self) -> None:
-        """Start the node, or find it running; returns when it takes connections.
+        """Start the node, or find it running; returns when it takes connections and commands.
 
         Raises:
             PermanentError: CFG.INVALID; rabbitmq-server is not installed.
-            TransientError: SYS.BROKER; it did not come up.
+            TransientError: SYS.BROKER; it did not come up. What was started of it is for `stop` to end.
         """
         if not (_BIN / "rabbitmq-server").exists():
             raise PermanentError("CFG.INVALID", "rabbitmq-server is not installed, and no AXIS_BROKER_URL is given")
         self._place = self._load_or_make()
-        if self.pid is not None and await self._answers():
+        began = time.monotonic()
+        pid = self.pid
+        if pid is not None and await self._is_up():
             self._said(f"broker: already running on port {self._place.port}")
             return
-        self._said("broker: starting a private RabbitMQ node (about 7 s)")
-        self._configure()
-        began = time.monotonic()
-        launched = await asyncio.to_thread(self._launch)
-        while not await self._answers():
+        if pid is not None:
+            self._said("broker: a node that was started before is not up yet")
+        else:
+            self._said("broker: starting a private RabbitMQ node (about 7 s)")
+            self._configure()
+            self._launched = pid = self._launch()
+        while not await self._is_up():
             # On a busy machine it takes a while before it writes its pid file, and longer before it answers.
-            if time.monotonic() - began > _START_S or not _runs(launched):
-                raise TransientError("SYS.BROKER")
+            if not _runs(pid):
+                raise TransientError("SYS.BROKER", f"the node has ended; see {self._folder / 'log'}")
+            if time.monotonic() - began > _START_S:
+                raise TransientError("SYS.BROKER", f"no answer in {_START_S:.0f} s; see {self._folder / 'log'}")
             await asyncio.sleep(0.2)
         self._said(f"broker: ready on port {self._place.port} after {time.monotonic() - began:.1f} s")
 
@@ -118,12 +130,12 @@ class PrivateNode:
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
                 await asyncio.sleep(0.1)
+            self._said("broker: stopped")
         epmd = shutil.which("epmd")
         if epmd is not None:
             await asyncio.to_thread(
                 subprocess.run, [epmd, "-kill"], env=self._environment(), capture_output=True, check=False, timeout=10
             )
-        self._said("broker: stopped")
 
     def kill(self) -> None:
         """End the node at once, as a power cut would. For fault tests."""
@@ -152,14 +164,18 @@ class PrivateNode:
         Raises:
             TransientError: SYS.BROKER
         """
-        done = await asyncio.to_thread(
-            subprocess.run, [str(_BIN / "rabbitmqctl"), "-q", *arguments],
-            env=self._environment(), capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        if done.returncode != 0:
+        try:
+            done = await asyncio.to_thread(
+                subprocess.run, [str(_BIN / "rabbitmqctl"), "-q", *arguments],
+                env=self._environment(), capture_output=True, text=True, check=False, timeout=_COMMAND_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
             raise TransientError(
-                "SYS.BROKER", f"rabbitmqctl {arguments[0]}: {(done.stderr or done.stdout).strip()[-200:]}"
-            )
+                "SYS.BROKER", f"rabbitmqctl {arguments[0]}: no answer in {_COMMAND_S:.0f} s"
+            ) from error
+        if done.returncode != 0:
+            told = " ".join((done.stderr or done.stdout).split())
+            raise TransientError("SYS.BROKER", f"rabbitmqctl {arguments[0]}: {told[-200:]}")
         return done.stdout
 
     def _known(self) -> _Place:
@@ -236,6 +252,23 @@ class PrivateNode:
         turns.interrupt_nobody(node.pid)
         node.returncode = 0  # It may outlive us; whoever stops it goes by its pid file, not by this object.
         return node.pid
+
+    def _is_ours(self, pid: int) -> bool:
+        """Tell whether a process is the node: after a power cut another may have the number in the pid file."""
+        try:
+            return bytes(self._folder / "home") in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+    async def _is_up(self) -> bool:
+        """Tell whether the node takes connections and commands: the latter it takes last, some hundredths of a second later."""
+        if not await self._answers():
+            return False
+        try:
+            await self.ctl("await_startup")
+        except TransientError:
+            return False
+        return True
 
     async def _answers(self) -> bool:
         try:

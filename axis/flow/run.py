@@ -70,8 +70,8 @@ def read(file: Path) -> Flow:
 async def private_node(folder: Path, said: Callable[[str], None]) -> AsyncIterator[PrivateNode]:
     """Run a broker for some flows."""
     node = PrivateNode(folder, said)
-    await node.start()
     try:
+        await node.start()
         yield node
     finally:
         await node.stop()

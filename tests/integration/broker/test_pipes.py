@@ -815,13 +815,19 @@ async def _again(call: Callable[[], Any]) -> None:
                 await asyncio.sleep(0.2)
 
 
+def _scripts(folder: Path, monkeypatch: pytest.MonkeyPatch, **before: str) -> None:
+    """Let lines of shell come before what the broker's own scripts do."""
+    folder.mkdir()
+    for name in ("rabbitmq-server", "rabbitmqctl"):
+        line = before.get(name.replace("-", "_"), ":")
+        (folder / name).write_text(f'#!/bin/sh\n{line}\nexec {private_node._BIN / name} "$@"\n')
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(private_node, "_BIN", folder)
+
+
 async def test_node_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine it takes longer than it does here until there is a node at all."""
-    slow = tmp_path / "bin"
-    slow.mkdir()
-    (slow / "rabbitmq-server").write_text(f"#!/bin/sh\nsleep 6\nexec {private_node._BIN / 'rabbitmq-server'}\n")
-    (slow / "rabbitmq-server").chmod(0o755)
-    monkeypatch.setattr(private_node, "_BIN", slow)
+    _scripts(tmp_path / "bin", monkeypatch, rabbitmq_server="sleep 6")
     node = PrivateNode(tmp_path / "broker")
     try:
         await node.start()
@@ -831,14 +837,60 @@ async def test_node_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch
 
 
 async def test_node_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tmp_path / "bin"
-    broken.mkdir()
-    (broken / "rabbitmq-server").write_text("#!/bin/sh\nexit 1\n")
-    (broken / "rabbitmq-server").chmod(0o755)
-    monkeypatch.setattr(private_node, "_BIN", broken)
-    with pytest.raises(TransientError):
+    _scripts(tmp_path / "bin", monkeypatch, rabbitmq_server="exit 1")
+    with pytest.raises(TransientError, match=r"has ended; see .*broker/log"):
         async with asyncio.timeout(_SOON_S):
             await PrivateNode(tmp_path / "broker").start()
+
+
+async def test_node_is_up_when_it_takes_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections before; who gives an office its account by a command then is refused."""
+    asked = tmp_path / "asked"
+    not_yet = f"echo >>{asked}; [ $(wc -l <{asked}) -gt 2 ] || exit 64"
+    _scripts(tmp_path / "bin", monkeypatch, rabbitmqctl=not_yet)
+    node = PrivateNode(tmp_path / "broker")
+    try:
+        await node.start()
+        await node.set_offices({"H56.05": "word"})
+    finally:
+        await node.stop()
+
+
+async def test_node_that_is_starting_is_found_and_stopped(tmp_path: Path) -> None:
+    """Whoever began to start it may have gone since."""
+    before, after = PrivateNode(tmp_path / "broker"), PrivateNode(tmp_path / "broker")
+    start = asyncio.create_task(before.start())
+    try:
+        while after.pid is None:  # noqa: ASYNC110 - Another process writes.
+            await asyncio.sleep(0.01)
+        assert not start.done()
+        start.cancel()
+        await after.start()
+        assert after.pid == before.pid
+        start = asyncio.create_task(before.start())
+    finally:
+        await before.stop()
+        await asyncio.wait([start])
+    assert after.pid is None
+
+
+async def test_node_is_stopped_before_it_has_said_which_process_it_is(tmp_path: Path) -> None:
+    node = PrivateNode(tmp_path / "broker")
+    start = asyncio.create_task(node.start())
+    try:
+        while (pid := node.pid) is None:  # noqa: ASYNC110 - It is there at once.
+            await asyncio.sleep(0)
+        assert not (tmp_path / "broker" / "node.pid").exists()
+        start.cancel()
+    finally:
+        await node.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_command_that_fails_says_what_it_was_told(rabbitmq: PrivateNode) -> None:
+    with pytest.raises(TransientError, match=r"SYS\.BROKER: .* \(rabbitmqctl .*no_such_user"):
+        await rabbitmq.ctl("delete_user", "no_such_user")
 
 
 # --- accounts -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from axis.broker import private_node
+from axis.broker import PrivateNode, private_node
 from axis.broker.private_node import free_ports
 
 
@@ -56,3 +56,8 @@ def test_log_of_the_queues_takes_a_small_part_of_the_memory(
     told = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": gib * 1024**3 // 4096}
     monkeypatch.setattr(os, "sysconf", told.__getitem__)
     assert private_node._log_bytes() == mib * 1024**2
+
+
+def test_process_that_was_given_the_number_of_a_dead_node_is_no_node(tmp_path: Path) -> None:
+    (tmp_path / "node.pid").write_text(str(os.getpid()), encoding="ascii")
+    assert PrivateNode(tmp_path).pid is None
