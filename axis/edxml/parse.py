@@ -3,19 +3,21 @@
 Bytes are looked at first (size, encoding), then the tree's shape (DTD,
 comments, depth, counts), and only then does anything look at a name. What
 comes out is `Received`: well-formed, bounded, of a known kind - and still
-nobody's word: only the seal makes it that.
+nobody's word: only the seal makes it that. A document of the usual form has all
+that by its `form`, and no tree until somebody asks for one.
 
 Spec: docs/protocol/envelope.md; limits in `limits`.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import cast
 
 from lxml import etree
 
 from axis.edxml import limits
+from axis.edxml.form import Formed, in_form
 from axis.edxml.model import Kind, Notary
 from axis.edxml.values import CLAIM_CHARS, DSIG, PROFILE, child, claim, q
 from axis.errors import Refusal, refuse
@@ -43,10 +45,18 @@ class Received:
     sealed: bytes
     digest: str  # SHA-256 of `sealed`, lower-case hex.
     kind: Kind
-    root: etree._Element
     originator: str  # From/OrganId as claimed.
     document_id: str  # DocumentId as claimed; for a status, of the document it is about.
     notary: Notary | None = None  # Who sealed it in the originator's place, as claimed.
+    formed: Formed | None = field(default=None, compare=False)  # What it says, if it stands in the usual form.
+    tree: etree._Element | None = field(default=None, compare=False)  # None: nobody has asked for `root` yet.
+
+    @property
+    def root(self) -> etree._Element:
+        """The message as a tree."""
+        if self.tree is None:
+            object.__setattr__(self, "tree", load(self.sealed))
+        return cast("etree._Element", self.tree)
 
     def part(self, name: str) -> etree._Element | None:
         """Return a part at its fixed place, or None.
@@ -80,6 +90,22 @@ def parse(sealed: bytes) -> Received:
     Raises:
         Refusal: ENV.*; the first thing that is wrong.
     """
+    formed = in_form(sealed)
+    return _as_it_is(sealed) if formed is None else _as_formed(sealed, formed)
+
+
+def _as_formed(sealed: bytes, formed: Formed) -> Received:
+    return Received(
+        sealed=sealed,
+        digest=sha256(sealed).hexdigest(),
+        kind=Kind.DOCUMENT,
+        originator=formed.document.originator.organ_id,
+        document_id=formed.document.document_id,
+        formed=formed,
+    )
+
+
+def _as_it_is(sealed: bytes) -> Received:
     root = load(sealed)
     if root.tag != q("edXML"):
         raise refuse("ENV.WRONG_ROOT", _shown(root.tag), line=1, path="/*")
@@ -92,10 +118,10 @@ def parse(sealed: bytes) -> Received:
         sealed=sealed,
         digest=sha256(sealed).hexdigest(),
         kind=kind,
-        root=root,
         originator=_text(header, "From", "OrganId"),
         document_id="" if about is None else _text(about, "DocumentId"),
         notary=_notary(header),
+        tree=root,
     )
 
 

@@ -22,10 +22,10 @@ from axis.edxml.model import Business, Document, Message, Notary, Organization, 
 from axis.edxml.values import EDXML, PROFILE, format_date, format_moment, format_timestamp
 from axis.errors import refuse
 
-_BEGIN = f"<?xml version='1.0' encoding='UTF-8'?>\n<edXML xmlns=\"{EDXML}\">"
+BEGIN = f"<?xml version='1.0' encoding='UTF-8'?>\n<edXML xmlns=\"{EDXML}\">"
 # The default namespace stands on the root alone and `edXML` below, which the national axis demands.
-_BEGIN += f'<edXML:edXMLEnvelope xmlns:edXML="{EDXML}" xmlns:axp="{PROFILE}"><edXML:edXMLHeader>'
-_END = "</edXML:edXMLEnvelope></edXML>"
+BEGIN += f'<edXML:edXMLEnvelope xmlns:edXML="{EDXML}" xmlns:axp="{PROFILE}"><edXML:edXMLHeader>'
+END = "</edXML:edXMLEnvelope></edXML>"
 
 _EMPTY = re.compile("<edXML:[A-Za-z]+/>")
 _DECLARED = f' xmlns:axp="{PROFILE}"'
@@ -58,7 +58,7 @@ def write(message: Message, notary: Notary | None = None) -> Written:
     mark = "" if notary is None else _attributes(("axp:notary", notary.organ_id), ("axp:original", notary.original))
     if isinstance(message, Status):
         header = _Part("MessageHeader", f' Id="header"{mark}', _status(message))
-        return Written(f"{_BEGIN}{header}</edXML:edXMLHeader>{_END}".encode(), {"header": header.canonical()})
+        return Written(f"{BEGIN}{header}</edXML:edXMLHeader>{END}".encode(), {"header": header.canonical()})
     header = _Part("MessageHeader", f' Id="header"{mark}', _document_header(message))
     business = _Part("Bussiness", ' Id="business"', _business(message.business))
     manifest = _Part("edXMLManifest", ' Id="manifest" version="1.0"', _manifest(message))
@@ -67,8 +67,8 @@ def write(message: Message, notary: Notary | None = None) -> Written:
         for organ_id, at in message.traces
     )
     octets = (
-        f"{_BEGIN}{header}<edXML:TraceHeaderList>{business}{traces}</edXML:TraceHeaderList></edXML:edXMLHeader>"
-        f"<edXML:edXMLBody>{manifest}</edXML:edXMLBody>{_END}"
+        f"{BEGIN}{header}<edXML:TraceHeaderList>{business}{traces}</edXML:TraceHeaderList></edXML:edXMLHeader>"
+        f"<edXML:edXMLBody>{manifest}</edXML:edXMLBody>{END}"
     ).encode()
     parts = {"header": header.canonical(), "business": business.canonical(), "manifest": manifest.canonical()}
     return Written(octets, parts)

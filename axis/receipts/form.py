@@ -10,15 +10,13 @@ Spec: schemas/receipt-1.xsd; docs/protocol/receipts.md.
 """
 
 import re
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import datetime
 
 from axis.edxml import limits
 from axis.receipts.issue import CLOSE, OPEN, STATEMENT, digest_of, written
 from axis.receipts.model import MAX_RECEIPT_BYTES, Level, Receipt, Verdict
-from axis.seal.profile import DSIG, Method, signed_info
+from axis.seal.profile import Method, as_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,6 @@ _OFFICE, _LINE, _REASON = f"{_CHAR}{{1,100}}", f"{_CHAR}{{0,400}}", f"{_CHAR}{{1
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
 _DIGEST, _STATUS, _STATUS_CODE, _COUNT = "[0-9a-f]{64}", r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "[0-9]{2}", "[0-9]{1,9}"
 _CODE = r"(?=[^<]{1,60}<)[A-Z]+(?:\.[A-Z0-9_]+)+"
-_BASE64 = "[A-Za-z0-9+/]+={0,2}"
 _WHO = rf'(?:(?!["\t\n]){_CHAR}){{1,100}}'
 _VERDICT = re.compile(f'<Addressee code="({_WHO})" verdict="(served|refused)">({_LINE})</Addressee>')
 _VERDICTS = f'(?:<Addressee code="{_WHO}" verdict="(?:served|refused)">{_LINE}</Addressee>)+'
@@ -73,9 +70,7 @@ _SAID = "".join(
         f"(?:<Addressees>({_VERDICTS})</Addressees>)?",
     )
 )
-_SIGNATURE = re.escape(f'<ds:Signature xmlns:ds="{DSIG}">') + "(<ds:SignedInfo>.{1,2000}?</ds:SignedInfo>)"
-_SIGNATURE += f"<ds:SignatureValue>({_BASE64})</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>"
-_SIGNATURE += f"{_BASE64}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></ds:Signature>"
+_SIGNATURE = "(<ds:Signature .+</ds:Signature>)"
 _FORM = re.compile(f"{re.escape(OPEN)}({_SAID}</Statement>){_SIGNATURE}{re.escape(CLOSE)}")
 
 
@@ -89,8 +84,8 @@ def in_form(xml: bytes) -> Formed | None:
         return None
     if found is None:
         return None
-    body, *said, info, value = found.groups()
-    sealed = _sealed(body, info.encode(), value)
+    body, *said, signature = found.groups()
+    sealed = as_written(signature, [(STATEMENT, digest_of(body))])
     if sealed is None:
         return None
     try:
@@ -99,22 +94,6 @@ def in_form(xml: bytes) -> Formed | None:
         return None
     is_it = written(receipt) == body and receipt.issuer == receipt.issuer.strip()
     return Formed(receipt, *sealed) if is_it else None
-
-
-def _sealed(body: str, info: bytes, value: str) -> tuple[Method, bytes, bytes] | None:
-    """Return method, canonical SignedInfo and value of a seal that is one over this body, in the only spelling that it has."""
-    digest = digest_of(body)
-    try:
-        octets = b64decode(value)
-    except Base64Error:
-        return None
-    if b64encode(octets).decode() != value:
-        return None
-    for method in Method:
-        canonical, stands = signed_info([(STATEMENT, digest)], method)
-        if stands == info:
-            return method, canonical, octets
-    return None
 
 
 def _receipt(said: list[str | None]) -> Receipt:

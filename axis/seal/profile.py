@@ -201,6 +201,40 @@ def signed_info(digests: Sequence[tuple[str, bytes]], method: Method) -> tuple[b
     )
 
 
+_END_OF_SIGNATURE = re.compile(
+    "([A-Za-z0-9+/]+={0,2})</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>[A-Za-z0-9+/]+={0,2}"
+    "</ds:X509Certificate></ds:X509Data></ds:KeyInfo></ds:Signature>"
+)
+
+
+def as_written(signature: str, digests: Sequence[tuple[str, bytes]]) -> tuple[Method, bytes, bytes] | None:
+    """Read a Signature that stands as `sign` writes it, in the only spelling that it has.
+
+    Args:
+        signature: The element, as it stands in its message.
+        digests: Id and SHA-256 of the canonical form of each part that it must be over, in order.
+
+    Returns:
+        Its method, the canonical SignedInfo and the value, which nobody has checked; None where it stands otherwise.
+    """
+    for method in Method:
+        canonical, stands = signed_info(digests, method)
+        begin = f'<ds:Signature xmlns:ds="{DSIG}">{stands.decode()}<ds:SignatureValue>'
+        if signature.startswith(begin):
+            return _with_value(method, canonical, _END_OF_SIGNATURE.fullmatch(signature, len(begin)))
+    return None
+
+
+def _with_value(method: Method, signed_info: bytes, end: re.Match[str] | None) -> tuple[Method, bytes, bytes] | None:
+    if end is None:
+        return None
+    try:
+        value = b64decode(end[1])
+    except Base64Error:
+        return None
+    return (method, signed_info, value) if b64encode(value).decode() == end[1] else None
+
+
 def _the_signature(root: etree._Element, holder: etree._Element | None) -> etree._Element:
     """Return the only Signature of the message, if it stands last in its holder."""
     found = list(root.iter(SIGNATURE))

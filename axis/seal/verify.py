@@ -71,6 +71,30 @@ def verify(received: Received, trust: Trust, *, at: datetime, notary: str | None
         Refusal: SIG.* or KEY.*; ENV.SCHEMA or RULE.DATE if what is signed cannot be read as a message.
         TransientError: KEY.REVOCATION_UNKNOWN
     """
+    return _as_formed(received, trust, at) or _as_it_is(received, trust, at, notary)
+
+
+def _as_formed(received: Received, trust: Trust, at: datetime) -> Verified | None:
+    """Verify a document in the usual form; None where its seal does not hold: what is wrong is for the other way to say.
+
+    Raises:
+        Refusal: KEY.*
+        TransientError: KEY.REVOCATION_UNKNOWN
+    """
+    formed = received.formed
+    if formed is None:
+        return None
+    digests = [(name, sha256(octets).digest()) for name, octets in formed.parts.items()]
+    seal = profile.as_written(formed.seal, digests)
+    signer = None if seal is None else signer_of(received.originator, *seal, trust)
+    if signer is None:
+        return None
+    good_until = trust.require(signer, at=at)
+    digest = profile.digest_of(formed.parts)
+    return Verified(received, formed.parts, formed.document, signer.fingerprint, good_until, digest)
+
+
+def _as_it_is(received: Received, trust: Trust, at: datetime, notary: str | None) -> Verified:
     parts = {name: received.part(name) for name in edxml.PARTS[received.kind]}
     mark = received.notary
     if mark is not None and mark.organ_id != notary:
@@ -208,6 +232,8 @@ def digest_of(received: Received) -> str:
     Raises:
         Refusal: SIG.REFERENCE, SIG.C14N
     """
+    if received.formed is not None:
+        return profile.digest_of(received.formed.parts)
     parts = {}
     for name in edxml.PARTS[received.kind]:
         part = received.part(name)

@@ -1,15 +1,20 @@
 """Whatever is done to a sealed file: it is refused, or it still says the same."""
 
+import importlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
+from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axis import edxml, receipts, seal
-from axis.edxml import Notary
+from axis.edxml import AttachmentRef, Notary, ResponseFor, Staff
+from axis.edxml.form import in_form
 from axis.errors import CATALOGUE, Refusal, violation
 from axis.receipts import Level, Receipt, Verdict, read
 from tests.property.test_edxml import DOCUMENTS, STATUSES
@@ -47,6 +52,8 @@ _snippet = st.one_of(
             b"=",
             b"\n",
             b"H56.113",
+            b'<ds:Signature xmlns:ds="urn:x">a</ds:Signature>',
+            b"</edXML:edXMLHeader><edXML:edXMLHeader>",
         ]
     ),
 )
@@ -240,6 +247,83 @@ def test_mutated_receipt_is_refused_or_says_the_same(changes: list[Mutation]) ->
     except Refusal:
         return
     assert read.receipt == RECEIPT.receipt
+
+
+def _judged(sealed: bytes) -> object:
+    """Return all that the axis goes by in an envelope, or why it is refused."""
+    try:
+        received = edxml.parse(sealed)
+        verified = seal.verify(received, TRUST, at=AT)
+        edxml.gate(received)
+    except Refusal as refusal:
+        return refusal.violations
+    said = (received.digest, received.kind, received.originator, received.document_id, received.notary)
+    shape = edxml.misshapes(received)
+    return said, shape, dict(verified.parts), verified.message, verified.signer, verified.good_until, verified.digest
+
+
+def _judged_by_tree(sealed: bytes) -> object:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(importlib.import_module("axis.edxml.parse"), "in_form", lambda _: None)
+        return _judged(sealed)
+
+
+_USUALLY = str.maketrans("&<>", "+++")
+
+
+def _usual(value: Any) -> Any:
+    """Return a value without what takes a document out of the usual form."""
+    match value:
+        case str():
+            return value.translate(_USUALLY)
+        case tuple():
+            return tuple(map(_usual, value))
+        case edxml.Document() | edxml.Organization() | edxml.Business() | Staff() | ResponseFor() | AttachmentRef():
+            return replace(value, **{one.name: _usual(getattr(value, one.name)) for one in fields(value)})
+        case _:
+            return value
+
+
+@settings(max_examples=300, deadline=None)
+@given(DOCUMENTS, st.booleans(), st.lists(mutations(), max_size=1))
+def test_document_in_the_usual_form_says_what_its_tree_says(
+    document: edxml.Document, is_usual: bool, changes: list[Mutation]
+) -> None:
+    if is_usual:
+        document = replace(_usual(document), release_at=None)
+    sealed = seal.seal_message(replace(document, originator=edxml.Organization("H56.05")), OF.signer("H56.05")).octets
+    for change in changes:
+        sealed = change(sealed)
+    hypothesis.event(f"in the usual form: {in_form(sealed) is not None}")
+    assert _judged(sealed) == _judged_by_tree(sealed)
+
+
+EVERY_DAY = seal.seal_message(
+    edxml.Document(
+        originator=edxml.Organization("H56.05", name="Sở mẫu (ví dụ)"),
+        addressees=(edxml.Organization("H56.112"), edxml.Organization("H56.113")),
+        document_id="H56.05,2026/08/25,125/SKHCN",
+        code_number="125",
+        code_notation="SKHCN",
+        place="Thanh Hóa",
+        promulgated_on=date(2026, 8, 25),
+        subject="V/v rà soát (ví dụ)",
+        signer_name="Nguyễn Văn A",
+        responses=(ResponseFor("H56.112", "12/UBND"),),
+        to_places=("Như trên",),
+        attachments=(edxml.AttachmentRef("a1", "125.pdf", "application/pdf", "ba78" * 16, 3),),
+    ),
+    OF.signer("H56.05"),
+).octets
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(mutations(), min_size=1, max_size=2))
+def test_mutated_document_of_every_day_comes_out_the_same_both_ways(changes: list[Mutation]) -> None:
+    sealed = EVERY_DAY
+    for change in changes:
+        sealed = change(sealed)
+    assert _judged(sealed) == _judged_by_tree(sealed)
 
 
 _VALUE = re.compile(rb"<ds:SignatureValue>[^<]*")  # ECDSA makes another each time.

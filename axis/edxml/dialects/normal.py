@@ -595,9 +595,9 @@ def _assembled(kind: Kind, header: etree._Element, traces: etree._Element, manif
         sealed=b"",
         digest="",
         kind=kind,
-        root=root,
         originator=_text(header, "From", "OrganId"),
         document_id="" if about is None else _text(about, "DocumentId"),
+        tree=root,
     )
 
 
