@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from axis.errors import PermanentError
-from tests.bench import fan_out, growth, offices, peers, recovery, rows, size, steps, table
+from tests.bench import fan_out, ground, growth, offices, peers, recovery, rows, size, steps, table
 from tests.bench.meters import Machine, versions
 from tests.bench.stand import Stand, stand
 
@@ -47,7 +47,7 @@ async def main(wanted: tuple[str, ...], documents: int, console: Console) -> Non
     async with asyncio.timeout(_WITHIN_S):
         for number, (needed, on_stand, do) in enumerate(_STANDS):
             if set(needed) & set(wanted):
-                async with on_stand(folder / str(number), said) as made:
+                async with on_stand(ground.quick(folder / str(number)) / "stand", said) as made:
                     await made.start_broker()
                     broker = (await made.node.ctl("version")).strip()
                     try:
