@@ -294,7 +294,9 @@ class Refusal(PermanentError):
         self.violations = tuple(violations)
         if not self.violations:
             raise AssertionError("a refusal names at least one violation")
-        super().__init__(self.violations[0].code, self.violations[0].en)
+        first = self.violations[0]
+        super().__init__(first.code, first.en)
+        self.args = (f"{first.code}: {first.en}",)  # A violation's words hold their detail.
 
 
 def refuse(
