@@ -27,12 +27,13 @@ from axis import private, turns
 from axis.broker import topology
 from axis.broker.definitions import definitions
 from axis.broker.pipes import Broker
+from axis.cancelling import ends_when_told
 from axis.errors import PermanentError, TransientError
 
 _BIN = Path("/usr/lib/rabbitmq/bin")
 _USER = "axis"
 _START_S = 180.0
-_STOP_S = 30.0
+_STOP_S, _AGAIN_S = 30.0, 1.0
 _COMMAND_S = 60.0
 _GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DESCRIPTORS_OF_AN_OFFICE = 3  # Its connection, and a file of each of its two queues while what is in it is read.
@@ -57,7 +58,7 @@ class PrivateNode:
     """One node under one folder."""
 
     def __init__(self, folder: Path, said: Callable[[str], None] = lambda _: None) -> None:
-        self._folder = folder.resolve()
+        self._folder = folder.resolve()  # As the node's own command line has it, whatever link has led here.
         self._said = said
         self._place: _Place | None = None
         self._launched: int | None = None
@@ -79,10 +80,10 @@ class PrivateNode:
     @property
     def pid(self) -> int | None:
         """Process id of the node, if it runs."""
-        if self._launched is not None:  # It may not have written its pid file yet.
-            if _runs(self._launched):
-                return self._launched
-            self._launched = None  # Its number may be another's from now on.
+        if self._launched is not None and self._has_ended(self._launched):
+            self._launched = None
+        if self._launched is not None:
+            return self._launched  # It may not have written its pid file yet.
         try:
             pid = int((self._folder / "node.pid").read_text())
         except (OSError, ValueError):
@@ -99,43 +100,42 @@ class PrivateNode:
         if not (_BIN / "rabbitmq-server").exists():
             raise PermanentError("CFG.INVALID", "rabbitmq-server is not installed, and no AXIS_BROKER_URL is given")
         self._place = self._load_or_make()
-        began = time.monotonic()
-        pid = self.pid
-        if pid is not None and await self._is_up():
+        began, pid = time.monotonic(), self.pid
+        if pid is not None:
+            await self._until_up(pid, began)
             self._said(f"broker: already running on port {self._place.port}")
             return
-        if pid is not None:
-            self._said("broker: a node that was started before is not up yet")
-        else:
-            self._said("broker: starting a private RabbitMQ node (about 7 s)")
-            self._configure()
-            self._launched = pid = self._launch()
-        while not await self._is_up():
-            # On a busy machine it takes a while before it writes its pid file, and longer before it answers.
-            if not _runs(pid):
-                raise TransientError("SYS.BROKER", f"the node has ended; see {self._folder / 'log'}")
-            if time.monotonic() - began > _START_S:
-                raise TransientError("SYS.BROKER", f"no answer in {_START_S:.0f} s; see {self._folder / 'log'}")
-            await asyncio.sleep(0.2)
+        self._said("broker: starting a private RabbitMQ node (about 7 s)")
+        self._configure()
+        # Not in a thread: who is told to end meanwhile would not know what it has launched.
+        self._launched = pid = self._launch()
+        await self._until_up(pid, began)
         self._said(f"broker: ready on port {self._place.port} after {time.monotonic() - began:.1f} s")
 
     async def stop(self) -> None:
-        """Stop the node and its epmd; the messages stay on disk."""
+        """Stop the node, if there is one, and its epmd; the messages stay on disk."""
+        if not (self._folder / "node.json").exists():
+            return
         self._place = self._load_or_make()
         pid = self.pid
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
-            deadline = time.monotonic() + _STOP_S
+            began = time.monotonic()
             while _runs(pid):  # The pid file goes before the node does.
-                if time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
-                await asyncio.sleep(0.1)
+                # Again and again: one that is just starting has nobody yet who would hear it.
+                _send(pid, signal.SIGKILL if time.monotonic() - began > _STOP_S else signal.SIGTERM)
+                await _until_ended(pid, _AGAIN_S)
             self._said("broker: stopped")
         epmd = shutil.which("epmd")
         if epmd is not None:
-            await asyncio.to_thread(
-                subprocess.run, [epmd, "-kill"], env=self._environment(), capture_output=True, check=False, timeout=10
-            )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(
+                    subprocess.run,
+                    [epmd, "-kill"],
+                    env=self._environment(),
+                    capture_output=True,
+                    check=False,
+                    timeout=10,
+                )
 
     def kill(self) -> None:
         """End the node at once, as a power cut would. For fault tests."""
@@ -256,32 +256,54 @@ class PrivateNode:
     def _is_ours(self, pid: int) -> bool:
         """Tell whether a process is the node: after a power cut another may have the number in the pid file."""
         try:
-            return bytes(self._folder / "home") in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return bytes(self._folder / "home") in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
 
-    async def _is_up(self) -> bool:
-        """Tell whether the node takes connections and commands: the latter it takes last, some hundredths of a second later."""
-        if not await self._answers():
-            return False
+    @staticmethod
+    def _has_ended(child: int) -> bool:
+        """Tell whether a child of ours has ended; once it was collected its number may be another's."""
         try:
-            await self.ctl("await_startup")
-        except TransientError:
-            return False
-        return True
+            return os.waitpid(child, os.WNOHANG)[0] == child
+        except ChildProcessError:
+            return True
 
-    async def _answers(self) -> bool:
+    async def _until_up(self, pid: int, began: float) -> None:
+        """Wait until the node takes connections and commands; the latter it takes last, some hundredths of a second later.
+
+        Raises:
+            TransientError: SYS.BROKER; it has ended, or says no for too long.
+        """
+        while True:
+            try:
+                with ends_when_told():  # To close a connection may swallow it.
+                    await self._ask()
+            except TransientError as error:
+                why = error
+            else:
+                return
+            # On a busy machine it takes a while before it writes its pid file, and longer before it answers.
+            if not _runs(pid):
+                raise TransientError("SYS.BROKER", f"the node has ended; see {self._folder / 'log'}") from why
+            if time.monotonic() - began > _START_S:
+                told = f"{why.detail or 'no answer'}; see {self._folder / 'log'}"
+                raise TransientError("SYS.BROKER", f"not up in {_START_S:.0f} s: {told}") from why
+            await asyncio.sleep(0.2)
+
+    async def _ask(self) -> None:
+        """Ask the node for something by each of its two ways.
+
+        Raises:
+            TransientError: SYS.BROKER
+        """
         try:
             with socket.create_connection(("127.0.0.1", self._known().port), timeout=0.5):
                 pass
-        except OSError:
-            return False
+        except OSError as error:
+            raise TransientError("SYS.BROKER") from error
         async with Broker.connect(self.url, name="axis start") as broker:
-            try:
-                await broker.ping()
-            except TransientError:
-                return False
-        return True
+            await broker.ping()
+        await self.ctl("await_startup")
 
 
 def _log_bytes() -> int:
@@ -307,6 +329,18 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # It has ended by itself.
+        os.kill(pid, number)
+
+
+async def _until_ended(pid: int, seconds: float) -> None:
+    """Wait for the end of a process, for so long at most."""
+    deadline = time.monotonic() + seconds
+    while _runs(pid) and time.monotonic() < deadline:  # noqa: ASYNC110 - It need not be a child of ours.
+        await asyncio.sleep(0.1)
 
 
 def require_descriptors(offices: int) -> None:

@@ -825,6 +825,24 @@ def _scripts(folder: Path, monkeypatch: pytest.MonkeyPatch, **before: str) -> No
     monkeypatch.setattr(private_node, "_BIN", folder)
 
 
+async def test_where_no_node_was_started_there_is_none_to_stop(tmp_path: Path) -> None:
+    await PrivateNode(tmp_path / "broker").stop()
+    assert not (tmp_path / "broker").exists()
+
+
+async def test_node_that_is_not_up_in_time_says_what_it_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _scripts(tmp_path / "bin", monkeypatch, rabbitmqctl="echo no such cookie >&2; exit 69")
+    monkeypatch.setattr(private_node, "_START_S", 10)
+    node = PrivateNode(tmp_path / "broker")
+    try:
+        with pytest.raises(TransientError, match="not up in 10 s: rabbitmqctl await_startup: no such cookie; see"):
+            await node.start()
+    finally:
+        await node.stop()
+
+
 async def test_node_that_starts_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine it takes longer than it does here until there is a node at all."""
     _scripts(tmp_path / "bin", monkeypatch, rabbitmq_server="sleep 6")
@@ -861,14 +879,15 @@ async def test_node_that_is_starting_is_found(tmp_path: Path) -> None:
     before, after = PrivateNode(tmp_path / "broker"), PrivateNode(tmp_path / "broker")
     start = asyncio.create_task(before.start())
     try:
-        while after.pid is None:  # noqa: ASYNC110 - Another process writes.
+        while after.pid is None:
+            assert not start.done()
             await asyncio.sleep(0.01)
         await _cancelled(start)
         await after.start()
         assert after.pid == before.pid
     finally:
-        await after.stop()
-    assert before.pid is None
+        await before.stop()
+    assert after.pid is None
 
 
 async def test_node_is_stopped_before_it_has_said_which_process_it_is(tmp_path: Path) -> None:
