@@ -3,8 +3,8 @@
 The way through: `split` cuts inline attachments out of what an office sends,
 `parse` reads the sealed envelope under caps, (the seal is verified by room 2,)
 `gate` holds it against the schema, `read` turns the signed bytes into a frozen
-message, `rules` judges what a schema cannot. `form` does the work of the three
-for a document that stands as `render` writes it. `faults` lists all that is wrong
+message, `rules` judges what a schema cannot. `form` does the work of `parse`, `gate` and
+`read` for a document that stands as `render` writes it. `faults` lists all that is wrong
 with one that may not pass. `render` and `inline` go the other way, `lint` runs it
 all for a person at a desk. Nothing here does I/O or reads a clock.
 

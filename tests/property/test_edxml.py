@@ -141,7 +141,7 @@ _WILD = st.lists(
 ).map("".join)
 _WILD_STAFF = st.builds(Staff, _WILD, _WILD, _WILD, _WILD)
 _WILD_ORGANS = st.builds(Organization, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD, _WILD)
-_WILD_DOCUMENTS = st.builds(
+WILD_DOCUMENTS = st.builds(
     Document,
     originator=_WILD_ORGANS,
     addressees=st.lists(_WILD_ORGANS, max_size=2).map(tuple),
@@ -188,7 +188,7 @@ _WILD_STATUSES = st.builds(
 
 
 @settings(max_examples=300, deadline=None)
-@given(_WILD_DOCUMENTS | _WILD_STATUSES, st.none() | st.builds(Notary, _WILD, _WILD))
+@given(WILD_DOCUMENTS | _WILD_STATUSES, st.none() | st.builds(Notary, _WILD, _WILD))
 def test_parts_are_written_as_libxml2_makes_them_canonical(message: Message, notary: Notary | None) -> None:
     written = edxml.write(message, notary)
     received = edxml.parse(written.octets)

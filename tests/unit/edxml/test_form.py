@@ -190,7 +190,10 @@ _LONGEST = [
     ("document", "pages", 999_999),
     ("document", "steering", 2),
     ("file", "size_bytes", 10**13 - 1),
-    ("list", "appendixes", "a"),
+    ("document", "appendixes", ("a",) * 100),
+    ("document", "tasks", ("a",) * 100),
+    ("document", "responses", FULL.responses[:1] * 100),
+    ("document", "to_places", ("a",) * 5000),
 ]
 
 
@@ -204,10 +207,11 @@ def test_bounds_are_those_of_the_schema(place: str, field: str, longest: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("place", "field", "longest"), _LONGEST[:-1], ids=[f"{place}.{field}" for place, field, _ in _LONGEST[:-1]]
+    ("place", "field", "longest"), _LONGEST, ids=[f"{place}.{field}" for place, field, _ in _LONGEST]
 )
 def test_what_is_longer_is_for_the_schema_to_refuse(place: str, field: str, longest: Any) -> None:
-    longer = _sealed(_with(place, field, longest + ("a" if isinstance(longest, str) else 1)))
+    one_more = "a" if isinstance(longest, str) else 1 if isinstance(longest, int) else longest[:1]
+    longer = _sealed(_with(place, field, longest + one_more))
     assert in_form(longer) is None
     assert not _passes_the_gate(longer)
 
@@ -228,19 +232,13 @@ def test_what_must_not_be_empty_is_not_empty(document: Document) -> None:
         replace(PLAIN, originator=Organization("")),
         replace(PLAIN, originator=Organization("H56.")),
         replace(PLAIN, originator=Organization("H56,05")),
-        replace(PLAIN, appendixes=("a",) * 101),
-        replace(PLAIN, tasks=("a",) * 101),
-        replace(PLAIN, to_places=("a",) * 5001),
-        replace(PLAIN, responses=FULL.responses[:1] * 101),
-        replace(PLAIN, addressees=PLAIN.addressees * 5001),
         replace(PLAIN, attachments=(FILE, replace(FILE, name="b.pdf"))),
         replace(PLAIN, attachments=(replace(FILE, sha256="A" * 64),)),
         replace(PLAIN, attachments=(replace(FILE, size_bytes=-1),)),
         replace(PLAIN, steering=3),
     ],
     ids=[
-        "to nobody", "no office", "dot at the end", "comma", "appendixes", "tasks", "places", "responses", "addressees",
-        "two files of one id", "digest", "size", "steering",
+        "to nobody", "no office", "dot at the end", "comma", "two files of one id", "digest", "size", "steering",
     ],
 )  # fmt: skip
 def test_what_may_not_pass_is_not(document: Document) -> None:
@@ -362,9 +360,11 @@ def test_what_stands_otherwise_is_not(there: bytes, instead: bytes) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_its_seal_is_said_as_ever(there: bytes, instead: bytes, code: str) -> None:
-    found = ""
+    sealed, found = _sealed(PLAIN), ""
+    changed = sealed.replace(there, instead, 1)
+    assert changed != sealed
     try:
-        verify(_sealed(PLAIN).replace(there, instead, 1), TRUST)
+        verify(changed, TRUST)
     except Refusal as refusal:
         found = refusal.code
     assert found == code
@@ -384,6 +384,6 @@ def test_form_is_matched_in_time_that_grows_with_the_message() -> None:
     crowd = replace(PLAIN, addressees=tuple(replace(_OFFICE, organ_id=f"H56.{n}") for n in range(1500)))
     sealed = _sealed(crowd)
     assert in_form(sealed) is not None
-    began = time.perf_counter()
+    began = time.thread_time()
     assert in_form(sealed[:-2]) is None
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
