@@ -260,18 +260,26 @@ def violation(
     )
 
 
+def _in_words(words: str, detail: str) -> str:
+    kept = f" ({detail})" if detail and "{detail}" not in words else ""
+    return f"{words.format(detail=detail)}{kept}"
+
+
 class AxisError(Exception):
     """Root of what the axis raises. `code` is a key of CATALOGUE.
 
     Its text is for whoever runs this program: it has the detail also where the catalogue keeps that from others.
+
+    Args:
+        code: A key of CATALOGUE.
+        detail: What exactly.
+        is_whole: The detail is the sentence of the catalogue already, with what it is about.
     """
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str = "", *, is_whole: bool = False) -> None:
         self.code = code
         self.detail = detail
-        words = CATALOGUE[code].en
-        kept = f" ({detail})" if detail and "{detail}" not in words else ""
-        super().__init__(f"{code}: {words.format(detail=detail)}{kept}")
+        super().__init__(f"{code}: {detail if is_whole else _in_words(CATALOGUE[code].en, detail)}")
 
     @property
     def entry(self) -> Entry:
@@ -294,9 +302,7 @@ class Refusal(PermanentError):
         self.violations = tuple(violations)
         if not self.violations:
             raise AssertionError("a refusal names at least one violation")
-        first = self.violations[0]
-        super().__init__(first.code, first.en)
-        self.args = (f"{first.code}: {first.en}",)  # A violation's words hold their detail.
+        super().__init__(self.violations[0].code, self.violations[0].en, is_whole=True)
 
 
 def refuse(

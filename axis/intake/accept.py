@@ -78,7 +78,7 @@ class Rejected(PermanentError):
     def __init__(self, refusal: Refusal, receipt_xml: bytes) -> None:
         self.refusal = refusal
         self.receipt_xml = receipt_xml
-        super().__init__(refusal.code, refusal.detail)
+        super().__init__(refusal.code, refusal.detail, is_whole=True)
 
 
 @dataclass(frozen=True, slots=True)

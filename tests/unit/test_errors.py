@@ -3,6 +3,7 @@
 import pytest
 
 from axis.errors import AxisError, PermanentError, TransientError, refuse
+from axis.intake.accept import Rejected
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,11 @@ from axis.errors import AxisError, PermanentError, TransientError, refuse
         (PermanentError("CFG.INVALID", "a: b"), "CFG.INVALID: The configuration is wrong: a: b"),
         (refuse("SIG.DIGEST", "#header"), "SIG.DIGEST: The content was changed after it was sealed: #header"),
         (refuse("SIG.MISSING"), "SIG.MISSING: The envelope carries no seal."),
+        (Rejected(refuse("SIG.MISSING"), b""), "SIG.MISSING: The envelope carries no seal."),
+        (
+            Rejected(refuse("SIG.DIGEST", "#header"), b""),
+            "SIG.DIGEST: The content was changed after it was sealed: #header",
+        ),
     ],
 )
 def test_its_text_says_once_what_is_wrong(error: AxisError, text: str) -> None:
