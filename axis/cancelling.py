@@ -14,6 +14,8 @@ Spec: Python, `asyncio.Task.cancelling`: requests that nobody has taken back wit
 
 import asyncio
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -41,6 +43,29 @@ def ends_when_told() -> Iterator[None]:
         raise
     if is_told():
         raise asyncio.CancelledError
+
+
+def cancelled_by_sigterm() -> Callable[[], bool]:
+    """Let SIGTERM cancel the task that calls this, as Ctrl-C does: once, for a second one must not end the cleaning up.
+
+    Outside the main thread nobody hears a signal, and nothing is done.
+
+    Returns:
+        Tells whether it has come.
+    """
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError("nobody is here to be cancelled")
+    is_told = asyncio.Event()
+
+    def heed() -> None:
+        if not task.cancelling():
+            is_told.set()
+            task.cancel()
+
+    if threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, heed)
+    return is_told.is_set
 
 
 async def pause(seconds: float, unless: asyncio.Event) -> None:

@@ -1,19 +1,17 @@
 """`axis up`, `axis router`, `axis gateway`: the long-running processes."""
 
 import asyncio
-import contextlib
-import signal
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 import uvloop
 
 from axis import app as processes
 from axis import garbage, turns
+from axis.cancelling import cancelled_by_sigterm
 from axis.cli import options, output
 from axis.settings import Settings
 from axis.telemetry import events
@@ -70,32 +68,13 @@ def _serve(
         events.configure(level=settings.log_level, json=as_json, service=name)
         garbage.look_seldom()
         turns.interrupt_nobody()
-        with _ended_in_order():
+        # Once it is ready, `until_stopped` listens instead; before, a broker that was started on the way would outlive it.
+        is_told = cancelled_by_sigterm()
+        try:
             await process(settings, lambda text: output.console.print(text, markup=False))
+        except asyncio.CancelledError:
+            if not is_told():
+                raise
+            output.stop("Đã dừng khi chưa khởi động xong / Ended before it was ready", 0)
 
     output.run(work(), loop_factory=uvloop.new_event_loop)
-
-
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM end a process that is not ready yet as Ctrl-C does; once it is, `until_stopped` listens to both.
-
-    A broker that was started on the way would outlive it.
-    """
-    task = cast("asyncio.Task[None]", asyncio.current_task())
-    is_told = False
-
-    def heed() -> None:
-        nonlocal is_told
-        if not task.cancelling():  # A second word must not end the cleaning up.
-            is_told = True
-            task.cancel()
-
-    if threading.current_thread() is threading.main_thread():  # No other hears a signal.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, heed)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not is_told:
-            raise
-        output.stop("Đã dừng khi chưa khởi động xong / Ended before it was ready", 0)

@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from axis.cancelling import cancelled_by_sigterm
 from axis.errors import PermanentError
 from tests.bench import fan_out, ground, growth, offices, peers, recovery, rows, size, steps, table
 from tests.bench.meters import Machine, versions
@@ -41,7 +41,7 @@ async def main(wanted: tuple[str, ...], documents: int, console: Console) -> Non
     def said(text: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} s  {text}", markup=False)
 
-    _end_in_order()
+    cancelled_by_sigterm()  # With everything stopped that was started.
     found: table.Rows = {}
     broker = ""
     async with asyncio.timeout(_WITHIN_S):
@@ -68,13 +68,6 @@ async def main(wanted: tuple[str, ...], documents: int, console: Console) -> Non
     with RESULTS.open("a", encoding="utf-8") as results:
         results.write(json.dumps(line) + "\n")
     said("one line appended to tests/bench/results.jsonl")
-
-
-def _end_in_order() -> None:
-    """Let SIGTERM end the run as Ctrl-C does: with everything stopped that was started."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 @dataclass(frozen=True, slots=True)
