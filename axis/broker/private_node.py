@@ -80,7 +80,7 @@ class PrivateNode:
     @property
     def pid(self) -> int | None:
         """Process id of the node, if it runs."""
-        if self._launched is not None and self._has_ended(self._launched):
+        if self._launched is not None and _has_ended(self._launched):
             self._launched = None
         if self._launched is not None:
             return self._launched  # It may not have written its pid file yet.
@@ -260,14 +260,6 @@ class PrivateNode:
         except OSError:
             return False
 
-    @staticmethod
-    def _has_ended(child: int) -> bool:
-        """Tell whether a child of ours has ended; once it was collected its number may be another's."""
-        try:
-            return os.waitpid(child, os.WNOHANG)[0] == child
-        except ChildProcessError:
-            return True
-
     async def _until_up(self, pid: int, began: float) -> None:
         """Wait until the node takes connections and commands; the latter it takes last, some hundredths of a second later.
 
@@ -329,6 +321,14 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_ended(child: int) -> bool:
+    """Tell whether a child of ours has ended; once it was collected its number may be another's."""
+    try:
+        return os.waitpid(child, os.WNOHANG)[0] == child
+    except ChildProcessError:
+        return True
 
 
 def _send(pid: int, number: signal.Signals) -> None:

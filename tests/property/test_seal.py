@@ -4,7 +4,7 @@ import importlib
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from axis.errors import CATALOGUE, Refusal, violation
 from axis.receipts import Level, Receipt, Verdict, read
 from tests.property.test_edxml import DOCUMENTS, STATUSES, WILD_DOCUMENTS
 from tests.province import AT, DOCUMENT, STATUS, province, sealed, verify
+from tests.unit.edxml.test_form import PLAIN
 
 OF = province()
 TRUST = OF.trust()
@@ -305,19 +306,12 @@ def test_document_of_whatever_form_says_what_its_tree_says(document: edxml.Docum
 
 
 EVERY_DAY = seal.seal_message(
-    edxml.Document(
+    replace(
+        PLAIN,
         originator=edxml.Organization("H56.05", name="Sở mẫu (ví dụ)"),
-        addressees=(edxml.Organization("H56.112"), edxml.Organization("H56.113")),
-        document_id="H56.05,2026/08/25,125/SKHCN",
-        code_number="125",
-        code_notation="SKHCN",
-        place="Thanh Hóa",
-        promulgated_on=date(2026, 8, 25),
-        subject="V/v rà soát (ví dụ)",
-        signer_name="Nguyễn Văn A",
+        addressees=(*PLAIN.addressees, edxml.Organization("H56.113")),
         responses=(ResponseFor("H56.112", "12/UBND"),),
         to_places=("Như trên",),
-        attachments=(edxml.AttachmentRef("a1", "125.pdf", "application/pdf", "ba78" * 16, 3),),
     ),
     OF.signer("H56.05"),
 ).octets
